@@ -1,0 +1,52 @@
+# Everything a newcomer types. Each target sets up what it needs; nothing asks a question.
+#   make demo    the main job, end to end, on this machine
+#   make test    formatting, lint, types, tests, coverage
+#   make bench   ratios against the bare minimum of the same stack
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint format bench setup prometheus clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "runscrape needs Python 3.11 or newer, and '$(PYTHON)' is not: try make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo "Python's venv module is missing: sudo apt-get install python3-venv" >&2; exit 1; }
+	@echo "setting up $(VENV) (first time only)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+# Prometheus and promtool, by apt where that needs no question (root, or sudo without a password).
+prometheus:
+	@examples/demo/install-prometheus || true
+
+demo: $(STAMP) prometheus
+	@PYTHONPATH=examples $(BIN)/python -m demo
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy generator proxy tests examples
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: $(STAMP) prometheus lint
+	@$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+bench: $(STAMP)
+	@PYTHONPATH=examples $(BIN)/python -m tests.bench
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""The generator: lists Cloud Run services and renders Prometheus scrape jobs for them."""

@@ -1,0 +1,1 @@
+"""Every Jinja2 template; installed as ``runscrape_generator.templates``."""
