@@ -1,0 +1,140 @@
+"""``make demo``: the main job, end to end, as a newcomer sees it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.processes import free_port
+
+ROOT = Path(__file__).parents[2]
+DEMO = [sys.executable, "-m", "demo"]
+KEPT = ["api", "billing", "checkout", "search", "status-page"]
+SKIPPED = ["backoffice", "batch", "launching", "ledger"]
+
+
+def environment(tmp_path: Path, **extra: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT / "examples"), "TMPDIR": str(tmp_path), **extra}
+
+
+def left_running(tmp_path: Path) -> list[str]:
+    """Command lines of processes that speak of the demo's folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            if str(tmp_path) in line:
+                found.append(line)
+    return found
+
+
+def check_table(text: str) -> None:
+    lines = {line.split()[0]: line for line in text.splitlines() if line.strip()}
+    for name in KEPT:
+        assert re.search(
+            rf"^{name} +\S+ +cloudrun/demo/\S+/{name} +yes +[1-9]", text, re.MULTILINE
+        ), text
+    for name in SKIPPED:
+        assert "none: " in lines[name], text
+
+
+def test_it_shows_every_target_up_and_leaves_nothing(tmp_path: Path) -> None:
+    """Without a terminal the demo ends with a table, 0 and nothing left behind."""
+    done = subprocess.run(
+        DEMO, env=environment(tmp_path), capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no Prometheus here" not in done.stdout
+    check_table(done.stdout)
+    assert left_running(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_scrapes_by_itself_where_there_is_no_prometheus(tmp_path: Path) -> None:
+    """A machine without Prometheus still sees every service scraped."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    env = environment(tmp_path, PATH=str(tools))
+    done = subprocess.run(DEMO, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("no Prometheus here") == 1
+    check_table(done.stdout)
+
+
+def test_a_port_that_is_taken_is_no_obstacle() -> None:
+    """The usual ports are only the first choice."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert free_port(port) != port
+    assert free_port(port) == port
+
+
+class Terminal:
+    """A process on a terminal of its own, and what it has printed."""
+
+    def __init__(self, argv: list[str], env: dict[str, str]) -> None:
+        ours, theirs = pty.openpty()
+        self.fd = ours
+        self.process = subprocess.Popen(
+            argv, env=env, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        )
+        os.close(theirs)
+        self.text = ""
+
+    def wait_for(self, found: Callable[[str], object], seconds: float = 90) -> None:
+        end = time.monotonic() + seconds
+        while not found(self.text):
+            assert time.monotonic() < end, self.text
+            assert self.process.poll() is None, self.text
+            if select.select([self.fd], [], [], 0.2)[0]:
+                self.text += os.read(self.fd, 65536).decode("utf-8", "replace")
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(60)
+        os.close(self.fd)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    one = Terminal(DEMO, environment(tmp_path))
+    yield one
+    one.close()
+
+
+@pytest.mark.skipif(
+    shutil.which("prometheus") is None and "CI" not in os.environ, reason="needs Prometheus"
+)
+def test_services_come_and_go_while_it_stays(terminal: Terminal, tmp_path: Path) -> None:
+    """On a terminal the demo stays; an edit of Google's world shows; Ctrl-C ends it with 0."""
+    terminal.wait_for(lambda text: "Ctrl-C ends" in text)
+    match = re.search(r"Google's services: +(\S+)", terminal.text)
+    assert match
+    world = Path(match[1])
+    assert re.search(r"http://127.0.0.1:\d+/targets", terminal.text)
+    before = world.read_text("utf-8")
+    world.write_text(before + "      - {name: newcomer, region: us-central1}\n", "utf-8")
+    terminal.wait_for(lambda text: "/us-central1/newcomer: up" in text)
+    world.write_text(before, "utf-8")
+    terminal.wait_for(lambda text: "/us-central1/newcomer: gone" in text)
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.process.wait(60) == 0
+    assert left_running(tmp_path) == []
