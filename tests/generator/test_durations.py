@@ -1,0 +1,74 @@
+"""Durations: what Prometheus reads, and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from runscrape_generator import durations
+
+GOOD = {
+    "0": 0.0,
+    "0s": 0.0,
+    "30s": 30.0,
+    "5m": 300.0,
+    "1h30m": 5400.0,
+    "1500ms": 1.5,
+    "1s500ms": 1.5,
+    "007s": 7.0,
+    "1y1w1d1h1m1s1ms": 31_536_000 + 604_800 + 86_400 + 3_600 + 60 + 1 + 0.001,
+    "292y": 292 * 31_536_000.0,
+}
+BAD = (
+    "",
+    "1",
+    "30",
+    "-5s",
+    "1.5s",
+    "5 m",
+    "5m ",
+    "5m\n",
+    "30s1m",
+    "1m1m",
+    "1S",
+    "٣s",
+    "300y",
+    "s",
+)  # one digit is not ASCII
+
+
+@pytest.mark.parametrize(("text", "seconds"), GOOD.items())
+def test_a_duration_is_the_sum_of_its_units(text: str, seconds: float) -> None:
+    """Units in Prometheus' order add up to seconds."""
+    assert durations.parse(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_what_prometheus_refuses_is_refused_here(text: str) -> None:
+    """Anything else is a ValueError that shows what was written."""
+    with pytest.raises(ValueError, match=r"is (not a duration|longer than)") as caught:
+        durations.parse(text)
+    assert repr(text) in str(caught.value)
+
+
+def test_a_number_of_absurd_length_is_refused_not_computed() -> None:
+    """A number of thousands of digits is refused like any other mistake."""
+    with pytest.raises(ValueError, match="is not a duration"):
+        durations.parse("9" * 10_000 + "s")
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+@pytest.mark.parametrize("text", [*GOOD, *(bad for bad in BAD if bad)])
+def test_promtool_agrees(text: str, tmp_path: Path) -> None:
+    """Real promtool accepts a scrape interval exactly where our parser accepts the duration."""
+    config = tmp_path / "prometheus.yml"
+    quoted = text.replace("\n", "\\n")
+    config.write_text(f'scrape_configs: [{{job_name: a, scrape_interval: "{quoted}"}}]\n')
+    checked = subprocess.run(
+        ["promtool", "check", "config", config], check=False, capture_output=True
+    )
+    refused = b"not a valid duration" in checked.stderr or b"out of range" in checked.stderr
+    assert refused == (text in BAD), checked.stderr
