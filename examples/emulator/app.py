@@ -1,0 +1,115 @@
+"""The containers behind the services: Prometheus text, and ways to misbehave."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import secrets
+import threading
+import zlib
+from collections.abc import Iterable, Iterator
+
+from emulator.model import App, Page, Service, World
+from emulator.state import State
+from emulator.wire import Answer, Drop, Hang, Request, Response
+
+_CHUNK = 64 * 1024
+
+
+class Apps:
+    """Plays every service's app; each instance has counters of its own."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._scrapes: dict[tuple[str, int], int] = {}
+        self._faults: dict[str, int] = {}
+        self._lock = threading.Lock()
+        state.on_update.append(self._forget_faults)
+
+    def handle(self, service: Service, request: Request) -> Answer:
+        """Answer a request that Cloud Run let through."""
+        app = service.app
+        self._state.wait(app.latency)
+        if app.authorization and request.headers.get("authorization") != app.authorization:
+            return Response(401, b"the app says no\n")
+        page = app.paths.get(request.path)
+        if page is None:
+            return Response(404, b"404 page not found\n", (("Content-Type", "text/plain"),))
+        faulty = (app.hang or app.drop or app.status) and self._fires(service)
+        if faulty and app.hang:
+            return Hang()
+        if faulty and app.status:
+            return Response(app.status, b"the app is not well\n")
+        return self._page(service, request, page, cut=bool(faulty and app.drop))
+
+    def _fires(self, service: Service) -> bool:
+        with self._lock:
+            count = self._faults[service.key] = self._faults.get(service.key, 0) + 1
+        return not service.app.first or count <= service.app.first
+
+    def _forget_faults(self, _world: World) -> None:
+        with self._lock:
+            self._faults.clear()
+
+    def _page(self, service: Service, request: Request, page: Page, *, cut: bool) -> Answer:
+        if page.redirect:
+            return Response(302, headers=(("Location", page.redirect),))
+        text = self._text(service, page) if page.body is None else page.body
+        packed = service.app.gzip and "gzip" in request.headers.get("accept-encoding", "")
+        headers = [("Content-Type", page.content_type)] if page.content_type else []
+        headers += [("Content-Encoding", "gzip")] if packed else []
+        if page.body_mb:
+            body = _padded(text.encode(), int(page.body_mb * 1024 * 1024))
+            return Response(200, _gzipped(body) if packed else body, tuple(headers), cut=cut)
+        whole = gzip.compress(text.encode(), 1) if packed else text.encode()
+        if cut:
+            return Drop() if len(whole) < 2 else Response(200, whole, tuple(headers), cut=True)
+        return Response(200, whole, tuple(headers))
+
+    def _text(self, service: Service, page: Page) -> str:
+        scrapes = self._count(service.key, service.app)
+        labels = ",".join(
+            f'{name}="{value}"'
+            for name, value in (
+                ("project_id", service.project),
+                ("location", service.region),
+                ("service_name", service.name),
+                ("revision_name", service.latest_ready_revision or ""),
+            )
+        )
+        gauges = "".join(
+            f"# HELP {name} A gauge of the world.\n# TYPE {name} gauge\n{name} {value:g}\n"
+            for name, value in page.metrics.items()
+        )
+        return (
+            "# HELP emulator_scrapes_total Scrapes that this instance has answered.\n"
+            "# TYPE emulator_scrapes_total counter\n"
+            f"emulator_scrapes_total {scrapes}\n"
+            "# HELP emulator_service_info What answered.\n"
+            "# TYPE emulator_service_info gauge\n"
+            f"emulator_service_info{{{labels}}} 1\n{gauges}"
+        )
+
+    def _count(self, key: str, app: App) -> int:
+        instance = random.randrange(app.instances)
+        with self._lock:
+            count = self._scrapes[key, instance] = self._scrapes.get((key, instance), 0) + 1
+        return count
+
+
+def _padded(text: bytes, size: int) -> Iterator[bytes]:
+    """Add comment lines, which hardly compress, up to *size* bytes."""
+    yield text
+    left = size - len(text)
+    line = b"# " + secrets.token_hex(_CHUNK // 2 - 2).encode() + b"\n"
+    while left > 0:
+        yield line if left >= len(line) else b"#" * (left - 1) + b"\n"
+        left -= len(line)
+
+
+def _gzipped(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    packer = zlib.compressobj(1, wbits=31)
+    for piece in pieces:
+        if packed := packer.compress(piece):
+            yield packed
+    yield packer.flush()

@@ -1,0 +1,50 @@
+"""What the emulator was asked, counted."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+
+class Counts:
+    """Nested counters by path, e.g. ``add("mints", "metadata", audience)``. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._values: dict[tuple[str, ...], int] = {}
+        self._lock = threading.Lock()
+
+    def add(self, *path: str) -> None:
+        """Count one more under *path*."""
+        with self._lock:
+            self._values[path] = self._values.get(path, 0) + 1
+
+    def reset(self) -> None:
+        """Start again at nothing."""
+        with self._lock:
+            self._values.clear()
+
+    def tree(self) -> dict[str, Any]:
+        """All counts as nested dictionaries; every section is there, if empty."""
+        with self._lock:
+            values = sorted(self._values.items())
+        tree: dict[str, Any] = {section: {} for section in SECTIONS}
+        for path, count in values:
+            node = tree
+            for name in path[:-1]:
+                node = node.setdefault(name, {})
+            node[path[-1]] = count
+        return tree
+
+
+SECTIONS = (
+    "mints",  # ID tokens given: issuer kind → audience → n
+    "access_tokens",  # access tokens given: issuer kind → n
+    "requests",  # requests for an ID token, answered or not: issuer kind → audience → n
+    "issuers",  # requests: issuer kind → HTTP status (or hang, drop) → n
+    "list_services",  # project/region → page → n
+    "list_services_errors",  # project/region → gRPC code → n
+    "locations",  # project → HTTP status → n
+    "scrapes",  # project/region/service → HTTP status → n
+    "proxy",  # CONNECT: accepted or refused → host → n
+)
+"""The sections of ``Emulator.counts()``."""

@@ -1,0 +1,121 @@
+"""Faults that a world can ask for, and how often each has fired."""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+GrpcCode = Literal[
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "UNAUTHENTICATED",
+]
+IssuerKind = Literal[
+    "*",
+    "service_account",
+    "authorized_user",
+    "sts",
+    "subject_token",
+    "generate_id_token",
+    "generate_access_token",
+    "metadata",
+]
+
+
+@dataclass(frozen=True)
+class _Limited:
+    """A fault that fires on the first N calls that it matches (0: on all)."""
+
+    first: int = 0
+    _fired: Iterator[int] = field(
+        default_factory=lambda: itertools.count(1), init=False, repr=False, compare=False
+    )
+
+    def fires(self) -> bool:
+        """Count one matching call (``next`` on a count is atomic); say whether it is hit."""
+        return next(self._fired) <= self.first or not self.first
+
+
+@dataclass(frozen=True)
+class ApiFault(_Limited):
+    """Hits ListServices (by project, region, page) or locations.list (by project, page).
+
+    ``page`` counts from 1, 0 is every page. ``latency`` in seconds. With neither ``code`` nor
+    ``hang`` the call is only slow.
+    """
+
+    project: str = "*"
+    region: str = "*"
+    page: int = 0
+    latency: float = 0.0
+    code: GrpcCode | None = None
+    message: str | None = None
+    hang: bool = False
+
+    def matches(self, project: str, region: str, page: int) -> bool:
+        """Tell whether this call is meant; ``project`` and ``region`` are globs."""
+        return (
+            fnmatch.fnmatchcase(project, self.project)
+            and fnmatch.fnmatchcase(region, self.region)
+            and self.page in (0, page)
+        )
+
+
+@dataclass(frozen=True)
+class IssuerFault(_Limited):
+    """Hits a token issuer, by kind and by audience glob.
+
+    ``status`` answers with Google's error JSON, ``garbage`` 200 with a page of HTML, ``drip`` the
+    right answer at a byte a second, ``hang`` never, ``drop`` closes the connection. ``refuse``
+    (metadata only) has nothing listen there. ``latency`` in seconds.
+    """
+
+    kind: IssuerKind = "*"
+    audience: str = "*"
+    latency: float = 0.0
+    status: int | None = None
+    hang: bool = False
+    drip: bool = False
+    garbage: bool = False
+    drop: bool = False
+    refuse: bool = False
+
+    def matches(self, kind: str, audience: str) -> bool:
+        """Tell whether this call is meant; calls without an audience match only ``*``."""
+        return self.kind in ("*", kind) and fnmatch.fnmatchcase(audience, self.audience)
+
+
+F = TypeVar("F", "ApiFault", "IssuerFault")
+
+
+@dataclass(frozen=True)
+class Faults:
+    """The world's ``faults`` section."""
+
+    list_services: tuple[ApiFault, ...] = ()
+    locations: tuple[ApiFault, ...] = ()
+    issuers: tuple[IssuerFault, ...] = ()
+
+    @property
+    def metadata_refused(self) -> bool:
+        """True where nothing shall listen at the metadata server's address."""
+        return any(fault.refuse for fault in self.issuers)
+
+
+def fired(matching: Iterable[F]) -> tuple[float, list[F]]:
+    """Count the call on every matching fault; give the latencies' sum and the faults that fire."""
+    hits = [fault for fault in matching if fault.fires()]
+    return sum(fault.latency for fault in hits), hits

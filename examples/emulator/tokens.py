@@ -1,0 +1,219 @@
+"""ID tokens and access tokens: made, remembered, checked.
+
+ID tokens are RS256 JWTs as https://accounts.google.com issues them; access tokens are opaque
+(``ya29.…``) or, for service accounts, JWTs that the account signed itself (AIP-4111).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from emulator.keys import SHARED, key_id
+
+ISSUER = "https://accounts.google.com"
+IAM_SCOPES = frozenset(
+    f"https://www.googleapis.com/auth/{name}" for name in ("cloud-platform", "iam")
+)
+CLOUD_SCOPES = frozenset({"https://www.googleapis.com/auth/cloud-platform"})
+_SKEW = 300.0  # seconds that the clocks of signer and issuer may differ
+
+
+class TokenError(ValueError):
+    """A token is not acceptable; the message says why."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """Whom an access token stands for, until when (Unix time), with which scopes."""
+
+    identity: str
+    expires: float
+    scopes: frozenset[str]
+
+
+def subject(email: str) -> str:
+    """The 21-digit unique id of an account, the ``sub`` of its tokens."""
+    return "1" + str(int(hashlib.sha256(email.encode()).hexdigest(), 16))[:20]
+
+
+def encode(claims: Mapping[str, Any], key: rsa.RSAPrivateKey, kid: str) -> str:
+    """Sign *claims* as an RS256 JWT."""
+    header = {"alg": "RS256", "kid": kid, "typ": "JWT"}
+    signed = f"{_segment(header)}.{_segment(claims)}"
+    signature = key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+    return f"{signed}.{_base64(signature)}"
+
+
+def decode(token: str, key: Callable[[dict[str, Any], dict[str, Any]], object]) -> dict[str, Any]:
+    """Check the signature and give the claims; raises TokenError.
+
+    *key* gets header and claims, both not yet trusted, and gives the RSA private key whose public
+    half must verify the token, or None.
+    """
+    try:
+        head, body, tail = token.split(".")
+        header, claims = json.loads(_bytes(head)), json.loads(_bytes(body))
+        signature = _bytes(tail)
+    except (ValueError, binascii.Error):
+        raise TokenError("malformed") from None
+    if not isinstance(header, dict) or not isinstance(claims, dict):
+        raise TokenError("malformed")
+    signer = key(header, claims)
+    if header.get("alg") != "RS256" or not isinstance(signer, rsa.RSAPrivateKey):
+        raise TokenError("unknown key")
+    try:
+        signer.public_key().verify(
+            signature, f"{head}.{body}".encode(), padding.PKCS1v15(), hashes.SHA256()
+        )
+    except InvalidSignature:
+        raise TokenError("bad signature") from None
+    return claims
+
+
+def check_window(claims: Mapping[str, Any], now: float) -> None:
+    """Refuse a self-made JWT that is not valid now or for more than an hour; raises TokenError."""
+    issued, expires = claims.get("iat"), claims.get("exp")
+    if not isinstance(issued, int | float) or not isinstance(expires, int | float):
+        raise TokenError("iat or exp missing")
+    if issued > now + _SKEW or expires <= now - _SKEW or expires - issued > 3600:
+        raise TokenError("iat or exp out of bounds")
+
+
+class Tokens:
+    """Makes and checks the tokens of one emulator. Thread-safe."""
+
+    def __init__(self, clock: Callable[[], float], directory: Path | None) -> None:
+        self.clock = clock
+        self._directory = directory
+        self._key = SHARED.rsa("google", directory)
+        self._kid = key_id(self._key)
+        self._access: dict[str, Access] = {}
+        self._verified: dict[str, dict[str, Any]] = {}
+        self._accounts: set[str] = set()
+        self._emails: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def account_key(self, email: str) -> rsa.RSAPrivateKey:
+        """Get the key of a service account; from then on the account is known to have one."""
+        key = SHARED.rsa(email, self._directory)
+        with self._lock:
+            self._accounts.add(email)
+        return key
+
+    def id_token(
+        self,
+        audience: str,
+        email: str,
+        lifetime: float,
+        *,
+        foreign: bool = False,
+        extra: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Make an ID token; *lifetime* in seconds; *extra* overrides claims (None removes one)."""
+        now = int(self.clock())
+        identity = subject(email)
+        self._emails[identity] = email
+        claims: dict[str, Any] = {
+            "aud": audience,
+            "azp": identity,
+            "email": email,
+            "email_verified": True,
+            "exp": now + int(lifetime),
+            "iat": now,
+            "iss": ISSUER,
+            "sub": identity,
+        } | dict(extra or {})
+        kept = {name: value for name, value in claims.items() if value is not None}
+        key = SHARED.rsa("foreign", self._directory) if foreign else self._key
+        return encode(kept, key, self._kid)
+
+    def identity(self, token: str, audiences: Sequence[str]) -> str:
+        """Check an ID token as Cloud Run does; the email it stands for; raises TokenError."""
+        claims = self._verified.get(token)
+        if claims is None:
+            claims = decode(token, lambda head, _: self._key if head.get("kid") == self._kid else 0)
+            if len(self._verified) > 20_000:
+                self._verified.clear()
+            self._verified[token] = claims
+        if claims.get("iss") not in (ISSUER, "accounts.google.com"):
+            raise TokenError("wrong issuer")
+        if claims.get("exp", 0) <= self.clock():
+            raise TokenError("expired")
+        if claims.get("aud") not in audiences:
+            raise TokenError("wrong audience")
+        return str(claims.get("email") or self._emails.get(claims.get("sub", ""), ""))
+
+    def access_token(self, identity: str, lifetime: float, scopes: Iterable[str]) -> str:
+        """Make an opaque access token that lives *lifetime* seconds."""
+        token = "ya29.c." + secrets.token_urlsafe(96)
+        access = Access(identity, self.clock() + lifetime, frozenset(scopes))
+        with self._lock:
+            self._access[token] = access
+        return token
+
+    def access(self, token: str, audience: str) -> Access:
+        """Check an access token; *audience* is the API's (``https://run.googleapis.com/``).
+
+        Raises TokenError for one that is unknown or expired.
+        """
+        known = self._access.get(token)
+        if known is None:
+            known = self._self_signed(token, audience)
+        if known.expires <= self.clock():
+            raise TokenError("expired")
+        return known
+
+    def assertion(self, token: str) -> dict[str, Any]:
+        """Claims of a JWT signed by the service account that it names as issuer."""
+
+        def key(header: dict[str, Any], claims: dict[str, Any]) -> object:
+            email = claims.get("iss")
+            if email not in self._accounts:
+                raise TokenError("account not found")
+            signer = self.account_key(email)
+            return signer if header.get("kid") in (None, key_id(signer)) else None
+
+        return decode(token, key)
+
+    def jwks(self) -> dict[str, Any]:
+        """Google's public keys as a JWK set (RFC 7517)."""
+        numbers = self._key.public_key().public_numbers()
+        half = {"n": _integer(numbers.n), "e": _integer(numbers.e)}
+        return {"keys": [{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": self._kid} | half]}
+
+    def _self_signed(self, token: str, audience: str) -> Access:
+        claims = self.assertion(token)
+        check_window(claims, self.clock())
+        scopes = frozenset(str(claims.get("scope", "")).split())
+        if claims.get("aud") == audience:
+            scopes |= CLOUD_SCOPES  # a token for one API needs no scope
+        return Access(claims["iss"], claims["exp"], scopes)
+
+
+def _segment(value: Mapping[str, Any]) -> str:
+    return _base64(json.dumps(value, separators=(",", ":")).encode())
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+
+
+def _integer(value: int) -> str:
+    return _base64(value.to_bytes((value.bit_length() + 7) // 8, "big"))

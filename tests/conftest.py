@@ -1,0 +1,63 @@
+"""Fixtures for every part: Google Cloud, as examples/emulator plays it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from emulator import Emulator
+
+DEMO_WORLD: dict[str, Any] = {
+    "projects": {
+        "demo": {
+            "number": 123456789012,
+            "regions": ["europe-west1", "us-central1"],
+            "services": [
+                {"name": "api", "region": "us-central1", "max_instances": 1},
+                {"name": "shop", "region": "us-central1", "labels": {"team": "sales"}},
+                {"name": "hello", "region": "europe-west1", "invoker_iam_disabled": True},
+                {"name": "back-office", "region": "europe-west1", "ingress": "internal"},
+            ],
+        }
+    }
+}
+"""Two private services, a public one and an internal one in two regions of one project."""
+
+
+class MakeEmulator(Protocol):
+    """Starts an emulator that ends with the test."""
+
+    def __call__(
+        self,
+        world: Mapping[str, Any] | Path = ...,
+        *,
+        clock: Callable[[], float] = ...,
+        **ports: int,
+    ) -> Emulator: ...
+
+
+@pytest.fixture
+def make_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeEmulator]:
+    with contextlib.ExitStack() as stack:
+
+        def make(
+            world: Mapping[str, Any] | Path = DEMO_WORLD,
+            *,
+            clock: Callable[[], float] = time.time,
+            **ports: int,
+        ) -> Emulator:
+            directory = tmp_path_factory.mktemp("emulator")
+            return stack.enter_context(Emulator(world, directory, clock=clock, **ports))
+
+        yield make
+
+
+@pytest.fixture(name="emulator")
+def demo_emulator(make_emulator: MakeEmulator) -> Emulator:
+    """Give an emulator of DEMO_WORLD."""
+    return make_emulator()
