@@ -1,0 +1,190 @@
+"""Files that are whole at every moment: a new one takes the old one's place in one rename.
+
+What is written goes to a temporary file in the same folder, is synced, and is renamed over the old
+file, whose mode, owner and extended attributes (ACLs) it takes. No name that we make up ends in
+``.json``, ``.yml``, ``.yaml`` or ``.prom``: Prometheus' and node_exporter's globs match dotfiles.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from runscrape_generator.errors import WriteError
+
+_NEW = ".runscrape-new"
+_REMEDIES = {
+    errno.EBUSY: "it is mounted by itself, as a single file: mount its folder instead, because "
+    "only a file in a folder can be replaced whole",
+    errno.ENOSPC: "make room on that disk",
+    errno.EDQUOT: "make room in that user's quota",
+    errno.EFBIG: "raise the limit on file sizes (ulimit -f)",
+    errno.EROFS: "mount the folder writable, or write elsewhere",
+    errno.EACCES: "let this user write in that folder: files are replaced, not rewritten",
+    errno.EPERM: "let this user write in that folder: files are replaced, not rewritten",
+    errno.ENOENT: "make the folder first",
+    errno.ENOTDIR: "what should be its folder is a file",
+    errno.ELOOP: "its symbolic links lead in a circle",
+    errno.ENAMETOOLONG: "choose a shorter name: temporary files beside it have longer ones",
+}
+
+
+def failure(path: Path, error: OSError) -> WriteError:
+    """Turn the system's error into ours: the file, the reason, and what to do about it."""
+    reason = error.strerror or str(error)
+    remedy = _REMEDIES.get(error.errno or 0)
+    return WriteError(f"cannot write {path}: {reason}" + (f" ({remedy})" if remedy else ""))
+
+
+def resolve(path: Path) -> Path:
+    """Follow symbolic links to the file to replace, so that a link stays a link.
+
+    Raises WriteError where that is no place for a file: a folder, a device, a pipe, or a folder
+    that is missing. The file itself may be missing.
+    """
+    real = Path(os.path.realpath(path))
+    try:
+        _require_folder(real.parent)
+        mode = real.stat().st_mode
+    except FileNotFoundError as error:
+        if error.filename == os.fspath(real):
+            return real
+        raise failure(path, error) from error
+    except OSError as error:
+        raise failure(path, error) from error
+    if stat.S_ISDIR(mode):
+        raise WriteError(f"cannot write {path}: it is a folder; name a file in it")
+    if not stat.S_ISREG(mode):
+        raise WriteError(
+            f"cannot write {path}: it is no regular file and cannot be replaced whole "
+            "(without --output the result goes to standard output)"
+        )
+    return real
+
+
+def _require_folder(folder: Path) -> None:
+    if not stat.S_ISDIR(folder.stat().st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), os.fspath(folder))
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """Name a hidden file of ours beside ``path``."""
+    return path.with_name(f".{path.name}{suffix}")
+
+
+def passing(path: Path) -> Path:
+    """Name a temporary file beside ``path``, one that :func:`sweep` knows as ours."""
+    return beside(path, f".{secrets.token_hex(4)}{_NEW}")
+
+
+def read(path: Path) -> bytes | None:
+    """Read the file; None where there is none. Raises WriteError: what cannot be read is kept."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise WriteError(
+            f"cannot compare with {path}: {error.strerror}; let this user read it"
+        ) from error
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Put ``data`` in the file's place, whole or not at all; raises WriteError."""
+    sweep(path)
+    commit(stage(path, data), path)
+    sync_folder(path)
+
+
+def stage(path: Path, data: bytes) -> Path:
+    """Write ``data`` to a temporary file beside ``path``, synced and with the old file's rights.
+
+    A new file gets 0644 less the umask. Raises WriteError, and then leaves nothing behind.
+    """
+    temporary = passing(path)
+    try:
+        old = path.stat() if path.exists() else None
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        with open(os.open(temporary, flags, 0o600 if old else 0o644), "wb") as file:  # noqa: PTH123 - a descriptor
+            file.write(data)
+            if old:
+                _take_rights(file.fileno(), path, old)
+                _refuse_to_lock_out(os.fstat(file.fileno()), old)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        discard(temporary)
+        raise failure(path, error) from error
+    except BaseException:
+        discard(temporary)
+        raise
+    return temporary
+
+
+def _take_rights(descriptor: int, path: Path, old: os.stat_result) -> None:
+    """Give the new file the old one's owner, ACLs and mode, as far as this user may."""
+    now = os.fstat(descriptor)
+    if (now.st_uid, now.st_gid) != (old.st_uid, old.st_gid):
+        for owner in (old.st_uid, -1):  # no root: at least the group, if it is one of ours
+            with contextlib.suppress(PermissionError):
+                os.fchown(descriptor, owner, old.st_gid)
+                break
+    with contextlib.suppress(OSError):  # a file system without extended attributes
+        for name in os.listxattr(path):
+            os.setxattr(descriptor, name, os.getxattr(path, name))
+    os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
+
+
+def _refuse_to_lock_out(new: os.stat_result, old: os.stat_result) -> None:
+    """Raise PermissionError if whoever could read the old file could not read the new one."""
+    if old.st_mode & stat.S_IROTH:
+        return
+    if old.st_mode & stat.S_IRGRP:
+        same = new.st_gid == old.st_gid
+    else:  # only the owner could read it, and root always can
+        same = old.st_uid in {new.st_uid, 0}
+    if not same:
+        raise PermissionError(
+            errno.EPERM, f"its owner and group ({old.st_uid}:{old.st_gid}) cannot be kept"
+        )
+
+
+def commit(temporary: Path, path: Path) -> None:
+    """Rename the temporary file over ``path``; raises WriteError and removes it if that fails."""
+    try:
+        temporary.replace(path)
+    except OSError as error:
+        discard(temporary)
+        raise failure(path, error) from error
+
+
+def sync_folder(path: Path) -> None:
+    """Make renames in the folder of ``path`` last over a power cut; raises WriteError."""
+    try:
+        descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EACCES):  # some file systems sync no folder,
+            raise failure(path, error) from error  # and write-only folders cannot be opened
+
+
+def discard(path: Path) -> None:
+    """Remove a file of ours; that it is not there, or stays there, is no error."""
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def sweep(path: Path) -> None:
+    """Remove temporary files that killed runs left beside ``path``; call it under the lock."""
+    prefix = f".{path.name}."
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            if entry.name.startswith(prefix) and entry.name.endswith(_NEW):
+                discard(Path(entry.path))

@@ -1,0 +1,73 @@
+"""The shrink guard: one run may not remove more of the jobs than the user allows.
+
+Google can answer an empty list where it means "not yours to see", and a mistyped glob matches
+nothing. So what would go is counted against what the inventory says is there.
+
+A job counts as gone when its name is gone and none of its targets is scraped under another name:
+a new ``--job-name`` renames, it does not remove. Targets are counted too, since a job that several
+services share may lose most of them: one is lost when it is gone and its job has no new one in its
+place (a custom domain replaces, it does not remove).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Set as AbstractSet
+
+from runscrape_generator.errors import ShrinkError
+
+Target = tuple[str, str, str]
+"""Job, ``host:port``, metrics path."""
+
+_EVERYTHING = 100.0
+_NAMED = 5
+
+
+def check(old: AbstractSet[Target], new: AbstractSet[Target], *, max_removed: float) -> None:
+    """Raise ShrinkError if more than ``max_removed`` percent would go, or all.
+
+    100 allows everything: somebody who deletes the last service must be able to say so.
+    """
+    for what, gone, total in (
+        ("jobs", lost_jobs(old, new), len({job for job, _, _ in old})),
+        ("targets", lost_targets(old, new), len(old)),
+    ):
+        if gone and (100 * len(gone) > max_removed * total or _all(gone, total, max_removed)):
+            raise ShrinkError(_message(what, gone, total, max_removed))
+
+
+def _all(gone: tuple[str, ...], total: int, max_removed: float) -> bool:
+    return len(gone) == total and max_removed < _EVERYTHING
+
+
+def lost_jobs(old: AbstractSet[Target], new: AbstractSet[Target]) -> tuple[str, ...]:
+    """Name the jobs that would go with all their targets, sorted."""
+    names = {job for job, _, _ in new}
+    places = {(target, path) for _, target, path in new}
+    moved = {job for job, target, path in old if (target, path) in places}
+    return tuple(sorted({job for job, _, _ in old} - names - moved))
+
+
+def lost_targets(old: AbstractSet[Target], new: AbstractSet[Target]) -> tuple[str, ...]:
+    """Name the targets (``host:port/path``) that would go with nothing in their place, sorted."""
+    before = {(target, path) for _, target, path in old}
+    after = {(target, path) for _, target, path in new}
+    fresh = Counter(job for job, target, path in new if (target, path) not in before)
+    lost = []
+    for job, target, path in sorted(old):
+        if (target, path) in after:
+            continue
+        if fresh[job]:
+            fresh[job] -= 1
+        else:
+            lost.append(f"{target}{path}")
+    return tuple(lost)
+
+
+def _message(what: str, gone: tuple[str, ...], total: int, max_removed: float) -> str:
+    amount = f"all {total}" if len(gone) == total else f"{len(gone)} of {total}"
+    some = ", ".join(gone[:_NAMED]) + (", …" if len(gone) > _NAMED else "")
+    return (
+        f"refused to remove {amount} {what} ({some}): --max-removed is {max_removed:g} percent; "
+        "nothing was changed. If they are meant to go, run once with --max-removed 100"
+    )

@@ -1,0 +1,103 @@
+"""Signals as exceptions in the main thread, so that they end even a slow listing at once.
+
+SIGINT and SIGTERM always raise where the program is: every file is whole at every moment, so there
+is no moment at which they must wait. SIGHUP (only in ``--watch``) raises while a run lists or
+sleeps, and waits while a run publishes: what it asks for is a new run, not the loss of this one.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import ClassVar, NoReturn
+
+
+class Interrupted(KeyboardInterrupt):
+    """SIGINT: the run ends with 130, as shells report it."""
+
+    exit_code: ClassVar[int] = 128 + signal.SIGINT
+
+
+class Terminated(Interrupted):
+    """SIGTERM: the run ends with 143."""
+
+    exit_code = 128 + signal.SIGTERM
+
+
+class Reread(BaseException):
+    """SIGHUP: read the settings again and run now. No Exception: no library may swallow it."""
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise Interrupted
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+@contextmanager
+def raising() -> Iterator[None]:
+    """Raise :class:`Interrupted` on SIGINT and :class:`Terminated` on SIGTERM inside the block.
+
+    A SIGINT that the parent has chosen to ignore (``nohup``, a shell's ``&``) stays ignored.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    if before[signal.SIGINT] is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Hangup:
+    """SIGHUP for ``--watch``: raises :class:`Reread` inside :meth:`armed`, else is remembered."""
+
+    def __init__(self) -> None:
+        self._armed = False
+        self._pending = False
+
+    @contextmanager
+    def installed(self) -> Iterator[Hangup]:
+        """Handle SIGHUP inside the block."""
+        before = signal.signal(signal.SIGHUP, self._handle)
+        try:
+            yield self
+        finally:
+            signal.signal(signal.SIGHUP, before)
+
+    @contextmanager
+    def armed(self) -> Iterator[None]:
+        """Raise :class:`Reread` at once inside the block, also for a SIGHUP that came before."""
+        with self._while(armed=True):
+            yield
+
+    @contextmanager
+    def disarmed(self) -> Iterator[None]:
+        """Remember a SIGHUP until the block is over; used around publishing."""
+        with self._while(armed=False):
+            yield
+
+    @contextmanager
+    def _while(self, *, armed: bool) -> Iterator[None]:
+        before, self._armed = self._armed, armed
+        try:
+            self._raise_if_due()
+            yield
+        finally:
+            self._armed = before
+        self._raise_if_due()
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        self._pending = True
+        self._raise_if_due()
+
+    def _raise_if_due(self) -> None:
+        if self._armed and self._pending:
+            self._pending = False
+            raise Reread

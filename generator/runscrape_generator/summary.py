@@ -1,0 +1,97 @@
+"""What one run came to: the numbers, the exit code, and the one line that cron mails."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from runscrape_generator.model import Decision, Scope
+from runscrape_generator.reload import Outcome
+
+PARTLY_STALE = 3
+"""Exit code: published, with some scopes from the inventory."""
+
+_NAMED_REASONS = 5
+_MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """A run that did not fail."""
+
+    services: int
+    jobs: int
+    added: int
+    """Jobs that the inventory did not have."""
+    removed: int
+    """Jobs that only the inventory has."""
+    skipped: int
+    stale: tuple[Scope, ...] = ()
+    """The scopes that the inventory stood in for."""
+    output: Path | None = None
+    """None: standard output."""
+    written: bool = False
+    """Whether the output changed (with ``dry_run``: would change)."""
+    inventory_written: bool = False
+    reload: Outcome | None = None
+    dry_run: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 3 where the inventory stood in for a scope."""
+        return PARTLY_STALE if self.stale else 0
+
+    @property
+    def reloaded(self) -> bool:
+        """Whether Prometheus runs the output now because of this run."""
+        return self.reload is Outcome.DONE
+
+    @property
+    def eventful(self) -> bool:
+        """Whether there is anything to tell: a change, a reload, a scope that failed."""
+        return bool(self.written or self.inventory_written or self.reload or self.stale)
+
+    def line(self) -> str:
+        """``128 services, 120 jobs (+2), 8 skipped, written to prometheus.yml, …``."""
+        return ", ".join([*self._counts(), *self._deeds()])
+
+    def _counts(self) -> Iterable[str]:
+        yield _plural(self.services, "service")
+        added = f"+{self.added}" if self.added else ""
+        removed = f"{_MINUS}{self.removed}" if self.removed else ""
+        changed = " ".join(filter(None, (added, removed)))
+        yield _plural(self.jobs, "job") + (f" ({changed})" if changed else "")
+        yield f"{self.skipped} skipped"
+        if self.stale:
+            yield f"{_plural(len(self.stale), 'scope')} from the inventory"
+
+    def _deeds(self) -> Iterable[str]:
+        if self.dry_run:
+            changes = "would change" if self.written else "would not change"
+            yield f"{self.output or 'standard output'} {changes}"
+        elif self.output is None:
+            yield "written to standard output"
+        elif self.written:
+            yield f"written to {self.output}"
+        else:
+            yield "nothing changed" if not self.inventory_written else f"{self.output} unchanged"
+        if self.inventory_written:
+            yield "inventory would change" if self.dry_run else "inventory updated"
+        if self.reload is not None:
+            yield "Prometheus reloaded" if self.reloaded else "Prometheus not reached"
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def why_none(decisions: Iterable[Decision]) -> str:
+    """Say why there is not one job: the reasons counted, the most frequent first."""
+    reasons = Counter(decision.reason for decision in decisions if not decision.kept)
+    if not reasons:
+        return "0 jobs: no services were found in the projects and regions listed"
+    some = [f"{count} × {reason}" for reason, count in reasons.most_common(_NAMED_REASONS)]  # noqa: RUF001 - a times sign
+    more = "; …" if len(reasons) > _NAMED_REASONS else ""
+    return f"0 jobs: {reasons.total()} skipped: {'; '.join(some)}{more} (runscrape explain has all)"

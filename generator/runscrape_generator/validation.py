@@ -1,0 +1,110 @@
+"""Asking promtool whether Prometheus would accept the configuration.
+
+``promtool check config`` resolves relative paths (rule_files, ca_file …) from the folder of the
+file it is given, so it gets the very temporary file that is then renamed into place. Where there
+is none in that folder (``--dry-run``, standard output, an output that is a symbolic link), a
+folder of symbolic links to everything in there stands for it.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runscrape_generator.errors import ValidationError
+from runscrape_generator.settings import Format, Settings
+from runscrape_generator.talk import Talk
+
+TIMEOUT = 60.0
+"""Seconds; promtool takes 0.2 s for 2,000 jobs."""
+
+_OLDEST = "2.42"
+_READ_BY_PROMTOOL = {Format.PROMETHEUS, Format.SCRAPE_CONFIGS}
+"""A scrape-configs file (a mapping with ``scrape_configs:`` alone) is a whole configuration too."""
+
+
+def find_promtool(settings: Settings, talk: Talk) -> str | None:
+    """Find the promtool to ask; None where none is to be, or can be.
+
+    Raises ValidationError where the user names one that is not there. With ``auto`` one that is
+    older than ``--prometheus-version`` is not asked: it would refuse what a newer one knows.
+    """
+    if settings.promtool == "none" or settings.format not in _READ_BY_PROMTOOL:
+        return None
+    if settings.promtool != "auto":
+        if shutil.which(settings.promtool) is None:
+            raise ValidationError(
+                f"--promtool {settings.promtool}: there is no such program; nothing was changed. "
+                "Install it, or leave the check to us alone with --promtool none"
+            )
+        return settings.promtool
+    found = shutil.which("promtool")
+    if found is None:
+        talk.detail("promtool is not installed: only our own check was made")
+    elif settings.prometheus_version != _OLDEST and _older(found, settings.prometheus_version):
+        talk.detail(f"{found} is older than Prometheus {settings.prometheus_version}: not asked")
+        return None
+    return found
+
+
+def _older(promtool: str, wanted: str) -> bool:
+    said = _run([promtool, "--version"], promtool)
+    match = re.search(r"version (\d+)\.(\d+)", said.stdout + said.stderr)
+    asked = re.match(r"(\d+)\.(\d+)", wanted)
+    if match is None or asked is None:
+        return False
+    return tuple(map(int, match.groups())) < tuple(map(int, asked.groups()))
+
+
+def check_config(promtool: str, path: Path) -> None:
+    """Raise ValidationError with promtool's own words if it refuses the file."""
+    done = _run([promtool, "check", "config", str(path)], promtool)
+    if done.returncode == 0:
+        return
+    said = "\n".join(line.strip() for line in (done.stdout + done.stderr).splitlines() if line)
+    said = said.replace(f"Checking {path}", "").strip() or "it said nothing"
+    how = "refused the output" if done.returncode > 0 else f"died of signal {-done.returncode}"
+    raise ValidationError(
+        f"promtool {how}; nothing was changed: {said}\n"
+        f"(relative paths were looked up in {path.parent}; --promtool none leaves promtool out)"
+    )
+
+
+def _run(command: list[str], promtool: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(  # noqa: S603 - promtool, as found or as named by the user
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ValidationError(
+            f"{promtool} took more than {TIMEOUT:g} s; nothing was changed. "
+            "--promtool none leaves it out"
+        ) from None
+    except OSError as error:
+        raise ValidationError(
+            f"{promtool} cannot be run: {error.strerror}; nothing was changed. "
+            "--promtool none leaves it out"
+        ) from error
+
+
+@contextmanager
+def stand_in(folder: Path, name: str, data: bytes) -> Iterator[Path]:
+    """Give a file with ``data`` in a folder that shows everything that ``folder`` holds."""
+    with tempfile.TemporaryDirectory(prefix="runscrape-") as temporary:
+        for entry in folder.iterdir():
+            if entry.name != name:
+                (Path(temporary) / entry.name).symlink_to(entry.absolute())
+        path = Path(temporary) / name
+        path.write_bytes(data)
+        yield path
