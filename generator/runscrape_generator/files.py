@@ -143,11 +143,9 @@ def _refuse_to_lock_out(new: os.stat_result, old: os.stat_result) -> None:
     """Raise PermissionError if whoever could read the old file could not read the new one."""
     if old.st_mode & stat.S_IROTH:
         return
-    if old.st_mode & stat.S_IRGRP:
-        same = new.st_gid == old.st_gid
-    else:  # only the owner could read it, and root always can
-        same = old.st_uid in {new.st_uid, 0}
-    if not same:
+    by_group = old.st_mode & stat.S_IRGRP
+    # Without the group only the owner could read it, and root always can.
+    if old.st_gid != new.st_gid if by_group else old.st_uid not in {new.st_uid, 0}:
         raise PermissionError(
             errno.EPERM, f"its owner and group ({old.st_uid}:{old.st_gid}) cannot be kept"
         )

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from runscrape_generator.errors import ValidationError
@@ -28,10 +29,43 @@ _READ_BY_PROMTOOL = {Format.PROMETHEUS, Format.SCRAPE_CONFIGS}
 """A scrape-configs file (a mapping with ``scrape_configs:`` alone) is a whole configuration too."""
 
 
-def find_promtool(settings: Settings, talk: Talk) -> str | None:
-    """Find the promtool to ask; None where none is to be, or can be.
+@dataclass(frozen=True, slots=True)
+class Promtool:
+    """A promtool to ask about the configuration that is to become ``output``."""
 
-    Raises ValidationError where the user names one that is not there. With ``auto`` one that is
+    program: str
+    output: Path | None
+    """None: standard output; relative paths then count from the current folder."""
+
+    def check_file(self, temporary: Path) -> None:
+        """Raise ValidationError if it refuses the file that is to be renamed to the output."""
+        in_place = self.output is not None and not self.output.is_symlink()
+        if in_place and temporary.parent.samefile(self._folder):
+            check_config(self.program, temporary)
+        else:
+            self.check(temporary.read_bytes())
+
+    def check(self, data: bytes) -> None:
+        """Raise ValidationError if it refuses the content; writes nothing beside the output."""
+        name = self.output.name if self.output else "prometheus.yml"
+        with stand_in(self._folder, name, data) as path:
+            check_config(self.program, path)
+
+    @property
+    def _folder(self) -> Path:
+        return self.output.parent.absolute() if self.output else Path.cwd()
+
+
+def promtool(settings: Settings, talk: Talk) -> Promtool | None:
+    """Find the promtool to ask; None where none is to be, or can be; raises ValidationError."""
+    program = find_program(settings, talk)
+    return Promtool(program, settings.output) if program else None
+
+
+def find_program(settings: Settings, talk: Talk) -> str | None:
+    """Find the program; None where none is to be asked, or is there.
+
+    Raises ValidationError where the user names one that is missing. With ``auto`` one that is
     older than ``--prometheus-version`` is not asked: it would refuse what a newer one knows.
     """
     if settings.promtool == "none" or settings.format not in _READ_BY_PROMTOOL:
@@ -52,8 +86,8 @@ def find_promtool(settings: Settings, talk: Talk) -> str | None:
     return found
 
 
-def _older(promtool: str, wanted: str) -> bool:
-    said = _run([promtool, "--version"], promtool)
+def _older(program: str, wanted: str) -> bool:
+    said = _run([program, "--version"])
     match = re.search(r"version (\d+)\.(\d+)", said.stdout + said.stderr)
     asked = re.match(r"(\d+)\.(\d+)", wanted)
     if match is None or asked is None:
@@ -61,9 +95,9 @@ def _older(promtool: str, wanted: str) -> bool:
     return tuple(map(int, match.groups())) < tuple(map(int, asked.groups()))
 
 
-def check_config(promtool: str, path: Path) -> None:
+def check_config(program: str, path: Path) -> None:
     """Raise ValidationError with promtool's own words if it refuses the file."""
-    done = _run([promtool, "check", "config", str(path)], promtool)
+    done = _run([program, "check", "config", str(path)])
     if done.returncode == 0:
         return
     said = "\n".join(line.strip() for line in (done.stdout + done.stderr).splitlines() if line)
@@ -75,7 +109,7 @@ def check_config(promtool: str, path: Path) -> None:
     )
 
 
-def _run(command: list[str], promtool: str) -> subprocess.CompletedProcess[str]:
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(  # noqa: S603 - promtool, as found or as named by the user
             command,
@@ -88,12 +122,12 @@ def _run(command: list[str], promtool: str) -> subprocess.CompletedProcess[str]:
         )
     except subprocess.TimeoutExpired:
         raise ValidationError(
-            f"{promtool} took more than {TIMEOUT:g} s; nothing was changed. "
+            f"{command[0]} took more than {TIMEOUT:g} s; nothing was changed. "
             "--promtool none leaves it out"
         ) from None
     except OSError as error:
         raise ValidationError(
-            f"{promtool} cannot be run: {error.strerror}; nothing was changed. "
+            f"{command[0]} cannot be run: {error.strerror}; nothing was changed. "
             "--promtool none leaves it out"
         ) from error
 
