@@ -1,0 +1,195 @@
+"""What exists: every service of every scope, all scopes listed side by side.
+
+A round of listing is: a token for the credentials, the regions of each project (unless
+``--region`` says them), the services of each project in each region. A scope starts as soon as it
+is known. What fails is kept as a :class:`ScopeFailure`; half a scope is never returned.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from functools import partial
+
+import google.auth.transport.requests
+
+from runscrape_generator.access import Access, open_access
+from runscrape_generator.crew import Crew
+from runscrape_generator.model import Discovery, Scope, ScopeFailure, Service
+from runscrape_generator.patience import Patience
+from runscrape_generator.regions import list_regions
+from runscrape_generator.remedies import Circumstances, failure
+from runscrape_generator.run_api import Listing, RunApi
+from runscrape_generator.settings import Settings
+from runscrape_generator.talk import Talk
+
+Regions = tuple[str, ...]
+
+
+def discover(settings: Settings, talk: Talk) -> Discovery:
+    """List every scope that the settings ask for.
+
+    Blocks for ``settings.timeout`` seconds a scope at most, and can be interrupted by a signal
+    handler that raises. Raises ConfigError or DiscoveryError where not even the projects are
+    known; everything else that fails is in the result.
+    """
+    access = open_access(settings)
+    problem = _sign_in(access, settings)
+    if problem is not None:
+        return _nothing(access, settings, problem)
+    patience = Patience()
+    api = RunApi(access, patience)
+    try:
+        return _Round(settings, talk, access, api, patience).run()
+    finally:
+        api.close()
+
+
+def _sign_in(access: Access, settings: Settings) -> Exception | None:
+    """Get the one access token of the round, so that 32 calls do not each get one."""
+    if access.problem is not None or access.endpoint.plaintext:
+        return access.problem
+    patience = Patience()
+    request = google.auth.transport.requests.Request()
+
+    def sign_in(until: float) -> None:
+        patience.call("access token", until, lambda _: access.credentials.refresh(request))
+
+    crew: Crew[str, None] = Crew(1, settings.timeout)
+    crew.submit("", sign_in)
+    try:
+        (_, outcome), *_rest = crew.outcomes()
+    finally:
+        patience.stop()
+    return outcome
+
+
+def _nothing(access: Access, settings: Settings, problem: Exception) -> Discovery:
+    """Report that every scope failed, for one reason."""
+    about = _circumstances(access, settings)
+    regions = tuple(dict.fromkeys(settings.regions)) or (None,)
+    return Discovery(
+        scopes={},
+        failures=tuple(failure(problem, p, r, about) for p in access.projects for r in regions),
+    )
+
+
+def _circumstances(access: Access, settings: Settings) -> Circumstances:
+    return Circumstances(
+        member=access.member,
+        quota_project=getattr(access.credentials, "quota_project_id", None) or "",
+        endpoint=access.endpoint.target,
+        plaintext=access.endpoint.plaintext,
+        timeout=settings.timeout,
+    )
+
+
+class _Round:
+    """One round of listing, with what is known so far."""
+
+    def __init__(
+        self, settings: Settings, talk: Talk, access: Access, api: RunApi, patience: Patience
+    ) -> None:
+        self._settings = settings
+        self._talk = talk
+        self._access = access
+        self._api = api
+        self._patience = patience
+        self._crew: Crew[str | Scope, Listing | Regions] = Crew(
+            settings.concurrency, settings.timeout
+        )
+        self._begun = time.monotonic()
+        self._scopes: dict[Scope, tuple[Service, ...]] = {}
+        self._failures: list[ScopeFailure] = []
+
+    def run(self) -> Discovery:
+        """List everything; the scopes and failures come out sorted."""
+        regions = tuple(dict.fromkeys(self._settings.regions))
+        for project in self._access.projects:
+            if regions:
+                self._add(project, regions)
+            else:
+                self._crew.submit(
+                    project, partial(list_regions, self._access, self._patience, project)
+                )
+        self._collect()
+        return Discovery(
+            scopes=dict(sorted(self._scopes.items())),
+            failures=tuple(sorted(self._failures, key=lambda f: (f.project, f.region or ""))),
+        )
+
+    def _add(self, project: str, regions: tuple[str, ...]) -> None:
+        for region in regions:
+            scope = Scope(project, region)
+            self._crew.submit(scope, partial(self._api.services, scope))
+
+    def _collect(self) -> None:
+        """Take the outcomes as they come; each project's regions bring new scopes to list."""
+        projects, regions = len(self._access.projects), len(set(self._settings.regions))
+        with _Progress(self._talk, projects, regions) as progress:
+            for key, outcome in self._crew.outcomes():
+                if isinstance(key, Scope):
+                    self._take_services(key, outcome)
+                    progress.listed()
+                else:
+                    progress.regions(self._take_regions(key, outcome))
+
+    def _take_services(self, scope: Scope, outcome: Listing | Regions | Exception) -> None:
+        if isinstance(outcome, Listing):
+            self._scopes[scope] = outcome.services
+            self._talk.detail(
+                f"{scope.key}: {len(outcome.services)} services on {outcome.pages} "
+                f"page{'s' if outcome.pages > 1 else ''} in {outcome.seconds:.2f} s"
+            )
+        else:
+            self._fail(scope.project, scope.region, outcome)
+
+    def _take_regions(self, project: str, outcome: Listing | Regions | Exception) -> int:
+        """Queue a project's scopes; gives their number."""
+        if isinstance(outcome, tuple):
+            self._talk.detail(f"{project}: {len(outcome)} regions")
+            self._add(project, outcome)
+            return len(outcome)
+        self._fail(project, None, outcome)
+        return 0
+
+    def _fail(self, project: str, region: str | None, outcome: object) -> None:
+        if not isinstance(outcome, Exception):
+            raise TypeError(outcome)  # a call of the other kind: cannot be
+        about = _circumstances(self._access, self._settings)
+        one = failure(outcome, project, region, about)
+        self._failures.append(one)
+        self._talk.detail(f"{project}{f'/{region}' if region else ''}: {one.reason}")
+
+
+class _Progress(contextlib.ExitStack):
+    """A bar over the projects until the regions of all are known, then one over the scopes."""
+
+    def __init__(self, talk: Talk, projects: int, regions: int) -> None:
+        super().__init__()
+        self._talk = talk
+        self._unknown = 0 if regions else projects
+        self._total = projects * regions
+        self._done = 0
+        self._advance: Callable[[int], None]
+        if regions:
+            self._advance = self.enter_context(talk.progress("services", self._total))
+        else:
+            self._advance = self.enter_context(talk.progress("regions", projects))
+
+    def regions(self, count: int) -> None:
+        """Say that one more project's regions are known."""
+        self._advance(1)
+        self._total += count
+        self._unknown -= 1
+        if not self._unknown:
+            self.close()
+            self._advance = self.enter_context(self._talk.progress("services", self._total))
+            self._advance(self._done)
+
+    def listed(self) -> None:
+        """Say that one more scope is done."""
+        self._done += 1
+        if not self._unknown:
+            self._advance(1)

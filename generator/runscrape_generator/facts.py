@@ -1,0 +1,90 @@
+"""What Run Admin API v2 says of a service, as :class:`runscrape_generator.model.Service`.
+
+Reads the protobuf messages themselves: the proto-plus wrappers around them cost more, at 10,000
+services, than everything else in a listing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from runscrape_generator.model import Scope, Service
+
+_NAME = re.compile(r"projects/([^/]+)/locations/([^/]+)/services/([^/]+)", re.ASCII)
+
+_INGRESS = {
+    2: "internal",
+    3: "internal-and-cloud-load-balancing",
+    4: "none",
+}
+"""``IngressTraffic`` by number, in gcloud's words. The rest is ``all``: 1, and 0 ("no revision is
+active", so another rule skips the service), and what Google may add: a scrape that fails shows on
+the targets page, a service left out for a reason we cannot name does not."""
+
+_MANUAL = 2
+"""``ServiceScaling.ScalingMode.MANUAL``."""
+
+
+def service_of(pb: Any, scope: Scope) -> Service:
+    """Convert one ``google.cloud.run.v2.Service`` message that was listed in ``scope``.
+
+    Raises ValueError, saying what is wrong, for a name that is not a service of that scope.
+    """
+    minimum, maximum = instances(pb.scaling, pb.template.scaling)
+    return Service(
+        project=scope.project,
+        region=scope.region,
+        name=name_in(pb.name, scope),
+        uid=pb.uid,
+        uri=pb.uri,
+        urls=tuple(pb.urls),
+        custom_audiences=tuple(pb.custom_audiences),
+        labels=dict(pb.labels),
+        annotations=dict(pb.annotations),
+        ingress=_INGRESS.get(pb.ingress, "all"),
+        launch_stage=_launch_stage(pb),
+        latest_ready_revision=pb.latest_ready_revision.rpartition("/")[2],
+        min_instances=minimum,
+        max_instances=maximum,
+        invoker_iam_disabled=pb.invoker_iam_disabled,
+        default_uri_disabled=pb.default_uri_disabled,
+        iap_enabled=pb.iap_enabled,
+    )
+
+
+def name_in(full_name: str, scope: Scope) -> str:
+    """Take the service's short name out of ``projects/P/locations/R/services/NAME``.
+
+    A project may be asked for by its number and answered by its ID, or the reverse; apart from
+    that, project and region have to be those of ``scope``, else ValueError.
+    """
+    match = _NAME.fullmatch(full_name)
+    if match is None:
+        raise ValueError(f"{full_name!r} is not the name of a service")
+    project, region, name = match.groups()
+    numbered = project.isdigit() != scope.project.isdigit()
+    if region != scope.region or (project != scope.project and not numbered):
+        raise ValueError(f"{full_name!r} was listed, which is not in {scope.key}")
+    return name
+
+
+def instances(service: Any, revision: Any) -> tuple[int, int]:
+    """Take the effective minimum and maximum from service-level and revision-level scaling.
+
+    The service's are shared by all its revisions, the revision's hold for each, both at once:
+    so the higher minimum and the lower maximum win (cloud.google.com/run/docs/configuring,
+    min-instances and max-instances). Manual scaling fixes both. A maximum of 0 is not set.
+    """
+    if service.scaling_mode == _MANUAL:
+        count: int = service.manual_instance_count
+        return count, count
+    limits = [n for n in (service.max_instance_count, revision.max_instance_count) if n > 0]
+    return max(service.min_instance_count, revision.min_instance_count), min(limits, default=0)
+
+
+def _launch_stage(pb: Any) -> str:
+    """Name the stage; unspecified means GA (the field's documentation)."""
+    known = pb.DESCRIPTOR.fields_by_name["launch_stage"].enum_type.values_by_number
+    stage = known.get(pb.launch_stage) if pb.launch_stage else None
+    return str(stage.name) if stage is not None else "GA"

@@ -1,0 +1,341 @@
+"""The inventory: written whole, read strictly, put in for what Google does not list."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runscrape_generator import inventory
+from runscrape_generator.errors import DiscoveryError
+from runscrape_generator.model import (
+    Decision,
+    Discovery,
+    Endpoint,
+    Scope,
+    ScopeFailure,
+    Service,
+)
+from runscrape_generator.remembered import FACTS, CorruptError, parse
+from tests.generator.recorder import Recorder
+
+US, EU = Scope("demo", "us-central1"), Scope("demo", "europe-west1")
+
+
+def service(name: str, scope: Scope = US, **facts: Any) -> Service:
+    return Service(project=scope.project, region=scope.region, name=name, **facts)
+
+
+def kept(one: Service, *paths: str, **fields: Any) -> Decision:
+    endpoints = (
+        Endpoint(
+            service=one,
+            job=f"cloudrun/{one.id}{path.removeprefix('/metrics')}",
+            audience=fields.get("audience", one.uri),
+            target=f"{one.name}.a.run.app:443",
+            metrics_path=path,
+            token_header=fields.get("token_header", "Authorization"),
+        )
+        for path in paths or ("/metrics",)
+    )
+    return Decision(service=one, endpoints=tuple(endpoints))
+
+
+def skipped(one: Service) -> Decision:
+    return Decision(service=one, reason="opted out")
+
+
+def loaded(text: str, path: Path) -> inventory.Inventory | None:
+    path.write_text(text)
+    return inventory.load(path, Recorder())
+
+
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+mappings = st.dictionaries(texts, texts, max_size=3)
+services = st.builds(
+    Service,
+    project=st.sampled_from(["demo", "example.com:old", "123456789012"]),
+    region=st.sampled_from(["us-central1", "europe-west1"]),
+    name=texts.filter(bool),
+    uid=texts,
+    uri=texts,
+    urls=st.lists(texts, max_size=2).map(tuple),
+    custom_audiences=st.lists(texts, max_size=2).map(tuple),
+    labels=mappings,
+    annotations=mappings,
+    ingress=st.sampled_from(["all", "internal", "none"]),
+    launch_stage=st.sampled_from(["GA", "BETA"]),
+    latest_ready_revision=texts,
+    min_instances=st.integers(0, 1000),
+    max_instances=st.integers(0, 1000),
+    invoker_iam_disabled=st.booleans(),
+    default_uri_disabled=st.booleans(),
+    iap_enabled=st.booleans(),
+)
+
+
+@given(st.lists(services, unique_by=lambda s: s.id, max_size=6), st.data())
+def test_facts_round_trip(found: list[Service], data: st.DataObject) -> None:
+    """Whatever Google says of a service comes back from the inventory exactly."""
+    decisions = [kept(s) if data.draw(st.booleans()) else skipped(s) for s in found]
+    text = inventory.render(decisions, [US])
+    read = parse(text.encode())
+    assert {s.id: s for scope in read.scopes.values() for s in scope} == {s.id: s for s in found}
+    assert US in read.scopes
+    assert read.jobs == {e.job for d in decisions for e in d.endpoints}
+
+
+@given(st.permutations([service("a"), service("b"), service("a", EU), service("c", EU)]))
+def test_render_is_pure(order: list[Service]) -> None:
+    """The order of discovery does not show in the file."""
+    expected = inventory.render([kept(s) for s in sorted(order, key=lambda s: s.id)], [US, EU])
+    assert inventory.render([kept(s) for s in order], [EU, US]) == expected
+
+
+def test_every_fact_is_kept() -> None:
+    """A fact added to the model cannot be forgotten in the inventory."""
+    place = {"project", "region", "name"}
+    assert {f.name for f in dataclasses.fields(Service)} - place == set(FACTS)
+
+
+def test_format() -> None:
+    """Sorted keys, two spaces, a newline at the end; a scope without services is there."""
+    text = inventory.render([kept(service("api", uri="https://api.a.run.app"))], [US, EU])
+    content = json.loads(text)
+    assert text == json.dumps(content, indent=2, sort_keys=True) + "\n"
+    assert content["version"] == 1
+    assert content["scopes"]["demo/europe-west1"] == []
+    (entry,) = content["scopes"]["demo/us-central1"]
+    assert (
+        entry.items()
+        >= {
+            "name": "api",
+            "project": "demo",
+            "region": "us-central1",
+            "state": "kept",
+            "job": "cloudrun/demo/us-central1/api",
+            "audience": "https://api.a.run.app",
+            "scheme": "https",
+            "target": "api.a.run.app:443",
+            "metrics_path": "/metrics",
+        }.items()
+    )
+    assert "endpoints" not in entry
+    assert "reason" not in entry
+
+
+def test_skipped_entry() -> None:
+    """A skipped service has its reason, and nothing that a token could be minted for."""
+    (entry,) = json.loads(inventory.render([skipped(service("api"))], []))["scopes"][US.key]
+    assert entry["state"] == "skipped"
+    assert entry["reason"] == "opted out"
+    assert all(entry[f] is None for f in ("job", "audience", "scheme", "target", "metrics_path"))
+
+
+def test_public_entry() -> None:
+    """A public service has a target and no audience."""
+    decision = kept(service("api"), audience=None)
+    (entry,) = json.loads(inventory.render([decision], []))["scopes"][US.key]
+    assert entry["audience"] is None
+    assert entry["target"] == "api.a.run.app:443"
+
+
+@pytest.mark.parametrize(
+    ("decision", "count"),
+    [
+        (kept(service("a"), "/metrics", "/more"), 2),
+        (kept(service("a"), token_header="X-Serverless-Authorization"), 1),
+    ],
+    ids=["two paths", "another header"],
+)
+def test_endpoints(decision: Decision, count: int) -> None:
+    """All endpoints are listed where one line cannot say it; the first one is also the entry's."""
+    text = inventory.render([decision], [])
+    (entry,) = json.loads(text)["scopes"][US.key]
+    assert len(entry["endpoints"]) == count
+    assert entry["endpoints"][0]["job"] == entry["job"]
+    assert entry["endpoints"][0]["token_header"] == decision.endpoints[0].token_header
+    assert parse(text.encode()).targets == {
+        (e.job, e.target, e.metrics_path) for e in decision.endpoints
+    }
+
+
+MINIMAL = {
+    "name": "api",
+    "project": "demo",
+    "region": "us-central1",
+    "state": "kept",
+    "job": "j",
+    "audience": "https://api.a.run.app",
+    "scheme": "https",
+    "target": "api.a.run.app:443",
+    "metrics_path": "/metrics",
+}
+
+
+def whole(*entries: Any, scope: str = US.key) -> str:
+    return json.dumps({"version": 1, "scopes": {scope: list(entries)}})
+
+
+@pytest.mark.parametrize(
+    ("entry", "facts"),
+    [
+        ({}, {"uri": "https://api.a.run.app"}),
+        ({"audience": None}, {"invoker_iam_disabled": True}),
+        ({"audience": "https://x"}, {"custom_audiences": ("https://x",)}),
+        ({"target": "[::1]:443"}, {"uri": "https://[::1]"}),
+        ({"target": "h:8443"}, {"uri": "https://h:8443"}),
+        ({"target": "h:80", "scheme": "http"}, {"uri": "http://h"}),
+        ({"uri": "https://own", "latest_ready_revision": "r1"}, {"uri": "https://own"}),
+    ],
+)
+def test_missing_facts(entry: dict[str, Any], facts: dict[str, Any], tmp_path: Path) -> None:
+    """An inventory with the design's fields alone gives services that are kept again."""
+    read = loaded(whole(MINIMAL | entry), tmp_path / "inventory.json")
+    assert read is not None
+    (one,) = read.scopes[US]
+    assert one.latest_ready_revision
+    assert {field: getattr(one, field) for field in facts} == facts
+
+
+BAD: list[tuple[str, str]] = [
+    ("", "not JSON"),
+    ('{"version": 1, "scopes": {"demo/us', "not JSON"),
+    ("[" * 100_000, "not JSON"),
+    ("[]", "not an inventory of version 1"),
+    ('{"version": 2, "scopes": {}}', "not an inventory of version 1"),
+    ('{"version": 1}', "'scopes' is not an object"),
+    ('{"version": 1, "scopes": {"demo": []}}', "scope 'demo' is not PROJECT/REGION"),
+    ('{"version": 1, "scopes": {"a/b/c": []}}', "scope 'a/b/c' is not PROJECT/REGION"),
+    ('{"version": 1, "scopes": {"a/b": {}}}', "scope 'a/b' is not a list"),
+    (whole("api"), "service 1: not an object"),
+    (whole(MINIMAL, MINIMAL), "has a service twice"),
+    (whole(MINIMAL, scope="demo/europe-west1"), "service 1: belongs elsewhere"),
+    (whole(MINIMAL | {"name": ""}), "service 1: belongs elsewhere"),
+    (whole(MINIMAL | {"state": "lost"}), "state is neither kept nor skipped"),
+    (whole(MINIMAL | {"target": None}), "target is not a string"),
+    (whole(MINIMAL | {"audience": 1}), "audience is not a string"),
+    (whole(MINIMAL | {"endpoints": [1]}), "endpoints is not a list of objects"),
+    (whole(MINIMAL | {"endpoints": [{}]}), "job is not a string"),
+    (whole(MINIMAL | {"urls": "https://x"}), "urls is not a list"),
+    (whole(MINIMAL | {"labels": {"a": 1}}), "labels is not a string"),
+    (whole(MINIMAL | {"labels": []}), "labels is not an object"),
+    (whole(MINIMAL | {"min_instances": True}), "min_instances is not a count"),
+    (whole(MINIMAL | {"iap_enabled": 1}), "iap_enabled is not true or false"),
+    (whole({k: v for k, v in MINIMAL.items() if k != "state"}), "state is not a string"),
+]
+
+
+@pytest.mark.parametrize(("text", "why"), BAD)
+def test_corrupt(text: str, why: str, tmp_path: Path) -> None:
+    """A file that is not whole is no inventory, and the warning says where it is broken."""
+    path, talk = tmp_path / "inventory.json", Recorder()
+    path.write_text(text)
+    assert inventory.load(path, talk) is None
+    (warning,) = talk.of("warning")
+    assert warning.startswith(f"inventory {path} cannot be used: ")
+    assert why in warning
+    assert "\n" not in warning
+
+
+@given(st.data())
+def test_truncated(data: st.DataObject) -> None:
+    """No beginning of an inventory passes for an inventory with fewer services."""
+    text = inventory.render([kept(service("a")), kept(service("b", EU))], [])
+    cut = data.draw(st.integers(0, len(text.rstrip()) - 1))
+    with pytest.raises(CorruptError):
+        parse(text[:cut].encode())
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    """A first run has no inventory, and no warning either."""
+    talk = Recorder()
+    assert inventory.load(tmp_path / "inventory.json", talk) is None
+    assert talk.told == []
+
+
+def test_not_a_file(tmp_path: Path) -> None:
+    """A folder or a pipe in its place is named, and not waited for."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        talk = Recorder()
+        assert inventory.load(path, talk) is None
+        assert "not a regular file" in talk.of("warning")[0]
+
+
+def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file too large to be an inventory is not read into memory."""
+    monkeypatch.setattr(inventory, "MAX_BYTES", 10)
+    path, talk = tmp_path / "inventory.json", Recorder()
+    path.write_text(whole(MINIMAL))
+    assert inventory.load(path, talk) is None
+    assert "larger than 10 bytes" in talk.of("warning")[0]
+
+
+def failed(region: str | None, project: str = "demo") -> ScopeFailure:
+    return ScopeFailure(project=project, region=region, reason="down", remedy="wait")
+
+
+def remembered(*found: Service, scopes: tuple[Scope, ...] = ()) -> inventory.Inventory:
+    return parse(inventory.render([kept(s) for s in found], scopes).encode())
+
+
+def test_recall_without_failures() -> None:
+    """What was listed whole beats the inventory, also where services are gone."""
+    found = Discovery(scopes={US: (service("new"),), EU: ()})
+    known = remembered(service("old"), service("old", EU), service("x", Scope("other", "r")))
+    talk = Recorder()
+    recalled = inventory.recall(found, known, talk)
+    assert recalled == inventory.Recalled(services=(service("new"),), scopes=(EU, US))
+    assert talk.told == []
+
+
+def test_recall_of_a_region() -> None:
+    """A region that failed keeps its services, the rest is as listed, and a warning says so."""
+    found = Discovery(scopes={EU: (service("b", EU),)}, failures=(failed("us-central1"),))
+    talk = Recorder()
+    recalled = inventory.recall(found, remembered(service("a"), service("x", EU)), talk)
+    assert [s.id for s in recalled.services] == ["demo/europe-west1/b", "demo/us-central1/a"]
+    assert recalled.stale == (US,)
+    assert recalled.scopes == (EU, US)
+    assert talk.of("warning") == [
+        "project demo, region us-central1: down; wait; kept 1 services of the inventory"
+    ]
+
+
+def test_recall_of_a_project() -> None:
+    """A project whose regions could not be listed keeps every scope that is known of it."""
+    found = Discovery(scopes={}, failures=(failed(None),))
+    known = remembered(service("a"), service("b", Scope("other", "r")), scopes=(EU,))
+    recalled = inventory.recall(found, known, Recorder())
+    assert recalled.stale == (EU, US)
+    assert recalled.services == (service("a", latest_ready_revision=""),)
+
+
+@pytest.mark.parametrize("known", [None, remembered(service("a", EU))], ids=["none", "others"])
+def test_recall_without_knowledge(known: inventory.Inventory | None) -> None:
+    """A failed scope that no inventory knows ends the run, whatever else was listed."""
+    found = Discovery(scopes={EU: ()}, failures=(failed("us-central1"),))
+    with pytest.raises(DiscoveryError, match=r"us-central1: down; wait\n.*nothing is published"):
+        inventory.recall(found, known, Recorder())
+
+
+def test_recall_of_an_empty_scope() -> None:
+    """A scope known to be empty is known: its failure costs nothing."""
+    found = Discovery(scopes={EU: ()}, failures=(failed("us-central1"),))
+    assert inventory.recall(found, remembered(scopes=(US,)), Recorder()).stale == (US,)
+
+
+def test_stale_entries_carry_on() -> None:
+    """A stale scope is written back byte for byte."""
+    one = service("a", uri="https://a.a.run.app", labels={"x": "y"}, latest_ready_revision="r")
+    before = inventory.render([kept(one)], [US])
+    found = Discovery(scopes={}, failures=(failed("us-central1"),))
+    recalled = inventory.recall(found, parse(before.encode()), Recorder())
+    assert inventory.render([kept(s) for s in recalled.services], recalled.scopes) == before
