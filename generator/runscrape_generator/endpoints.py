@@ -1,0 +1,177 @@
+"""The endpoints of a service that is kept: where to scrape, as whom, how often, under which name.
+
+Everything follows one order: a rule's endpoint beats the rule, which beats the service's own
+annotation or label, which beats the global setting, which beats Prometheus' default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+
+from . import durations, naming
+from .annotations import Wishes
+from .model import Endpoint, Service
+from .settings import EndpointRule, Rule, Settings
+
+DEFAULT_INTERVAL = "1m"
+"""Prometheus' and vmagent's own, where no global block says otherwise."""
+DEFAULT_TIMEOUT = "10s"
+
+_AUTHORITY = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
+_PORTS = {"http": "80", "https": "443"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a service answers: ``https`` (or ``http``), ``host:port``, and the name to show."""
+
+    scheme: str
+    target: str
+    instance: str
+
+
+def place(service: Service, rule: Rule) -> Place | None:
+    """The rule's target, else the host of the service's URL; None where neither is usable."""
+    if rule.target is not None:
+        return _place("https", rule.target)
+    scheme, _, authority = service.uri.partition("://")
+    return _place(scheme, authority.rstrip("/")) if scheme in _PORTS else None
+
+
+def _place(scheme: str, authority: str) -> Place | None:
+    match = _AUTHORITY.fullmatch(authority)
+    if match is None:
+        return None
+    host, usual = match["host"], _PORTS[scheme]
+    port = match["port"] or usual
+    instance = host if port == usual else f"{host}:{port}"
+    return Place(scheme, f"{host}:{port}", instance)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The scrape interval and timeout of one endpoint; None leaves it to the global default."""
+
+    interval: str | None
+    timeout: str | None
+    warning: str = ""
+
+
+def timing(own: EndpointRule, rule: Rule, wishes: Wishes, settings: Settings) -> Timing:
+    """An interval and a timeout that Prometheus takes together: it refuses a longer timeout.
+
+    In a scrape job that breaks the whole file, and in file_sd it drops the target. So where the
+    two disagree, what the service says gives way to what a rule says, else the timeout to the
+    interval; and one that is set brings the other along where a default might not fit.
+    """
+    ruled_interval = own.scrape_interval or rule.scrape_interval
+    ruled_timeout = own.scrape_timeout or rule.scrape_timeout
+    interval = ruled_interval or wishes.interval
+    timeout = ruled_timeout or wishes.timeout
+    if timeout is None:
+        return _beside_default_timeout(interval, settings)
+    against = interval or settings.scrape_interval or DEFAULT_INTERVAL
+    if not _longer(timeout, against):
+        return Timing(against, timeout)
+    clash = f"scrape timeout {timeout} is longer than the interval {against}"
+    if ruled_timeout and wishes.interval and not ruled_interval:
+        settled = timing(own, rule, dataclasses.replace(wishes, interval=None), settings)
+        return dataclasses.replace(settled, warning=f"{clash}: the service's interval is ignored")
+    settled = _beside_default_timeout(interval, settings)
+    return dataclasses.replace(settled, warning=f"{clash}: the timeout is ignored")
+
+
+def _beside_default_timeout(interval: str | None, settings: Settings) -> Timing:
+    """*interval*, with a timeout of the same length where the default one is longer."""
+    usual = settings.scrape_timeout or DEFAULT_TIMEOUT
+    too_long = interval is not None and _longer(usual, interval)
+    return Timing(interval, interval if too_long else None)
+
+
+def _longer(one: str, other: str) -> bool:
+    return durations.parse(one) > durations.parse(other)
+
+
+def build(
+    service: Service,
+    where: Place,
+    audience: str | None,
+    *,
+    rule: Rule,
+    wishes: Wishes,
+    settings: Settings,
+) -> tuple[tuple[Endpoint, ...], tuple[str, ...]]:
+    """The endpoints of *service*, in the rule's order, and warnings about their settings."""
+    owns = rule.endpoints or (EndpointRule(path=wishes.path or settings.metrics_path),)
+    endpoints = []
+    warnings = []
+    for index, own in enumerate(owns):
+        times = timing(own, rule, wishes, settings)
+        if times.warning:
+            warnings.append(times.warning)
+        endpoint = Endpoint(
+            service=service,
+            job="",
+            audience=audience,
+            scheme=where.scheme,
+            target=where.target,
+            metrics_path=own.path,
+            params={**wishes.params, **rule.params, **own.params},
+            scrape_interval=times.interval,
+            scrape_timeout=times.timeout,
+            labels=_labels(service, where, rule, own),
+            token_header=rule.token_header or "Authorization",
+            scrape_config=rule.scrape_config,
+        )
+        job = _job(endpoint, own, rule, settings, first=index == 0)
+        endpoints.append(dataclasses.replace(endpoint, job=job))
+    return tuple(endpoints), tuple(dict.fromkeys(warnings))
+
+
+def _labels(service: Service, where: Place, rule: Rule, own: EndpointRule) -> dict[str, str]:
+    """Named as the labels of Cloud Monitoring's ``cloud_run_revision`` resource."""
+    return {
+        "instance": where.instance,
+        "project_id": service.project,
+        "location": service.region,
+        "service_name": service.name,
+        **rule.labels,
+        **own.labels,
+    }
+
+
+def _job(
+    endpoint: Endpoint, own: EndpointRule, rule: Rule, settings: Settings, *, first: bool
+) -> str:
+    """The job's name: the rule's own, the shared audience's, or ``--job-name``.
+
+    Of several endpoints the first keeps the plain name, so that a second one renames nothing;
+    each other one that a rule does not name adds its path.
+    """
+    service = endpoint.service
+    if own.job is not None:
+        return naming.fill(own.job, service)
+    if rule.job is None and settings.audience == "custom" and _is_shared(endpoint):
+        return naming.shared(
+            endpoint.audience or "", endpoint.metrics_path, _set(endpoint), settings
+        )
+    name = naming.fill(rule.job or settings.job_name, service)
+    return name if first else name + endpoint.metrics_path
+
+
+def _is_shared(endpoint: Endpoint) -> bool:
+    return endpoint.audience not in (None, endpoint.service.uri)
+
+
+def _set(endpoint: Endpoint) -> dict[str, object]:
+    """The job's settings that differ from the global ones."""
+    chosen: dict[str, object] = {
+        "params": dict(endpoint.params),
+        "interval": endpoint.scrape_interval,
+        "timeout": endpoint.scrape_timeout,
+        "scrape_config": dict(endpoint.scrape_config),
+        "scheme": endpoint.scheme if endpoint.scheme != "https" else None,
+    }
+    return {name: value for name, value in chosen.items() if value}

@@ -1,0 +1,64 @@
+"""Names of jobs: a pure function of one service and the settings.
+
+So none is ever renamed because another service came or went: a renamed job is a new set of series.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+
+from .model import Service
+from .settings import Settings
+
+_PLACEHOLDER = re.compile(r"\{(project|region|service)\}")
+
+_KUBERNETES_NAME_LIMIT = 253
+"""RFC 1123 subdomain, as Kubernetes takes it for the names of most resources."""
+
+
+def fill(template: str, service: Service) -> str:
+    """*template* with ``{project}``, ``{region}`` and ``{service}`` filled in; the rest stays."""
+    values = {"project": service.project, "region": service.region, "service": service.name}
+    return _PLACEHOLDER.sub(lambda match: values[match[1]], template)
+
+
+def prefix(template: str) -> str:
+    """What stands before the first placeholder: ``cloudrun/`` of the default job name."""
+    return _PLACEHOLDER.split(template, maxsplit=1)[0]
+
+
+def shared(audience: str, path: str, differing: Mapping[str, object], settings: Settings) -> str:
+    """The job that services with one custom audience share, one for each set of job settings.
+
+    ``cloudrun/AUDIENCE`` (without ``https://``), then the path where it is not ``--metrics-path``,
+    then eight hex digits of a hash over *differing*: the settings, if any, that the service or a
+    rule sets.
+    """
+    start = prefix(settings.job_name)
+    separator = "/" if start[-1:].isalnum() else ""
+    name = start + separator + audience.removeprefix("https://")
+    if path != settings.metrics_path:
+        name += path
+    if differing:
+        name += "-" + _digest(json.dumps(differing, sort_keys=True, default=str))
+    return name
+
+
+def gateway(settings: Settings) -> str:
+    """The name of the one job that scrapes everything through the gateway: ``cloudrun``."""
+    return prefix(settings.job_name).rstrip("/-_.: ") or "cloudrun"
+
+
+def kubernetes(job: str) -> str:
+    """A resource name for *job*: what RFC 1123 allows of it, and a hash that keeps it apart."""
+    digest = _digest(job)
+    room = _KUBERNETES_NAME_LIMIT - len(digest) - 1
+    readable = re.sub(r"[^a-z0-9]+", "-", job.lower()).strip("-")[:room].rstrip("-")
+    return f"{readable}-{digest}" if readable else digest
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]

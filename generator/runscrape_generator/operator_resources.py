@@ -1,0 +1,174 @@
+"""Jobs as resources of the Prometheus Operator: ``ScrapeConfig`` v1alpha1, and their Secret.
+
+The operator reads client id and secret only from Secrets (or a ConfigMap), so one Secret, named
+``runscrape``, goes along. It never holds a real secret: with ``--client-secret-file`` the jobs
+refer to a second Secret, ``runscrape-client``, which the user makes from that file. The CRD has
+no ``followRedirects``. No namespace is set: ``kubectl apply --namespace`` does that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from . import naming
+from .errors import ConfigError
+from .model import Job
+from .scrape_config import UNUSED_SECRET, Data, scrape_configs
+from .settings import Settings
+
+SECRET = "runscrape"
+CLIENT_SECRET = "runscrape-client"
+_ID_KEY = "client_id"
+SECRET_KEY = "client_secret"
+
+_LABELS = {"app.kubernetes.io/name": SECRET, "app.kubernetes.io/managed-by": SECRET}
+
+_FIELDS = {
+    "basic_auth": "basicAuth",
+    "enable_compression": "enableCompression",
+    "enable_http2": "enableHTTP2",
+    "fallback_scrape_protocol": "fallbackScrapeProtocol",
+    "file_sd_configs": "fileSDConfigs",
+    "honor_labels": "honorLabels",
+    "honor_timestamps": "honorTimestamps",
+    "job_name": "jobName",
+    "keep_dropped_targets": "keepDroppedTargets",
+    "label_limit": "labelLimit",
+    "label_name_length_limit": "labelNameLengthLimit",
+    "label_value_length_limit": "labelValueLengthLimit",
+    "metric_relabel_configs": "metricRelabelings",
+    "metrics_path": "metricsPath",
+    "no_proxy": "noProxy",
+    "oauth2": "oauth2",
+    "params": "params",
+    "proxy_from_environment": "proxyFromEnvironment",
+    "proxy_url": "proxyUrl",
+    "relabel_configs": "relabelings",
+    "sample_limit": "sampleLimit",
+    "scheme": "scheme",
+    "scrape_interval": "scrapeInterval",
+    "scrape_protocols": "scrapeProtocols",
+    "scrape_timeout": "scrapeTimeout",
+    "static_configs": "staticConfigs",
+    "target_limit": "targetLimit",
+    "tls_config": "tlsConfig",
+    "track_timestamps_staleness": "trackTimestampsStaleness",
+}
+"""Prometheus' field → the CRD's (prometheus-operator, scrapeconfig_types.go, v1alpha1)."""
+
+_RELABELING = {
+    "action": "action",
+    "modulus": "modulus",
+    "regex": "regex",
+    "replacement": "replacement",
+    "separator": "separator",
+    "source_labels": "sourceLabels",
+    "target_label": "targetLabel",
+}
+
+_TLS = {
+    "insecure_skip_verify": "insecureSkipVerify",
+    "max_version": "maxVersion",
+    "min_version": "minVersion",
+    "server_name": "serverName",
+}
+"""The rest of tls_config names files, where the CRD wants references to Secrets."""
+
+
+def resources(jobs: Iterable[Job], settings: Settings) -> list[Data]:
+    """The Secret, then a ScrapeConfig for each entry of ``scrape_configs``."""
+    return [
+        secret(settings),
+        *(_scrape_config(data, settings) for data in scrape_configs(jobs, settings)),
+    ]
+
+
+def secret(settings: Settings) -> Data:
+    """The Secret that every job refers to: the client's id, and a secret that is none."""
+    values = {_ID_KEY: settings.client_id}
+    if settings.client_secret_file is None:
+        values[SECRET_KEY] = UNUSED_SECRET
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": SECRET, "labels": dict(_LABELS)},
+        "type": "Opaque",
+        "stringData": values,
+    }
+
+
+def _scrape_config(data: Data, settings: Settings) -> Data:
+    job = str(data["job_name"])
+    return {
+        "apiVersion": "monitoring.coreos.com/v1alpha1",
+        "kind": "ScrapeConfig",
+        "metadata": {"name": naming.kubernetes(job), "labels": dict(_LABELS)},
+        "spec": {
+            _field(name, job): _value(name, value, job, settings)
+            for name, value in data.items()
+            if name != "follow_redirects"
+        },
+    }
+
+
+def _field(name: str, job: str) -> str:
+    if name not in _FIELDS:
+        raise _unknown(name, job)
+    return _FIELDS[name]
+
+
+def _value(name: str, value: Any, job: str, settings: Settings) -> Any:
+    if name == "scheme":
+        return str(value).upper()
+    if name == "oauth2":
+        return _oauth2(value, job, settings)
+    if name == "basic_auth":
+        return {"username": _id(), "password": _secret_ref(settings)}
+    if name == "tls_config":
+        return _renamed(value, _TLS, f"tls_config of {job}")
+    if name in {"relabel_configs", "metric_relabel_configs"}:
+        return [_renamed(each, _RELABELING, f"{name} of {job}") for each in value]
+    return value
+
+
+def _oauth2(value: Mapping[str, Any], job: str, settings: Settings) -> Data:
+    for name in value:
+        if name not in {"client_id", "client_secret", "client_secret_file", *_OAUTH2}:
+            raise _unknown(f"oauth2.{name}", job)
+    return {
+        "clientId": {"secret": _id()},
+        "clientSecret": _secret_ref(settings),
+        **{_OAUTH2[name]: each for name, each in value.items() if name in _OAUTH2},
+    }
+
+
+_OAUTH2 = {
+    "endpoint_params": "endpointParams",
+    "proxy_url": "proxyUrl",
+    "scopes": "scopes",
+    "token_url": "tokenUrl",
+}
+
+
+def _id() -> Data:
+    return {"name": SECRET, "key": _ID_KEY}
+
+
+def _secret_ref(settings: Settings) -> Data:
+    name = SECRET if settings.client_secret_file is None else CLIENT_SECRET
+    return {"name": name, "key": SECRET_KEY}
+
+
+def _renamed(value: Mapping[str, Any], names: Mapping[str, str], where: str) -> Data:
+    for name in value:
+        if name not in names:
+            raise _unknown(name, where)
+    return {names[name]: each for name, each in value.items()}
+
+
+def _unknown(name: str, where: str) -> ConfigError:
+    return ConfigError(
+        f"rules: scrape_config: --format operator cannot write {name} ({where}): "
+        "ScrapeConfig v1alpha1 has no field that takes the same"
+    )

@@ -1,0 +1,56 @@
+"""What the rules of runscrape.yaml make of one service: all that match, folded into one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from .model import Service
+from .settings import Match, Rule
+
+_MAPPINGS = ("params", "labels", "scrape_config")
+_SCALARS = tuple(
+    each.name for each in dataclasses.fields(Rule) if each.name not in (*_MAPPINGS, "match")
+)
+
+
+def matches(match: Match, service: Service) -> bool:
+    """Whether every glob of *match* fits; a label that is not there fits none."""
+    return (
+        fnmatchcase(service.project, match.project)
+        and fnmatchcase(service.region, match.region)
+        and fnmatchcase(service.name, match.service)
+        and all(
+            name in service.labels and fnmatchcase(service.labels[name], glob)
+            for name, glob in match.labels.items()
+        )
+    )
+
+
+def effective(service: Service, rules: Sequence[Rule]) -> Rule:
+    """One rule that does what all matching *rules* do in their order: the later one beats."""
+    found: dict[str, Any] = {}
+    for rule in rules:
+        if not matches(rule.match, service):
+            continue
+        for name in _SCALARS:
+            if (value := getattr(rule, name)) is not None:
+                found[name] = value
+        for name in _MAPPINGS:
+            if value := getattr(rule, name):
+                found[name] = merge(found.get(name, {}), value)
+    return Rule(**found)
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """*base* with *over* on top: mappings key by key all the way down, all else replaced."""
+    merged = dict(base)
+    for name, value in over.items():
+        below = merged.get(name)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[name] = merge(below, value)
+        else:
+            merged[name] = value
+    return merged
