@@ -1,0 +1,245 @@
+"""Why Google gave no token, in one line that says what to do.
+
+The rules read what Google sends: ``google.rpc.Status`` as JSON from the IAM Credentials API
+(https://cloud.google.com/apis/design/errors), RFC 6749 section 5.2 from the OAuth and STS
+endpoints, plain text from the metadata server. A text from outside is shortened, put on one line
+and stripped of whatever looks like a token.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import ssl
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import requests
+from google.auth.exceptions import GoogleAuthError, MalformedError
+from urllib3 import exceptions as urllib3_exceptions
+
+from runscrape_proxy.errors import MintError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LONGEST: Final = 240
+_TOKEN_LIKE: Final = re.compile(r"eyJ[\w.=-]*|ya29\.[\w.-]*|[\w+/=-]{48,}")
+_TARGET: Final = re.compile(r"/serviceAccounts/([^/:]+):(generate\w+)")
+_METADATA_PATH: Final = "/computeMetadata/"
+
+_OPEN_ID: Final = "roles/iam.serviceAccountOpenIdTokenCreator"
+_CREATOR: Final = "roles/iam.serviceAccountTokenCreator"
+_NEW_KEY: Final = "make a new one with gcloud iam service-accounts keys create"
+_LOG_IN: Final = "log in again with gcloud auth application-default login"
+_POOL: Final = "check the token file or URL and the workload identity pool's provider"
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """An answer that is not a 200, taken apart."""
+
+    url: str
+    status: int
+    code: str
+    """``PERMISSION_DENIED``, ``invalid_grant``; empty where the body names none."""
+    text: str
+    """All that the body says, to search in."""
+    message: str
+    """What the body says to people."""
+
+    @property
+    def target(self) -> str:
+        """The service account that the call was about; empty where it was about none."""
+        found = _TARGET.search(self.url)
+        return found[1] if found else ""
+
+    def mentions(self, *words: str) -> bool:
+        """Whether the body holds one of ``words``, in any case."""
+        return any(word in self.text.lower() for word in words)
+
+
+def refused(url: str, status: int, body: bytes) -> MintError:
+    """Google answered, and not with a token."""
+    refusal = _take_apart(url, status, body.decode("utf-8", "replace"))
+    said = f"{host_of(url)} answered {status}"
+    if refusal.code:
+        said += f" {refusal.code}"
+    if refusal.message:
+        said += f" ({clean(refusal.message)})"
+    return MintError(said, remedy=_remedy(refusal))
+
+
+def unreachable(url: str, error: Exception, seconds: float) -> MintError:
+    """The connection failed, or nothing came in time."""
+    host = host_of(url)
+    metadata = _METADATA_PATH in url
+    remedy = _NO_METADATA if metadata else "check the network between here and Google"
+    causes = list(_causes(error))
+    if _any(causes, ssl.SSLError):
+        return MintError(
+            f"TLS to {host} failed ({_reason(causes)})",
+            remedy="if a proxy opens TLS here, name its authority with --ca-file",
+        )
+    if _any(causes, urllib3_exceptions.NameResolutionError, socket.gaierror):
+        return MintError(f"{host} has no address here (DNS)", remedy=remedy)
+    if _any(causes, urllib3_exceptions.TimeoutError, TimeoutError, requests.Timeout):
+        return too_slow(url, seconds)
+    if _any(causes, urllib3_exceptions.ProxyError, requests.exceptions.ProxyError):
+        return MintError(
+            f"the proxy on the way to {host} did not let us through ({_reason(causes)})",
+            remedy="check HTTPS_PROXY and NO_PROXY",
+        )
+    return MintError(f"no connection to {host} ({_reason(causes)})", remedy=remedy)
+
+
+def too_slow(url: str, seconds: float) -> MintError:
+    """The deadline passed."""
+    remedy = _NO_METADATA if _METADATA_PATH in url else ""
+    return MintError(f"{host_of(url)} did not answer within {seconds:.3g} s", remedy=remedy)
+
+
+def unusable(error: Exception) -> MintError:
+    """google-auth could make nothing of the credentials' source or of an answer."""
+    about_a_token = isinstance(error, MalformedError) or not isinstance(error, GoogleAuthError)
+    said = error.args[0] if error.args and not about_a_token else ""
+    detail = clean(said) if isinstance(said, str) else ""
+    if not detail:
+        return MintError(
+            f"what Google answered is not an ID token ({type(error).__name__})",
+            remedy="is something between here and Google answering in its place?",
+        )
+    return MintError(detail, remedy="check the credentials file and what it points to")
+
+
+def host_of(url: str) -> str:
+    """The name of a host, for a message."""
+    return urlsplit(url).hostname or "the address of Google"
+
+
+def clean(text: str) -> str:
+    """Make a text of others fit for a one-line message: short, and without tokens."""
+    line = " ".join(_TOKEN_LIKE.sub("[hidden]", text).split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+
+
+_NO_METADATA = (
+    "not on Google Cloud? then name a credentials file with --credentials-file or "
+    "GOOGLE_APPLICATION_CREDENTIALS"
+)
+
+
+def _remedy(refusal: _Refusal) -> str:
+    if _METADATA_PATH in refusal.url:
+        return _metadata_remedy(refusal)
+    for remedy in (_status_remedy, _iam_remedy, _grant_remedy):
+        found = remedy(refusal)
+        if found:
+            return found
+    return ""
+
+
+def _metadata_remedy(refusal: _Refusal) -> str:
+    if refusal.status == HTTPStatus.NOT_FOUND:
+        return (
+            "this machine has no service account: attach one, bind the pod's with Workload "
+            "Identity, or use --credentials-file"
+        )
+    return "is a proxy answering for the metadata server?"
+
+
+def _status_remedy(refusal: _Refusal) -> str:
+    match refusal.status:
+        case 407:
+            return "give HTTPS_PROXY the proxy's user and password"
+        case 429:
+            return "the quota of the IAM Credentials API is used up: ask for more, or wait"
+        case status if 300 <= status < 400:  # noqa: PLR2004 (redirections, RFC 9110 section 15.4)
+            return "credentials follow no redirect: is a captive portal or proxy in the way?"
+    return ""
+
+
+def _iam_remedy(refusal: _Refusal) -> str:
+    if refusal.mentions("service_disabled", "has not been used in project"):
+        return "gcloud services enable iamcredentials.googleapis.com"
+    if not refusal.target:
+        return ""
+    if refusal.mentions("insufficient authentication scopes", "scope_insufficient"):
+        return "give the machine the access scope cloud-platform"
+    if refusal.status == HTTPStatus.FORBIDDEN:
+        role = _OPEN_ID if refusal.url.endswith(":generateIdToken") else _CREATOR
+        return (
+            f"grant {role} on {refusal.target} to the identity of the credentials "
+            "(and on each delegate to the one before it)"
+        )
+    if refusal.status == HTTPStatus.NOT_FOUND:
+        return f"there is no service account {refusal.target}: check its name"
+    return ""
+
+
+_GRANT_REMEDIES: Final = (
+    (("invalid_rapt", "rapt_required", "expired or revoked"), _LOG_IN),
+    (("timeframe", "short-lived", "iat and exp"), "set this machine's clock (chrony, NTP)"),
+    (
+        ("account not found", "not a valid email", "disabled"),
+        "the service account was deleted or disabled: enable it, or use another",
+    ),
+    (
+        ("invalid jwt signature", "invalid signature", "no valid verifier"),
+        f"the key was deleted, disabled or replaced: {_NEW_KEY}",
+    ),
+    (("invalid_client", "unauthorized_client", "deleted_client"), _LOG_IN),
+)
+"""What to do, by words that Google's token endpoint says; the first that fits."""
+
+
+def _grant_remedy(refusal: _Refusal) -> str:
+    for words, remedy in _GRANT_REMEDIES:
+        if refusal.mentions(*words):
+            return remedy
+    return _POOL if refusal.url.endswith("/v1/token") else ""
+
+
+def _take_apart(url: str, status: int, text: str) -> _Refusal:
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = None
+    match body:
+        case {"error": {"message": str(message), **error}}:
+            return _Refusal(url, status, str(error.get("status", "")), text, message)
+        case {"error": str(code), **rest}:
+            description = str(rest.get("error_description", ""))
+            return _Refusal(url, status, clean(code), text, description)
+    plain = "" if text.lstrip()[:1] in {"<", "{", "["} else text  # a page is for browsers
+    return _Refusal(url, status, "", text, plain)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and all below it: requests and urllib3 wrap by argument and by ``reason``."""
+    pending: list[object] = [error]
+    seen = set[int]()
+    while pending:
+        found = pending.pop(0)
+        if not isinstance(found, BaseException) or id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        pending += [*found.args, getattr(found, "reason", None), found.__cause__]
+
+
+def _any(causes: list[BaseException], *kinds: type[BaseException]) -> bool:
+    return any(isinstance(cause, kinds) for cause in causes)
+
+
+def _reason(causes: list[BaseException]) -> str:
+    """The words of the system, never of a wrapper: those repeat URLs, and a proxy's password."""
+    for cause in reversed(causes):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return clean(cause.verify_message)
+        if isinstance(cause, OSError) and isinstance(cause.strerror, str):
+            return clean(cause.strerror)
+    return type(causes[-1]).__name__

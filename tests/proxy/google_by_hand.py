@@ -1,0 +1,77 @@
+"""Stand-ins for Google that a test turns by hand: time, latency, outages. No network."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+
+from runscrape_proxy.errors import MintError
+from runscrape_proxy.token import Kind, Token
+
+
+class Clock:
+    """Seconds since the epoch, moved by the test."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Issuer:
+    """What each way to mint answers with: a key mints anew, the metadata server repeats itself."""
+
+    kind: Kind = Kind.SERVICE_ACCOUNT
+    lifetime: float = 3600.0
+    repeats_until_left: float = 300.0
+    mints: Counter[str] = field(default_factory=Counter)
+    held: dict[str, Token] = field(default_factory=dict)
+
+    def issue(self, audience: str, now: float) -> Token:
+        self.mints[audience] += 1
+        held = self.held.get(audience)
+        repeats = self.kind is Kind.METADATA and held is not None
+        if repeats and held is not None and held.expires_at - now > self.repeats_until_left:
+            return held
+        serial = self.mints[audience]
+        token = self.held[audience] = Token(f"token {serial} of {audience}", now + self.lifetime)
+        return token
+
+
+class Minter:
+    """A minter for real threads; ``gate`` closed is a Google that hangs."""
+
+    identity = "prometheus@demo.iam.gserviceaccount.com"
+
+    def __init__(self, clock: Clock, issuer: Issuer | None = None) -> None:
+        self.clock = clock
+        self.issuer = issuer or Issuer()
+        self.gate = threading.Event()
+        self.gate.set()
+        self.fault: Exception | None = None
+        self.at_once = 0
+        self.most_at_once = 0
+        self._lock = threading.Lock()
+
+    @property
+    def kind(self) -> Kind:
+        return self.issuer.kind
+
+    def mint(self, audience: str, *, timeout: float) -> Token:
+        with self._lock:
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+            fault = self.fault
+        try:
+            if not self.gate.wait(timeout):
+                raise MintError(f"Google did not answer within {timeout:g} s")
+            if fault is not None:
+                raise fault
+            with self._lock:
+                return self.issuer.issue(audience, self.clock())
+        finally:
+            with self._lock:
+                self.at_once -= 1
