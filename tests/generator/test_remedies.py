@@ -1,0 +1,261 @@
+"""Each failure says what Google said, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import google.api_core.exceptions
+import google.auth.exceptions
+import pytest
+import requests.exceptions
+
+from runscrape_generator.model import ScopeFailure
+from runscrape_generator.patience import CallFailedError, is_transient
+from runscrape_generator.remedies import Circumstances, failure, folded
+from runscrape_generator.run_api import ListingError
+
+exceptions: Any = google.api_core.exceptions  # neither annotates its constructors
+auth: Any = google.auth.exceptions
+
+SCRAPER = Circumstances(member="serviceAccount:prometheus@demo.iam.gserviceaccount.com")
+GRANT = (
+    "grant roles/run.viewer on project demo to prometheus@demo.iam.gserviceaccount.com: 'gcloud "
+    "projects add-iam-policy-binding demo "
+    "--member=serviceAccount:prometheus@demo.iam.gserviceaccount.com --role=roles/run.viewer'"
+)
+LOGIN = (
+    "run 'gcloud auth application-default login', "
+    "or set GOOGLE_APPLICATION_CREDENTIALS to a credentials file"
+)
+REACH = "check the network, HTTPS_PROXY and --api-endpoint, or run again later"
+
+
+def with_reason(reason: str) -> Exception:
+    error: Exception = exceptions.PermissionDenied("no", error_info={"reason": reason})
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "remedy"),
+    [
+        (exceptions.PermissionDenied("no."), "permission denied: no", GRANT),
+        (exceptions.Forbidden("no"), "permission denied: no", GRANT),
+        (
+            with_reason("SERVICE_DISABLED"),
+            "the Cloud Run Admin API is not enabled",
+            "run 'gcloud services enable run.googleapis.com --project demo'",
+        ),
+        (
+            exceptions.Forbidden("Cloud Run Admin API has not been used in project 1 before"),
+            "the Cloud Run Admin API is not enabled",
+            "run 'gcloud services enable run.googleapis.com --project demo'",
+        ),
+        (
+            with_reason("ACCESS_TOKEN_SCOPE_INSUFFICIENT"),
+            "the access token's scopes do not cover Cloud Run",
+            "give the VM or node pool the scope https://www.googleapis.com/auth/cloud-platform",
+        ),
+        (
+            with_reason("USER_PROJECT_DENIED"),
+            "the quota project may not be used: no",
+            (
+                "grant roles/serviceusage.serviceUsageConsumer on it to "
+                "serviceAccount:prometheus@demo.iam.gserviceaccount.com"
+            ),
+        ),
+        (
+            with_reason("SECURITY_POLICY_VIOLATED"),
+            "refused by VPC Service Controls: no",
+            (
+                "run runscrape inside the perimeter, or let "
+                "serviceAccount:prometheus@demo.iam.gserviceaccount.com in by an access level"
+            ),
+        ),
+        (
+            with_reason("CONSUMER_INVALID"),
+            "no such project, or it is shut down: no",
+            "check the project's ID with 'gcloud projects list'",
+        ),
+        (exceptions.Unauthenticated("who?"), "not authenticated: who?", LOGIN),
+        (
+            exceptions.NotFound("gone"),
+            "not found: gone",
+            (
+                "check the project's ID with 'gcloud projects list'; "
+                "'gcloud run regions list --project demo' names the regions"
+            ),
+        ),
+        (
+            exceptions.InvalidArgument("Location 'x' is not valid."),
+            "invalid: Location 'x' is not valid",
+            "'gcloud run regions list --project demo' names the regions",
+        ),
+        (
+            exceptions.ResourceExhausted("60 a minute"),
+            "quota exceeded: 60 a minute",
+            "lower --concurrency, run less often, or ask for more quota",
+        ),
+        (
+            exceptions.MethodNotImplemented("what?"),
+            "not served: what?",
+            "check --api-endpoint (run.googleapis.com:443)",
+        ),
+        (
+            exceptions.DeadlineExceeded("Deadline Exceeded"),
+            "no answer within 60 s",
+            "run again, or raise --timeout",
+        ),
+        (TimeoutError(), "no answer within 60 s", "run again, or raise --timeout"),
+        (
+            requests.exceptions.ReadTimeout("x"),
+            "no answer within 60 s",
+            "run again, or raise --timeout",
+        ),
+        (
+            exceptions.ServiceUnavailable("failed to connect to all addresses"),
+            "cannot reach run.googleapis.com:443: failed to connect to all addresses",
+            REACH,
+        ),
+        (
+            requests.exceptions.ConnectionError(
+                "HTTPSConnectionPool(host='x'): Max retries exceeded (Caused by "
+                "NewConnectionError('<o at 0x7f>: Failed: [Errno 111] Connection refused'))"
+            ),
+            "cannot reach run.googleapis.com:443: [Errno 111] Connection refused",
+            REACH,
+        ),
+        (
+            exceptions.InternalServerError("oops"),
+            "Google answered 500: oops",
+            "run again later; https://status.cloud.google.com tells of outages",
+        ),
+        (
+            RefreshError("invalid_grant: Account has been deleted", {"error": "invalid_grant"}),
+            "no access token: invalid_grant: Account has been deleted",
+            LOGIN,
+        ),
+        (auth.TransportError("metadata is down"), "no access token: metadata is down", LOGIN),
+        (auth.DefaultCredentialsError("nothing found"), "no access token: nothing found", LOGIN),
+        (
+            ListingError("page 2 leads back to an earlier page"),
+            "page 2 leads back to an earlier page",
+            "run again; if it stays so, tell Google",
+        ),
+        (
+            KeyError("name"),
+            "KeyError: name",
+            "this is a bug in runscrape: report it",
+        ),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_remedies(error: Exception, reason: str, remedy: str) -> None:
+    """Every kind of failure has a reason in one line, and a remedy."""
+    one = failure(error, "demo", "us-central1", SCRAPER)
+    assert (one.reason, one.remedy) == (reason, remedy)
+
+
+def test_call_is_named() -> None:
+    """Errors keep their reason through the wrappers that say which call it was."""
+    last = exceptions.RetryError("Timeout of 60.0s exceeded", exceptions.InternalServerError("x"))
+    error = CallFailedError("ListServices, page 2")
+    error.__cause__ = last
+    one = failure(error, "demo", "us-central1", SCRAPER)
+    assert one.reason == "Google answered 500: x (ListServices, page 2)"
+
+
+def test_regions_remedy() -> None:
+    """Where regions may not be listed, naming them is a way out."""
+    one = failure(exceptions.Forbidden("no"), "demo", None, Circumstances())
+    assert one.remedy == (
+        "grant roles/run.viewer on project demo to the identity that runs runscrape, "
+        "or name the regions with --region"
+    )
+
+
+def test_user_is_a_user() -> None:
+    """A person is granted roles as a user, not as a service account."""
+    about = Circumstances(member="user:alice@example.com")
+    one = failure(exceptions.Forbidden("no"), "demo", "r", about)
+    assert "to alice@example.com: " in one.remedy
+    assert "--member=user:alice@example.com " in one.remedy
+
+
+def test_quota_project() -> None:
+    """The API is enabled where calls are counted, which a quota project decides."""
+    about = Circumstances(quota_project="billing")
+    one = failure(with_reason("SERVICE_DISABLED"), "demo", "r", about)
+    assert one.remedy.endswith("--project billing'")
+
+
+def test_plaintext_has_no_credentials() -> None:
+    """A server that wants credentials cannot have them over http://."""
+    about = Circumstances(plaintext=True, endpoint="127.0.0.1:80")
+    one = failure(exceptions.Unauthenticated("who?"), "demo", "r", about)
+    assert one.remedy == "http:// sends no credentials: give --api-endpoint as https://"
+
+
+def test_one_line() -> None:
+    """Whatever Google says becomes one line of bounded length."""
+    one = failure(exceptions.Forbidden("a\nb\r\n" + "c" * 5000), "demo", "r", SCRAPER)
+    assert one.reason.startswith("permission denied: a b ccc")
+    assert "\n" not in one.reason
+    assert len(one.reason) < 350
+
+
+def failed(region: str | None, reason: str = "down in {}", project: str = "demo") -> ScopeFailure:
+    return ScopeFailure(
+        project=project, region=region, reason=reason.format(region), remedy=f"fix {region}"
+    )
+
+
+def test_folded() -> None:
+    """Forty regions that fail alike are one line; another reason or project has its own."""
+    regions = [f"region-{n:02}" for n in range(40)]
+    failures = [failed(r) for r in regions] + [
+        failed("us-central1", "slow"),
+        failed("region-00", project="other"),
+        failed(None, "no list"),
+    ]
+    assert [(line, len(group)) for line, group in folded(failures)] == [
+        ("project demo: no list; fix None", 1),
+        (
+            (
+                "project demo, regions region-00, region-01, region-02 and 37 more: "
+                "down in region-00; fix region-00"
+            ),
+            40,
+        ),
+        ("project demo, region us-central1: slow; fix us-central1", 1),
+        ("project other, region region-00: down in region-00; fix region-00", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (exceptions.ResourceExhausted(""), True),
+        (exceptions.TooManyRequests(""), True),
+        (exceptions.ServiceUnavailable(""), True),
+        (exceptions.InternalServerError(""), True),
+        (exceptions.DeadlineExceeded(""), True),
+        (exceptions.BadGateway(""), True),
+        (exceptions.Aborted(""), True),
+        (requests.exceptions.ConnectionError(), True),
+        (requests.exceptions.ReadTimeout(), True),
+        (auth.TransportError(), True),
+        (auth.RefreshError("", retryable=True), True),
+        (auth.RefreshError(""), False),
+        (exceptions.PermissionDenied(""), False),
+        (exceptions.NotFound(""), False),
+        (exceptions.InvalidArgument(""), False),
+        (exceptions.Unauthenticated(""), False),
+        (exceptions.MethodNotImplemented(""), False),
+        (exceptions.Cancelled(""), False),
+        (ListingError(""), False),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+def test_what_is_tried_again(error: Exception, *, again: bool) -> None:
+    """Only what may pass is tried again: 429, 5xx, connections; never a refusal."""
+    assert is_transient(error) is again
