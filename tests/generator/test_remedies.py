@@ -130,7 +130,9 @@ def with_reason(reason: str) -> Exception:
             "run again later; https://status.cloud.google.com tells of outages",
         ),
         (
-            RefreshError("invalid_grant: Account has been deleted", {"error": "invalid_grant"}),
+            auth.RefreshError(
+                "invalid_grant: Account has been deleted", {"error": "invalid_grant"}
+            ),
             "no access token: invalid_grant: Account has been deleted",
             LOGIN,
         ),
