@@ -32,8 +32,7 @@ def main() -> int:
         with Emulator(options.pop("world"), options.pop("directory"), **options) as emulator:
             path = emulator.write_description()
             print(f"emulator: listening, see {path}", flush=True)
-            while not stop.wait(1.0):  # a bare wait() would not see the signal at once
-                pass
+            stop.wait()
     except (WorldError, OSError) as error:
         print(f"emulator: {error}", file=sys.stderr)
         return 1

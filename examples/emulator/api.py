@@ -179,7 +179,7 @@ class Api:
             world, request.bearer, project, "run.locations.list", resource
         )
         regions = found.regions or ()
-        asked = int(request.query.get("pageSize") or 0)
+        asked = _page_size(request.query.get("pageSize", "0"))
         size = min(asked or 100, world.settings.locations_page_size)
         page = regions[offset : offset + size]
         value: dict[str, object] = {
@@ -205,6 +205,12 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
         return self._handler if details.method == _METHOD else None
+
+
+def _page_size(text: str) -> int:
+    if not text.isdecimal():
+        raise GoogleError("INVALID_ARGUMENT", f"Invalid value at 'page_size': {text!r}")
+    return int(text)
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

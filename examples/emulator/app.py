@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import dataclasses
 import gzip
 import random
 import secrets
@@ -11,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from emulator.model import App, Page, Service, World
 from emulator.state import State
-from emulator.wire import Answer, Drop, Hang, Request, Response
+from emulator.wire import Answer, Hang, Request, Response
 
 _CHUNK = 64 * 1024
 
@@ -35,36 +37,44 @@ class Apps:
         page = app.paths.get(request.path)
         if page is None:
             return Response(404, b"404 page not found\n", (("Content-Type", "text/plain"),))
-        faulty = (app.hang or app.drop or app.status) and self._fires(service)
+        faulty = self._fires(service)
         if faulty and app.hang:
             return Hang()
         if faulty and app.status:
             return Response(app.status, b"the app is not well\n")
-        return self._page(service, request, page, cut=bool(faulty and app.drop))
+        answer = self._page(service, request, page)
+        if faulty:
+            return dataclasses.replace(answer, cut=app.drop, drip=app.drip)
+        return answer
 
     def _fires(self, service: Service) -> bool:
+        app = service.app
+        if not (app.status or app.hang or app.drop or app.drip):
+            return False
         with self._lock:
             count = self._faults[service.key] = self._faults.get(service.key, 0) + 1
-        return not service.app.first or count <= service.app.first
+        return not app.first or count <= app.first
 
     def _forget_faults(self, _world: World) -> None:
         with self._lock:
             self._faults.clear()
 
-    def _page(self, service: Service, request: Request, page: Page, *, cut: bool) -> Answer:
+    def _page(self, service: Service, request: Request, page: Page) -> Response:
         if page.redirect:
             return Response(302, headers=(("Location", page.redirect),))
-        text = self._text(service, page) if page.body is None else page.body
+        content = self._content(service, page)
         packed = service.app.gzip and "gzip" in request.headers.get("accept-encoding", "")
         headers = [("Content-Type", page.content_type)] if page.content_type else []
         headers += [("Content-Encoding", "gzip")] if packed else []
         if page.body_mb:
-            body = _padded(text.encode(), int(page.body_mb * 1024 * 1024))
-            return Response(200, _gzipped(body) if packed else body, tuple(headers), cut=cut)
-        whole = gzip.compress(text.encode(), 1) if packed else text.encode()
-        if cut:
-            return Drop() if len(whole) < 2 else Response(200, whole, tuple(headers), cut=True)
-        return Response(200, whole, tuple(headers))
+            body = _padded(content, int(page.body_mb * 1024 * 1024))
+            return Response(200, _gzipped(body) if packed else body, tuple(headers))
+        return Response(200, gzip.compress(content, 1) if packed else content, tuple(headers))
+
+    def _content(self, service: Service, page: Page) -> bytes:
+        if page.body_base64 is not None:
+            return base64.b64decode(page.body_base64)
+        return (self._text(service, page) if page.body is None else page.body).encode()
 
     def _text(self, service: Service, page: Page) -> str:
         scrapes = self._count(service.key, service.app)

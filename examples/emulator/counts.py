@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -11,12 +13,25 @@ class Counts:
 
     def __init__(self) -> None:
         self._values: dict[tuple[str, ...], int] = {}
+        self._running: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def add(self, *path: str) -> None:
         """Count one more under *path*."""
         with self._lock:
             self._values[path] = self._values.get(path, 0) + 1
+
+    @contextlib.contextmanager
+    def running(self, kind: str) -> Iterator[None]:
+        """Count what is being answered at the same time; the highest stands under ``peaks``."""
+        with self._lock:
+            now = self._running[kind] = self._running.get(kind, 0) + 1
+            self._values["peaks", kind] = max(now, self._values.get(("peaks", kind), 0))
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running[kind] -= 1
 
     def reset(self) -> None:
         """Start again at nothing."""
@@ -41,6 +56,7 @@ SECTIONS = (
     "access_tokens",  # access tokens given: issuer kind → n
     "requests",  # requests for an ID token, answered or not: issuer kind → audience → n
     "issuers",  # requests: issuer kind → HTTP status (or hang, drop) → n
+    "peaks",  # issuer kind → the most requests that were being answered at once
     "list_services",  # project/region → page → n
     "list_services_errors",  # project/region → gRPC code → n
     "locations",  # project → HTTP status → n

@@ -14,7 +14,6 @@ from emulator.tokens import IAM_SCOPES, TokenError
 from emulator.wire import Request, Response
 
 _ACTION = re.compile(r"/v1/projects/-/serviceAccounts/([^/:]+):(generate(?:IdToken|AccessToken))")
-_BOUNDARY = re.compile(r"/v1/(?:projects|locations)/.*/allowedLocations")
 _DELEGATE = re.compile(r"projects/-/serviceAccounts/([^/]+)")
 _AUDIENCE = "https://iamcredentials.googleapis.com/"
 _MESSAGE = "Request had invalid authentication credentials. Expected OAuth 2 access token."
@@ -30,9 +29,6 @@ class Iam:
 
     def route(self, request: Request) -> Call | None:
         """Issuer kind, audience and the way to the answer; None for other paths."""
-        if request.method == "GET" and _BOUNDARY.fullmatch(request.path):
-            # google-auth asks in the background; this answer means that there is no boundary.
-            return "generate_access_token", "", lambda: json_response({"encodedLocations": "0x0"})
         found = _ACTION.fullmatch(request.path)
         if found is None or request.method != "POST":
             return None

@@ -8,12 +8,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from emulator.errors import GoogleError, json_response, oauth_error, of_http
-from emulator.faults import fired
+from emulator.faults import IssuerFault, fired
 from emulator.iam import Iam
 from emulator.secret import Secrets
 from emulator.state import State
@@ -26,6 +27,8 @@ EXCHANGE_GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"
 SUBJECT_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:jwt"
 _TOKEN_URL = "https://oauth2.googleapis.com/token"
+
+_BOUNDARY = re.compile(r"/v1/(?:projects|locations)/.*/allowedLocations")
 
 Form = Mapping[str, str]
 
@@ -59,6 +62,9 @@ class Issuer:
         call = self._iam.route(request)
         if call is not None:
             return self._play(*call)
+        if request.method == "GET" and _BOUNDARY.fullmatch(request.path):
+            # google-auth asks in the background; this answer means that there is no boundary.
+            return json_response({"encodedLocations": "0x0"})
         match request.method, request.path.strip("/").split("/"):
             case "GET", ["v1", "projects", number] if found := self._state.world.project(number):
                 return json_response({"projectId": found[0], "projectNumber": str(found[1].number)})
@@ -185,7 +191,14 @@ def play(state: State, kind: str, audience: str, answer: Callable[[], Response])
         state.counts.add("requests", kind, audience)
     faults = [fault for fault in state.world.faults.issuers if fault.matches(kind, audience)]
     latency, hits = fired(faults)
-    state.wait(latency)
+    with state.counts.running(kind):
+        state.wait(latency)
+        return _played(state, kind, hits, answer)
+
+
+def _played(
+    state: State, kind: str, hits: list[IssuerFault], answer: Callable[[], Response]
+) -> Answer:
     for fault in hits:
         if fault.hang or fault.drop:
             state.counts.add("issuers", kind, "hang" if fault.hang else "drop")

@@ -20,9 +20,9 @@ class Settings:
     """What holds for the whole world. Durations in seconds.
 
     ``identity`` holds the service-account key and is the default invoker together with
-    ``impersonated``. ``user`` may act as ``delegate`` and as ``impersonated``; ``delegate`` and the
-    federated principal as ``identity``; ``identity`` as ``impersonated`` (all unless ``accounts``
-    says otherwise).
+    ``impersonated``. Unless ``accounts`` says otherwise, ``user`` may act as ``delegate``; that one
+    and the federated principal as ``identity``; ``user``, ``identity`` and the federated principal
+    as ``impersonated``.
     """
 
     identity: str = AUTO
@@ -50,13 +50,14 @@ class Account:
 class Page:
     """What an app answers under one path.
 
-    ``metrics`` are gauges by name; ``body_mb`` pads the body, streamed, to that many MiB;
-    ``body`` replaces it; ``content_type`` goes with it (None: no Content-Type at all).
+    ``metrics`` are gauges by name; ``body_mb`` pads the body, streamed, to that many MiB; ``body``
+    (or ``body_base64``) replaces it; ``content_type`` goes with it (None: no Content-Type).
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
     body_mb: float = 0.0
     body: str | None = None
+    body_base64: str | None = None
     content_type: str | None = "text/plain; version=0.0.4; charset=utf-8"
     redirect: str | None = None
 
@@ -66,8 +67,10 @@ class App:
     """The container behind a service, and how it misbehaves.
 
     ``instances`` above 1 answers from a random one of that many, each with counters of its own.
-    ``first`` limits ``status``, ``hang`` and ``drop`` to that many requests (0: all of them).
-    ``authorization`` is what the app itself wants in Authorization, 401 otherwise.
+    ``latency`` in seconds; ``drop`` ends the connection after half of the body; ``drip`` sends it
+    at a byte a second. ``first`` limits ``status``, ``hang``, ``drop`` and ``drip`` to that many
+    requests (0: all of them). ``authorization`` is what the app itself wants in Authorization, 401
+    otherwise.
     """
 
     paths: dict[str, Page] = field(default_factory=lambda: {"/metrics": Page()})
@@ -77,6 +80,7 @@ class App:
     status: int | None = None
     hang: bool = False
     drop: bool = False
+    drip: bool = False
     first: int = 0
     authorization: str | None = None
 

@@ -50,10 +50,8 @@ class Request:
 
     @property
     def host(self) -> str:
-        """The Host header without its port, in lower case."""
-        return self.headers.get("host", "").rpartition(":443")[0].lower() or (
-            self.headers.get("host", "").lower()
-        )
+        """The Host header in lower case, without the port of https."""
+        return self.headers.get("host", "").lower().removesuffix(":443")
 
     @property
     def bearer(self) -> str | None:

@@ -35,6 +35,9 @@ def _fill(world: World) -> World:
     """Put the real value wherever a field says AUTO, and check what the types cannot."""
     if not world.projects:
         raise WorldError("world.projects: at least one project is needed")
+    for n, fault in enumerate(world.faults.issuers):
+        if fault.refuse and fault.kind != "metadata":
+            raise WorldError(f"world.faults.issuers[{n}].refuse: only kind metadata can refuse")
     first = next(iter(world.projects))
     settings = _fill_settings(world.settings, first)
     accounts = world.accounts if world.accounts is not None else default_accounts(world, settings)
@@ -74,7 +77,7 @@ def default_accounts(world: World, settings: Settings) -> dict[str, Account]:
     return {
         settings.identity: Account((settings.delegate, federated)),
         settings.delegate: Account((settings.user,)),
-        settings.impersonated: Account((settings.user, settings.identity)),
+        settings.impersonated: Account((settings.user, settings.identity, federated)),
     }
 
 
