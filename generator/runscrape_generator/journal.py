@@ -48,8 +48,9 @@ def undo(path: Path, kept: Path | None) -> None:
         if kept is None:
             path.unlink(missing_ok=True)
         else:
-            kept.replace(path)
-            files.discard(kept)  # a rename between two names of one file does nothing
+            if not (path.exists() and path.samefile(kept)):  # then a rename would do nothing
+                kept.replace(path)
+            files.discard(kept)
     except OSError as error:
         raise files.failure(path, error) from error
 

@@ -7,12 +7,13 @@ would ask for tokens that the proxy refuses. The next run sees that the output d
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from runscrape_generator import files, journal
-from runscrape_generator.errors import ReloadError, RunscrapeError
+from runscrape_generator.errors import ReloadError, RunscrapeError, WriteError
 from runscrape_generator.reload import Answer, Outcome, Reload
 from runscrape_generator.talk import Talk
 
@@ -107,7 +108,8 @@ def _write(
             files.sync_folder(path)
     except BaseException:
         for path in reversed(kept):
-            journal.undo(path, kept[path])
+            with contextlib.suppress(WriteError):  # the first failure is the one to tell
+                journal.undo(path, kept[path])
         for leftover in (*staged.values(), *filter(None, [saved])):
             files.discard(leftover)
         raise
