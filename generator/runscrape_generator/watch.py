@@ -1,0 +1,89 @@
+"""``--watch``: run, sleep, run again, until SIGTERM or SIGINT; SIGHUP reads the settings anew.
+
+A run that fails never ends the watch, and what it fails with is what a single run would say. Only
+the first run may end it, for a mistake in the settings: nobody has seen it work yet.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import NoReturn, TextIO
+
+from runscrape_generator import run
+from runscrape_generator.errors import ConfigError, LockedError, RunscrapeError
+from runscrape_generator.run import Command
+from runscrape_generator.settings import Settings
+from runscrape_generator.signals import Hangup, Reread
+from runscrape_generator.talk import Talk
+
+JITTER = 0.1
+"""Of the interval, either way: many watchers do not stay in step."""
+
+
+def watch(
+    command: Command,
+    load: Callable[[], Settings],
+    talk: Talk,
+    *,
+    stdout: TextIO,
+    sleep: Callable[[float], None] = time.sleep,
+    uniform: Callable[[float, float], float] = random.uniform,
+) -> NoReturn:
+    """Run every ``settings.watch`` seconds (±10 %), counted from the end of a run.
+
+    Ends only by what a signal handler raises (:mod:`runscrape_generator.signals`), or by the first
+    run's ConfigError. ``load`` reads the settings; it is called again after each SIGHUP.
+    """
+    settings = load()
+    hangup = Hangup()
+    with hangup.installed():
+        first = True
+        while True:
+            try:
+                with hangup.armed():
+                    _round(command, settings, talk, stdout, hangup, first=first)
+                    first = False
+                    sleep(interval(settings.watch or 0.0, uniform))
+            except Reread:
+                settings = _reread(load, settings, talk)
+
+
+def interval(seconds: float, uniform: Callable[[float, float], float]) -> float:
+    """Jitter the interval."""
+    return seconds * uniform(1 - JITTER, 1 + JITTER)
+
+
+def _round(
+    command: Command, settings: Settings, talk: Talk, stdout: TextIO, hangup: Hangup, *, first: bool
+) -> None:
+    try:
+        run.once(command, settings, talk, stdout=stdout, hold=hangup.disarmed, quiet=True)
+    except ConfigError as error:
+        if first:
+            raise
+        _tell(talk.error, error)
+    except LockedError as error:
+        _tell(talk.warning, error)
+    except RunscrapeError as error:
+        _tell(talk.error, error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the next run may work
+        talk.error(f"unexpected {type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def _tell(say: Callable[[str], None], error: RunscrapeError) -> None:
+    for line in str(error).splitlines():
+        say(line)
+
+
+def _reread(load: Callable[[], Settings], old: Settings, talk: Talk) -> Settings:
+    """Read the settings again; a mistake in them keeps the old ones."""
+    try:
+        new = load()
+    except RunscrapeError as error:
+        _tell(talk.warning, error)
+        talk.warning("the settings stay as they were")
+        return old
+    talk.step("settings read again")
+    return new
