@@ -32,8 +32,10 @@ class Loaded:
     settings: Settings
     origins: Mapping[str, str]
     """Key → ``default``, ``--flag``, ``RUNSCRAPE_VARIABLE`` or ``FILE:LINE``."""
-    shown: Mapping[str, object]
+    shown: Mapping[str, Any]
     """Key → the value as plain data for YAML; keys that are not set are left out."""
+    rule_places: tuple[str, ...] = ()
+    """Where each of the rules stands."""
     warnings: tuple[str, ...] = ()
 
 
@@ -84,6 +86,7 @@ def _loaded(
         settings=settings,
         origins=origins,
         shown={key: value for key, value in shown.items() if value not in (None, ())},
+        rule_places=tuple(rule.place for rule in values["rules"].data) if "rules" in values else (),
         warnings=tuple(_unknown_variables(environ)),
     )
 

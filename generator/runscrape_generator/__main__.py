@@ -1,0 +1,8 @@
+"""``python -m runscrape_generator``: the same as ``runscrape``."""
+
+import sys
+
+from runscrape_generator.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

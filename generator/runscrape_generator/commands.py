@@ -1,0 +1,234 @@
+"""The commands of ``runscrape``, with the flags that the table of options gives them.
+
+Whatever is slow to import (Google's clients, gRPC, Jinja2, PyYAML) is imported by the command that
+needs it, so that ``--help`` and a mistyped flag answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib import metadata
+from typing import Any, Literal
+
+import click
+
+from runscrape_generator import configuration
+from runscrape_generator.configuration import Loaded
+from runscrape_generator.console import PROGRAM, Console
+from runscrape_generator.options import OPTIONS, Option
+from runscrape_generator.settings import Settings
+from runscrape_generator.standard_output import result
+from runscrape_generator.talk import Talk
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_EPILOG = (
+    "Each option is also an environment variable (--token-url: RUNSCRAPE_TOKEN_URL, several values "
+    "with commas between) and a key of the file that --config names (token_url). A flag beats the "
+    "variable, which beats the file."
+)
+_ABOUT = {
+    "generate": "Find Cloud Run services and write Prometheus scrape jobs for them.",
+    "targets": "Find Cloud Run services and write file_sd targets for them.",
+    "explain": "Show every service found: its job, or why it has none.",
+}
+
+
+@dataclass(slots=True)
+class Session:
+    """What the place that turns errors into messages knows of the run."""
+
+    console: Console
+    verbosity: int = 0
+
+
+class _Command(click.Command):
+    """A command whose help has a heading for each group of options."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if (record := parameter.get_help_record(ctx)) is not None:
+                groups.setdefault(_GROUPS.get(parameter.name or "", "Other"), []).append(record)
+        for heading, records in groups.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+_GROUPS = {option.key: option.group for option in OPTIONS} | {
+    "verbose": "How to talk",
+    "quiet": "How to talk",
+}
+
+
+def group() -> click.Group:
+    """Build the ``runscrape`` command."""
+    commands = {
+        "generate": _command("generate", partial(_write, "generate")),
+        "targets": _command("targets", partial(_write, "targets")),
+        "explain": _command("explain", _explain, _switch("--json", "as_json", "Print JSON.")),
+    }
+    version = click.Option(
+        ["--version"],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_version,
+        help="Show the version and exit.",
+    )
+    return click.Group(
+        PROGRAM,
+        commands=commands,
+        params=[version],
+        no_args_is_help=False,
+        help="Let Prometheus scrape Cloud Run services that require authentication.",
+        context_settings=_CONTEXT,
+    )
+
+
+def _version(context: click.Context, _parameter: click.Parameter, value: object) -> None:
+    if value:
+        click.echo(f"{PROGRAM} {metadata.version(PROGRAM)}")
+        context.exit()
+
+
+def _command(name: str, body: Callable[..., int], *more: click.Option) -> click.Command:
+    """Make a command that reads its settings, then does *body* or prints them."""
+
+    @click.pass_context
+    def callback(context: click.Context, /, **given: object) -> int:
+        print_config, own = given.pop("print_config"), {}
+        if "as_json" in given:
+            own["as_json"] = given.pop("as_json")
+        flags = _flags(context, given)
+        loaded = configuration.load(name, flags, os.environ)
+        console = _console(loaded.settings)
+        context.obj.console, context.obj.verbosity = console, loaded.settings.verbosity
+        for warning in loaded.warnings:
+            console.warning(warning)
+        if print_config:
+            return _print_config(name, loaded)
+        return body(loaded.settings, console, partial(_reload_settings, name, flags), **own)
+
+    return _Command(
+        name,
+        callback=callback,
+        params=[*_parameters(name), *more],
+        help=_ABOUT[name],
+        short_help=_ABOUT[name],
+        epilog=_EPILOG,
+        context_settings=_CONTEXT,
+    )
+
+
+def _console(settings: Settings) -> Console:
+    return Console(sys.stderr, verbosity=settings.verbosity, log_format=settings.log_format)
+
+
+def _reload_settings(name: str, flags: Mapping[str, object]) -> Settings:
+    return configuration.load(name, flags, os.environ).settings
+
+
+def _print_config(name: str, loaded: Loaded) -> int:
+    from runscrape_generator import printing  # noqa: PLC0415 (see the module's docstring)
+
+    with result() as stdout:
+        stdout.write(printing.config(name, loaded))
+    return 0
+
+
+def _write(
+    command: Literal["generate", "targets"],
+    settings: Settings,
+    talk: Talk,
+    load: Callable[[], Settings],
+) -> int:
+    """Run ``generate`` or ``targets`` once, or again and again."""
+    from runscrape_generator import run, watch  # noqa: PLC0415 (see the module's docstring)
+
+    with result() as stdout:
+        if settings.watch is not None:
+            watch.watch(command, load, talk, stdout=stdout)
+        return run.once(command, settings, talk, stdout=stdout).exit_code
+
+
+def _explain(
+    settings: Settings, talk: Talk, _load: Callable[[], Settings], *, as_json: bool
+) -> int:
+    """List and decide as a run would, and show it; 3 where the inventory had to stand in."""
+    from runscrape_generator import (  # noqa: PLC0415 (see the module's docstring)
+        discovery,
+        explain,
+        inventory,
+        jobs,
+        selection,
+    )
+
+    path = settings.inventory_path
+    known = inventory.load(path, talk) if path is not None else None
+    recalled = inventory.recall(discovery.discover(settings, talk), known, talk)
+    decisions = selection.decide(recalled.services, settings)
+    assembled = jobs.assemble(decisions, settings)
+    with result() as stdout:
+        if as_json:
+            text = explain.as_json(decisions, assembled, recalled.stale)
+        else:
+            columns = shutil.get_terminal_size().columns if stdout.isatty() else None
+            text = explain.table(decisions, assembled, recalled.stale, width=columns)
+        stdout.write(text)
+    return 3 if recalled.stale else 0
+
+
+def _parameters(command: str) -> list[click.Option]:
+    table = [
+        _parameter(option)
+        for option in OPTIONS
+        if command in option.commands and not option.file_only and option.key != "verbosity"
+    ]
+    verbose = click.Option(["-v", "--verbose"], count=True, help="Show every step; -vv, more.")
+    config = click.Option(
+        ["--config"],
+        metavar="FILE",
+        help="Read settings from this YAML file (also RUNSCRAPE_CONFIG).",
+    )
+    return [
+        *table,
+        verbose,
+        _switch("-q/--quiet", "quiet", "Show problems only."),
+        config,
+        _switch("--print-config", "print_config", "Print the settings in force, and exit."),
+    ]
+
+
+def _switch(flag: str, name: str, text: str) -> click.Option:
+    return click.Option([*flag.split("/"), name], is_flag=True, help=text)
+
+
+def _parameter(option: Option) -> click.Option:
+    """Make the flag of *option*; all texts stay texts, and configuration reads them."""
+    names = [option.flag, *([option.short] if option.short else [])]
+    more: dict[str, Any] = {"metavar": option.kind.metavar, "multiple": option.kind.repeatable}
+    if option.kind.switch:
+        names, more = [f"{option.flag}/--no-{option.flag[2:]}"], {"is_flag": True}
+    return click.Option([*names, option.key], default=None, help=_help(option), **more)
+
+
+def _help(option: Option) -> str:
+    several = " Repeatable." if option.kind.repeatable else ""
+    shown = option.default not in (None, (), False)
+    return option.help + several + (f" [default: {option.default}]" if shown else "")
+
+
+def _flags(context: click.Context, given: dict[str, object]) -> dict[str, object]:
+    """Keep the flags that were given; -v and -q are two faces of one setting."""
+    verbose, quiet = given.pop("verbose"), given.pop("quiet")
+    if verbose and quiet:
+        raise click.UsageError("-v and -q exclude each other", context)
+    flags = {key: value for key, value in given.items() if value not in (None, ())}
+    if verbose or quiet:
+        flags["verbosity"] = -1 if quiet else min(int(str(verbose)), 2)
+    return flags

@@ -1,0 +1,53 @@
+"""Text from strangers made fit for a terminal: one line, no control characters, a known width."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_ESCAPED = {"Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"}
+"""Categories that move the cursor, reorder text, break lines, or show nothing at all."""
+_LATIN_1 = 0xFF
+ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
+
+
+def printable(text: str) -> str:
+    r"""Give *text* with every character that a terminal might act on written as ``\x1b``."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    if unicodedata.category(char) not in _ESCAPED:
+        return char
+    code = ord(char)
+    return f"\\x{code:02x}" if code <= _LATIN_1 else f"\\u{code:04x}"
+
+
+def width(text: str) -> int:
+    """Columns that printable *text* takes: 2 for wide characters, 0 for combining ones (UAX 11)."""
+    return len(text) if text.isascii() else sum(_columns(char) for char in text)
+
+
+def _columns(char: str) -> int:
+    if unicodedata.combining(char) or unicodedata.category(char) in {"Mn", "Me"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def cut(text: str, columns: int) -> str:
+    """Shorten *text* to *columns*, the last of them an ellipsis."""
+    if width(text) <= columns:
+        return text
+    kept, used = [], 0
+    for char in text:
+        used += _columns(char)
+        if used > columns - 1:
+            break
+        kept.append(char)
+    return "".join(kept) + ELLIPSIS if columns > 0 else ""
+
+
+def pad(text: str, columns: int) -> str:
+    """Fill *text* with spaces up to *columns*."""
+    return text + " " * (columns - width(text))
