@@ -31,6 +31,7 @@ def main() -> int:
     prometheus = shutil.which("prometheus")
     if prometheus is None:
         print("There is no Prometheus here, so a small client scrapes in its place.")
+    print("starting a Google Cloud on loopback, runscrape-proxy and a scraper", flush=True)
     try:
         with (
             tempfile.TemporaryDirectory(prefix="runscrape-demo-") as directory,

@@ -141,6 +141,7 @@ def _generate(directory: Path, google: Mapping[str, Any], proxy: str) -> list[st
 
 def _once(generate: list[str], google: Mapping[str, Any]) -> None:
     """Run the generator once, in sight, so that Prometheus has something to start with."""
+    print("$", *(Path(part).name for part in generate), flush=True)
     code = subprocess.run(generate, env={**os.environ, **google["env"]}, check=False).returncode
     if code != 0:
         raise DemoError(f"runscrape generate ended with code {code}")
