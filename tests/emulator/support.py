@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import google.auth.transport.requests
 import grpc
 import requests
-from google.auth import jwt
+from google.auth import (
+    compute_engine,
+    external_account_authorized_user,
+    identity_pool,
+    impersonated_credentials,
+    jwt,
+)
+from google.auth.compute_engine import _metadata
 from google.cloud import run_v2
 from google.cloud.run_v2.services.services.transports import ServicesGrpcTransport
+from google.oauth2 import credentials as user_credentials
+from google.oauth2 import gdch_credentials, service_account
 
 from emulator import Emulator
 from tests.conftest import DEMO_WORLD
 
+# google-auth's functions have no annotations, so its modules are used untyped.
+GOOGLE: Any = SimpleNamespace(
+    compute_engine=compute_engine,
+    external_account_authorized_user=external_account_authorized_user,
+    gdch_credentials=gdch_credentials,
+    identity_pool=identity_pool,
+    impersonated_credentials=impersonated_credentials,
+    jwt=jwt,
+    metadata=_metadata,
+    service_account=service_account,
+    user_credentials=user_credentials,
+)
 CLOUD = ["https://www.googleapis.com/auth/cloud-platform"]
 API = "demo/us-central1/api"
 PARENT = "projects/demo/locations/us-central1"
@@ -82,4 +105,12 @@ def uri(emulator: Emulator, service: str = API) -> str:
 
 def claims(token: str) -> dict[str, Any]:
     """Claims of a JWT, unverified."""
-    return dict(jwt.decode(token, verify=False))  # type: ignore[no-untyped-call] # google-auth
+    return dict(GOOGLE.jwt.decode(token, verify=False))
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Poll until *condition* holds; fails after 20 s, far more than it ever takes."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -1,0 +1,133 @@
+"""The metadata server, asked by google-auth and by plain HTTP."""
+
+from __future__ import annotations
+
+import pytest
+import requests
+from google.auth.transport.requests import Request
+
+from emulator import Emulator
+from tests.conftest import MakeEmulator
+from tests.emulator.support import GOOGLE, claims, scrape, uri, world
+
+FLAVOR = {"Metadata-Flavor": "Google"}
+IDENTITY = "instance/service-accounts/default/identity"
+
+
+class Clock:
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def get(emulator: Emulator, path: str, **query: str) -> requests.Response:
+    url = f"http://{emulator.metadata_host}/computeMetadata/v1/{path}"
+    return requests.get(url, query, headers=FLAVOR, timeout=10)
+
+
+@pytest.fixture
+def on_google(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
+    """google-auth's module, which reads its environment when imported, led to the emulator."""
+    monkeypatch.setattr(GOOGLE.metadata, "_GCE_METADATA_HOST", emulator.metadata_host)
+    monkeypatch.setenv("GCE_METADATA_IP", emulator.metadata_host)
+    return emulator
+
+
+def test_google_auth_finds_it(on_google: Emulator) -> None:
+    """google-auth recognises the server and gets project, account, access token, ID token."""
+    with requests.Session() as http:
+        request = Request(http)
+        assert GOOGLE.metadata.ping(request)
+        assert GOOGLE.metadata.get_project_id(request) == "demo"
+        assert GOOGLE.metadata.get_universe_domain(request) == "googleapis.com"
+        access = GOOGLE.compute_engine.Credentials()
+        access.refresh(request)
+        credentials = GOOGLE.compute_engine.IDTokenCredentials(
+            request, uri(on_google), use_metadata_identity_endpoint=True
+        )
+        credentials.refresh(request)
+    assert access.service_account_email == on_google.world.settings.identity
+    assert scrape(on_google, credentials.token).status_code == 200
+    headers = {"Authorization": f"Bearer {access.token}"}
+    url = f"{on_google.api}/v1/projects/demo/locations"
+    assert requests.get(url, headers=headers, timeout=10).status_code == 200
+
+
+def test_flavor(emulator: Emulator) -> None:
+    """Without Metadata-Flavor, or forwarded, a request gets 403; every answer has the header."""
+    url = f"http://{emulator.metadata_host}/computeMetadata/v1/project/project-id"
+    bare = requests.get(url, timeout=10)
+    forwarded = requests.get(url, headers=FLAVOR | {"X-Forwarded-For": "10.0.0.1"}, timeout=10)
+    good = requests.get(url, headers=FLAVOR, timeout=10)
+    assert [answer.status_code for answer in (bare, forwarded, good)] == [403, 403, 200]
+    assert {answer.headers["Metadata-Flavor"] for answer in (bare, good)} == {"Google"}
+
+
+def test_email_only_in_full_format(emulator: Emulator) -> None:
+    """format=full carries the email, the standard format does not; no audience is a bad request."""
+    full = get(emulator, IDENTITY, audience="https://a.example", format="full")
+    standard = get(emulator, IDENTITY, audience="https://a.example")
+    assert claims(full.text)["email"] == emulator.world.settings.identity
+    assert "email" not in claims(standard.text)
+    assert get(emulator, IDENTITY).status_code == 400
+
+
+def test_same_token_until_its_last_minutes(make_emulator: MakeEmulator) -> None:
+    """The same token is given until fewer than 5 minutes are left, then a new one."""
+    clock = Clock(1_800_000_000.0)
+    emulator = make_emulator(clock=clock)
+
+    def token() -> str:
+        return get(emulator, IDENTITY, audience="https://a.example", format="full").text
+
+    first = token()
+    clock.now += 3600 - 300
+    assert token() == first
+    clock.now += 1
+    second = token()
+    assert second != first
+    assert claims(second)["exp"] == clock.now + 3600
+    assert emulator.counts()["mints"]["metadata"] == {"https://a.example": 2}
+    assert emulator.counts()["requests"]["metadata"] == {"https://a.example": 3}
+
+
+def test_no_service_account(make_emulator: MakeEmulator) -> None:
+    """A VM without a service account answers 404."""
+    emulator = make_emulator(world(settings={"metadata_identity": None}))
+    assert get(emulator, IDENTITY, audience="https://a.example").status_code == 404
+    assert get(emulator, "project/project-id").status_code == 200
+
+
+def test_another_identity(make_emulator: MakeEmulator) -> None:
+    """The VM's account may be one that is not an invoker, so that a wrong way shows as 403."""
+    other = "vm@demo.iam.gserviceaccount.com"
+    emulator = make_emulator(world(settings={"metadata_identity": other}))
+    token = get(emulator, IDENTITY, audience=uri(emulator), format="full").text
+    assert claims(token)["email"] == other
+    assert scrape(emulator, token).status_code == 403
+
+
+def test_not_up_yet(make_emulator: MakeEmulator) -> None:
+    """A metadata server that is not up refuses connections, on the port where it later answers."""
+    down = world(faults={"issuers": [{"kind": "metadata", "refuse": True}]})
+    emulator = make_emulator(down)
+    for _ in range(2):
+        with pytest.raises(requests.exceptions.ConnectionError, match="refused"):
+            get(emulator, "project/project-id")
+        emulator.update(world())
+        assert get(emulator, "project/project-id").text == "demo"
+        emulator.update(down)
+    emulator.update(world())
+    assert get(emulator, "project/project-id").text == "demo"
+
+
+def test_faults(make_emulator: MakeEmulator) -> None:
+    """A failing metadata server still sends its header, and its faults choose by audience."""
+    fault = {"kind": "metadata", "audience": "https://bad*", "status": 503}
+    emulator = make_emulator(world(faults={"issuers": [fault]}))
+    bad = get(emulator, IDENTITY, audience="https://bad.example")
+    assert (bad.status_code, bad.headers["Metadata-Flavor"]) == (503, "Google")
+    assert get(emulator, IDENTITY, audience="https://a.example").status_code == 200
+    assert get(emulator, "project/project-id").status_code == 200

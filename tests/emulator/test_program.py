@@ -1,0 +1,123 @@
+"""The emulator as a program of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from emulator.credentials import KINDS
+from tests.conftest import DEMO_WORLD
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+# What a child process does: google-auth's own look-up, in nothing but the given environment.
+CHILD = """
+import sys, google.auth, google.auth.transport.requests as transport, google.oauth2.id_token
+request = transport.Request()
+google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"], request=request)
+token = google.oauth2.id_token.fetch_id_token(request, sys.argv[1])
+answer = transport.requests.get(
+    sys.argv[1] + "/metrics", headers={"Authorization": f"Bearer {token}"}, timeout=10)
+print(answer.status_code)
+"""
+
+
+@contextlib.contextmanager
+def program(directory: Path, *options: str, world: Any = DEMO_WORLD) -> Iterator[dict[str, Any]]:
+    """Run the emulator; give emulator.json; SIGTERM must end it with 0."""
+    path = directory / "world.json"
+    path.write_text(json.dumps(world))
+    with subprocess.Popen(command(path, directory, *options), **_popen()) as process:
+        assert process.stdout is not None
+        try:
+            assert "listening" in process.stdout.readline()
+            yield json.loads((directory / "emulator.json").read_text())
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert (process.wait(10), process.stdout.read()) == (0, "")
+
+
+def command(world: Path, directory: Path, *options: str) -> list[str]:
+    start = [sys.executable, "-m", "emulator", "--world", str(world)]
+    return [*start, "--directory", str(directory), *options]
+
+
+def _popen() -> dict[str, Any]:
+    env = os.environ | {"PYTHONPATH": str(EXAMPLES)}
+    return {"env": env, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+
+
+@pytest.fixture(scope="module")
+def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    with program(tmp_path_factory.mktemp("program")) as described:
+        yield described
+
+
+@pytest.mark.parametrize("kind", ["service_account", "impersonated_service_account", "metadata"])
+def test_environment_is_all_a_child_needs(google: dict[str, Any], kind: str) -> None:
+    """With emulator.json's variables alone, google-auth gets a token and the service answers."""
+    env = google["env"][kind] | {"PATH": os.environ["PATH"]}
+    service = "https://api-123456789012.us-central1.run.app"
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, service], env=env, capture_output=True, text=True, check=False
+    )
+    assert (child.stdout, child.stderr[-500:]) == ("200\n", "")
+
+
+def test_description(google: dict[str, Any]) -> None:
+    """emulator.json has an address for each part, a file and an environment for each kind."""
+    assert set(google["credentials"]) == set(KINDS)
+    assert set(google["env"]) == {*KINDS, "metadata"}
+    assert "GOOGLE_APPLICATION_CREDENTIALS" not in google["env"]["metadata"]
+    assert requests.get(f"{google['api']}/v1/projects/demo/locations", timeout=10).ok
+    for path in (*google["credentials"].values(), google["ca_file"]):
+        assert Path(path).stat().st_size
+
+
+def test_credential_files_are_private(google: dict[str, Any]) -> None:
+    """Nobody else may read the credential files."""
+    assert {Path(path).stat().st_mode & 0o777 for path in google["credentials"].values()} == {0o600}
+
+
+def test_ports_and_keys_survive_a_restart(tmp_path: Path) -> None:
+    """Fixed ports are used, and a token from before a restart is good after it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    tokens = []
+    for _ in range(2):
+        with program(tmp_path, "--api-port", str(port)) as google:
+            assert google["api"] == f"http://127.0.0.1:{port}"
+            kids = requests.get(f"{google['issuer']}/certs", timeout=10).json()["keys"]
+            tokens.append(kids)
+    assert tokens[0] == tokens[1]
+
+
+def test_bad_start(tmp_path: Path) -> None:
+    """A bad world or a taken port ends the start with one line and status 1."""
+    world = tmp_path / "world.yaml"
+    world.write_text("projects: {demo: {nummer: 1}}")
+    bad = subprocess.run(command(world, tmp_path), check=False, **_popen())
+    assert (bad.returncode, bad.stdout) == (
+        1,
+        "emulator: world.projects.demo: unknown key 'nummer'\n",
+    )
+    world.write_text(json.dumps(DEMO_WORLD))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        options = ("--proxy-port", str(taken.getsockname()[1]))
+        busy = subprocess.run(command(world, tmp_path, *options), check=False, **_popen())
+    assert busy.returncode == 1
+    assert busy.stdout.count("\n") == 1
+    assert "Address already in use" in busy.stdout
