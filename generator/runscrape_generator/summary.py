@@ -77,7 +77,7 @@ class Summary:
             yield f"written to {self.output}"
         else:
             yield "nothing changed" if not self.inventory_written else f"{self.output} unchanged"
-        if self.inventory_written:
+        if self.inventory_written and not self.written:
             yield "inventory would change" if self.dry_run else "inventory updated"
         if self.reload is not None:
             yield "Prometheus reloaded" if self.reloaded else "Prometheus not reached"

@@ -41,19 +41,22 @@ class Promtool:
         """Raise ValidationError if it refuses the file that is to be renamed to the output."""
         in_place = self.output is not None and not self.output.is_symlink()
         if in_place and temporary.parent.samefile(self._folder):
-            check_config(self.program, temporary)
+            check_config(self.program, temporary, self._name)
         else:
             self.check(temporary.read_bytes())
 
     def check(self, data: bytes) -> None:
         """Raise ValidationError if it refuses the content; writes nothing beside the output."""
-        name = self.output.name if self.output else "prometheus.yml"
-        with stand_in(self._folder, name, data) as path:
-            check_config(self.program, path)
+        with stand_in(self._folder, self._name.name, data) as path:
+            check_config(self.program, path, self._name)
+
+    @property
+    def _name(self) -> Path:
+        return self.output.absolute() if self.output else Path.cwd() / "prometheus.yml"
 
     @property
     def _folder(self) -> Path:
-        return self.output.parent.absolute() if self.output else Path.cwd()
+        return self._name.parent
 
 
 def promtool(settings: Settings, talk: Talk) -> Promtool | None:
@@ -95,17 +98,21 @@ def _older(program: str, wanted: str) -> bool:
     return tuple(map(int, match.groups())) < tuple(map(int, asked.groups()))
 
 
-def check_config(program: str, path: Path) -> None:
-    """Raise ValidationError with promtool's own words if it refuses the file."""
+def check_config(program: str, path: Path, output: Path) -> None:
+    """Raise ValidationError with promtool's own words if it refuses the file at ``path``.
+
+    ``output`` is what the file is to become, and what the message calls it.
+    """
     done = _run([program, "check", "config", str(path)])
     if done.returncode == 0:
         return
-    said = "\n".join(line.strip() for line in (done.stdout + done.stderr).splitlines() if line)
-    said = said.replace(f"Checking {path}", "").strip() or "it said nothing"
+    lines = (line.strip() for line in (done.stdout + done.stderr).splitlines())
+    said = " ".join(line for line in lines if line and not line.startswith("Checking "))
+    said = said.replace(str(path), str(output)).replace(str(path.parent), str(output.parent))
     how = "refused the output" if done.returncode > 0 else f"died of signal {-done.returncode}"
     raise ValidationError(
-        f"promtool {how}; nothing was changed: {said}\n"
-        f"(relative paths were looked up in {path.parent}; --promtool none leaves promtool out)"
+        f"promtool {how}; nothing was changed: {said or 'it said nothing'} "
+        f"(relative paths count from {output.parent}; --promtool none leaves promtool out)"
     )
 
 

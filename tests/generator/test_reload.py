@@ -1,0 +1,197 @@
+"""What counts as done, refused and unknown, against real servers and a real Prometheus."""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from runscrape_generator import reload
+from runscrape_generator.reload import Answer, Outcome
+from tests.generator.publishing_kit import PATIENCE, free_port, prometheus, until
+
+CONFIG = "scrape_configs:\n- job_name: one\n  static_configs: [{targets: ['localhost:1']}]\n"
+
+
+class Server(ThreadingHTTPServer):
+    """Answers every POST with one status, and remembers what was asked."""
+
+    daemon_threads = True
+    status = 200
+    body = b""
+    hang = False
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[tuple[str, str, str | None]] = []
+        self.over = threading.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/-/reload"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_POST(self) -> None:
+        self.server.asked.append((self.command, self.path, self.headers["Authorization"]))
+        if self.server.hang:
+            self.server.over.wait(PATIENCE)
+        self.send_response(self.server.status)
+        self.send_header("Location", "/elsewhere")
+        self.send_header("Content-Length", str(len(self.server.body)))
+        self.end_headers()
+        self.wfile.write(self.server.body)
+
+    do_GET = do_POST  # noqa: N815 - likewise
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as running:
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
+        thread.start()
+        yield running
+        running.over.set()
+        running.shutdown()
+        thread.join()
+
+
+def test_done(server: Server) -> None:
+    """200 is done, asked for by one POST."""
+    assert reload.by_url(server.url) == Answer(Outcome.DONE)
+    assert server.asked == [("POST", "/-/reload", None)]
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "said"),
+    [
+        (500, Outcome.REFUSED, "answered 500: bad thing in line 3"),
+        (403, Outcome.REFUSED, "--web.enable-lifecycle"),
+        (404, Outcome.REFUSED, "it ends in /-/reload"),
+        (401, Outcome.REFUSED, "user and password"),
+        (302, Outcome.REFUSED, "answered 302"),
+        (502, Outcome.UNKNOWN, "answered 502"),
+        (503, Outcome.UNKNOWN, "answered 503"),
+        (504, Outcome.UNKNOWN, "answered 504"),
+    ],
+)
+def test_answers(server: Server, status: int, outcome: Outcome, said: str) -> None:
+    """A no is refused, with the reason in one line and a remedy; a proxy's excuse is unknown."""
+    server.status, server.body = status, b"bad \x1b[31mthing\n\tin line 3"
+    answer = reload.by_url(server.url)
+    assert answer.outcome is outcome
+    assert said.replace("bad thing", "bad [31mthing") in answer.reason
+    assert answer.reason.isprintable()
+    assert len(server.asked) == 1
+
+
+def test_nobody_there() -> None:
+    """A Prometheus that is down is unknown, not refused."""
+    answer = reload.by_url(f"http://127.0.0.1:{free_port()}/-/reload")
+    assert answer.outcome is Outcome.UNKNOWN
+    assert "Connection refused" in answer.reason
+
+
+def test_too_slow(server: Server) -> None:
+    """A Prometheus that does not answer in time is unknown."""
+    server.hang = True
+    answer = reload.by_url(server.url, timeout=0.1)
+    assert answer.outcome is Outcome.UNKNOWN
+    assert "did not answer in 0.1 s" in answer.reason
+
+
+def test_user_and_password(server: Server) -> None:
+    """User and password in the URL are sent, percent-decoded, and never shown."""
+    server.status = 401
+    answer = reload.by_url(server.url.replace("://", "://jo%40x:s3cr%20et@"))
+    expected = base64.b64encode(b"jo@x:s3cr et").decode()
+    assert server.asked == [("POST", "/-/reload", f"Basic {expected}")]
+    assert "s3cr" not in answer.reason
+
+
+def test_no_proxy_for_loopback(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy in the environment is left out for loopback, which it could not reach."""
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert reload.by_url(server.url).outcome is Outcome.DONE
+
+
+@pytest.mark.parametrize(
+    ("command", "outcome", "said"),
+    [
+        ("true", Outcome.DONE, ""),
+        ("echo fine && test 1 = 1", Outcome.DONE, ""),
+        ("echo out; echo '\x1b[31merr' >&2; exit 3", Outcome.REFUSED, "code 3: out [31merr"),
+        ("kill -9 $$", Outcome.REFUSED, "ended by signal 9: it said nothing"),
+        ("no-such-program-here", Outcome.REFUSED, "not found"),
+    ],
+)
+def test_commands(command: str, outcome: Outcome, said: str) -> None:
+    """A command runs in a shell; anything but 0 is refused, with what it said in one line."""
+    answer = reload.by_command(command)
+    assert answer.outcome is outcome
+    assert said in answer.reason
+
+
+def test_slow_command_ends_with_its_children(tmp_path: Path) -> None:
+    """A command that takes too long is killed with what it started, and is unknown."""
+    pid = tmp_path / "pid"
+    answer = reload.by_command(f"sleep 300 & echo $! > {pid}; wait", timeout=0.3)
+    assert answer == Answer(Outcome.UNKNOWN, "the reload command took more than 0.3 s")
+    until(lambda: not alive(int(pid.read_text())), why="the child to end")
+
+
+def test_daemon_does_not_hold_up(tmp_path: Path) -> None:
+    """A daemon that the command leaves behind holds its output open, and nobody waits for it."""
+    pid, begun = tmp_path / "pid", time.monotonic()
+    answer = reload.by_command(f"sleep 300 & echo $! > {pid}")
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+    assert answer.outcome is Outcome.DONE
+    assert time.monotonic() - begun < PATIENCE
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]
+    except FileNotFoundError:
+        return False
+
+
+def test_both_ways(server: Server, tmp_path: Path) -> None:
+    """With URL and command both must work, and a refused URL spares the command."""
+    mark = tmp_path / "ran"
+    both = reload.reloader(server.url, f"touch {mark}")
+    assert both is not None
+    server.status = 500
+    assert both().outcome is Outcome.REFUSED
+    assert not mark.exists()
+    server.status = 200
+    assert both().outcome is Outcome.DONE
+    assert mark.exists()
+    assert reload.reloader(None, None) is None
+
+
+def test_real_prometheus(tmp_path: Path) -> None:
+    """A real Prometheus says yes to a good file, and why not to a bad one."""
+    config = tmp_path / "etc" / "prometheus.yml"
+    config.parent.mkdir()
+    config.write_text(CONFIG)
+    with prometheus(config, "--web.enable-lifecycle") as address:
+        assert reload.by_url(f"{address}/-/reload").outcome is Outcome.DONE
+        config.write_text(CONFIG + "nonsense: 1\n")
+        answer = reload.by_url(f"{address}/-/reload")
+    assert answer.outcome is Outcome.REFUSED
+    assert "field nonsense not found" in answer.reason
