@@ -1,0 +1,215 @@
+"""The command line of ``runscrape-proxy``; its parser reads the environment for plain gunicorn.
+
+Imports nothing heavy: ``--help`` and a mistyped option answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runscrape_proxy.errors import ProxyError, StartError
+from runscrape_proxy.settings import (
+    DEFAULT_CLIENT_ID,
+    DEFAULT_LISTEN,
+    DEFAULT_THREADS,
+    WARM_THREADS,
+    Settings,
+    parse_duration,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+PROGRAM = "runscrape-proxy"
+PREFIX = "RUNSCRAPE_PROXY"
+MIN_MINT_TIMEOUT, MAX_MINT_TIMEOUT = 0.1, 60.0
+
+# A Kubernetes Service named runscrape-proxy puts these into every pod of its namespace:
+# https://kubernetes.io/docs/tutorials/services/connect-applications-service/#environment-variables
+_SERVICE_LINK = re.compile(r"SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?")
+
+
+class Duration(click.ParamType[float]):
+    """A Prometheus duration, in seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Parse; fails on what is no duration, or no sensible one for a mint."""
+        try:
+            seconds = value if isinstance(value, float) else parse_duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if not MIN_MINT_TIMEOUT <= seconds <= MAX_MINT_TIMEOUT:
+            self.fail("not between 100ms and 1m", param, ctx)
+        return seconds
+
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command(
+    name=PROGRAM,
+    context_settings={
+        "auto_envvar_prefix": PREFIX,
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "show_default": True,
+    },
+    epilog="Each option is also an environment variable RUNSCRAPE_PROXY_ plus its name in upper"
+    " case with underscores; values of a repeatable one are separated by spaces there.",
+)
+@click.option(
+    "--listen",
+    multiple=True,
+    default=[DEFAULT_LISTEN],
+    metavar="ADDRESS",
+    help="HOST:PORT, [HOST]:PORT, :PORT (all interfaces) or unix:PATH; repeatable.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(WARM_THREADS + 1, 16_384),
+    default=DEFAULT_THREADS,
+    help=f"Requests served at once; all but {WARM_THREADS} of them may wait for a mint.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    help="Processes; each keeps tokens, metrics and page of its own.",
+)
+@click.option(
+    "--inventory",
+    type=FILE,
+    help="The inventory.json that runscrape writes: mint for its audiences only.",
+)
+@click.option(
+    "--allow-audience",
+    multiple=True,
+    metavar="GLOB",
+    help="An audience that may be asked for too; * stands for host name characters; repeatable.",
+)
+@click.option(
+    "--client-id",
+    help=f"The client id that goes with the secret.  [default: {DEFAULT_CLIENT_ID}]",
+)
+@click.option(
+    "--client-secret-file",
+    type=FILE,
+    help="Secrets, one a line (two while rotating); needed on any address but loopback.",
+)
+@click.option("--credentials-file", type=FILE, help="Google credentials, before the default ones.")
+@click.option(
+    "--impersonate-service-account", default="", metavar="EMAIL", help="Mint as this account."
+)
+@click.option(
+    "--delegate", multiple=True, metavar="EMAIL", help="An account on the way there; repeatable."
+)
+@click.option("--ca-file", type=FILE, help="More certificate authorities for calls to Google, PEM.")
+@click.option(
+    "--mint-timeout", type=Duration(), default="4s", help="The longest that a request waits."
+)
+@click.option(
+    "--mint-concurrency", type=click.IntRange(1, 512), default=32, help="Mints in flight at once."
+)
+@click.option("--prewarm", is_flag=True, help="Mint for the whole inventory at start.")
+@click.option("--tls-cert", type=FILE, help="Serve TLS with this certificate chain, PEM.")
+@click.option("--tls-key", type=FILE, help="Its key, if not in the same file.")
+@click.option("--tls-client-ca", type=FILE, help="Accept clients with a certificate of this CA.")
+@click.option(
+    "--allowed-host", multiple=True, metavar="NAME", help="A Host that is ours too; repeatable."
+)
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text")
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info"
+)
+@click.option("-v", "--verbose", is_flag=True, help="Log each answer too: --log-level debug.")
+@click.version_option(package_name="runscrape", prog_name=PROGRAM)
+@click.pass_context
+def command(ctx: click.Context, /, **options: object) -> None:
+    """Mint Google-signed ID tokens for Prometheus, which asks for them with its oauth2 block."""
+    refuse_unknown_variables(os.environ, ctx.command.params)
+    from runscrape_proxy import server  # noqa: PLC0415  gunicorn and google-auth take a second
+
+    server.run(settings_of(options))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code. Whatever goes wrong is one line on stderr."""
+    try:
+        command.main(argv, prog_name=PROGRAM, standalone_mode=False)
+    except click.ClickException as error:
+        return _fail(error.format_message(), error.exit_code)
+    except StartError as error:
+        return _fail(str(error), error.exit_code)
+    except (ProxyError, OSError) as error:
+        return _fail(str(error), 1)
+    except click.Abort:
+        return 130
+    return 0
+
+
+def settings_from_environment() -> Settings:
+    """Read the settings from RUNSCRAPE_PROXY_… alone, as plain gunicorn starts without arguments.
+
+    Raises :class:`~runscrape_proxy.errors.StartError` for a bad one.
+    """
+    try:
+        with command.make_context(PROGRAM, []) as ctx:
+            refuse_unknown_variables(os.environ, ctx.command.params)
+            return settings_of(ctx.params)
+    except click.ClickException as error:
+        raise StartError(error.format_message()) from None
+
+
+def settings_of(options: Mapping[str, object]) -> Settings:
+    """Check what no single option can say of itself, and name things as the code does."""
+    values: dict[str, Any] = dict(options)
+    _require(values, "prewarm", "inventory")
+    _require(values, "delegate", "impersonate_service_account")
+    _require(values, "client_id", "client_secret_file")
+    _require(values, "tls_key", "tls_cert")
+    _require(values, "tls_client_ca", "tls_cert")
+    values["delegates"] = values.pop("delegate")
+    values["client_id"] = values["client_id"] or DEFAULT_CLIENT_ID
+    if values.pop("verbose"):
+        values["log_level"] = "debug"
+    return Settings(**values)
+
+
+def refuse_unknown_variables(
+    environ: Mapping[str, str], parameters: Iterable[click.Parameter]
+) -> None:
+    """Name a mistyped RUNSCRAPE_PROXY_… variable: it may be the one that was to protect a secret.
+
+    Raises click.UsageError.
+    """
+    known = {f"{PREFIX}_{parameter.name}".upper() for parameter in parameters}
+    for name in sorted(environ):
+        rest = name.removeprefix(PREFIX + "_")
+        if rest == name or name in known or _SERVICE_LINK.fullmatch(rest):
+            continue
+        raise click.UsageError(f"{name} is not a setting of {PROGRAM}: see --help")
+
+
+def _require(values: Mapping[str, Any], option: str, needed: str) -> None:
+    if values[option] and not values[needed]:
+        raise click.UsageError(f"{_flag(option)} needs {_flag(needed)}")
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _fail(message: str, code: int) -> int:
+    line = " ".join(message.split())
+    sys.stderr.write(f"{PROGRAM}: {line}\n")
+    return code

@@ -1,0 +1,125 @@
+"""Where a request comes from: only from a client of ours, by a name of ours, and directly."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from runscrape_proxy.errors import Forbidden, InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared with, never bound
+
+_FORWARDED = {
+    "HTTP_X_FORWARDED_FOR": "X-Forwarded-For",
+    "HTTP_FORWARDED": "Forwarded",
+    "HTTP_VIA": "Via",
+    "HTTP_ORIGIN": "Origin",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What counts as a client of ours that comes straight to us.
+
+    ``names`` are the host names (lower case) under which we are reached, beside the loopback ones
+    and the address of the listener. A page on the web can have a host name of its own resolve to
+    127.0.0.1 and then read our answers, but its requests carry that name. An IP address cannot be
+    rebound so: on a wildcard listener each is taken as the machine's own.
+
+    ``open_allowed`` says that a listener on other addresses than loopback may answer, which it may
+    where there is a client secret.
+    """
+
+    names: frozenset[str] = frozenset()
+    open_allowed: bool = False
+
+    def check(self, environ: Mapping[str, object]) -> None:
+        """Check one request.
+
+        Raises Forbidden for a forwarded or cross-origin one, or one on an open listener;
+        InvalidRequest for a foreign Host.
+        """
+        _check_forwarded(environ)
+        # Gunicorn gives a Unix socket's peer no address, and the Host as SERVER_NAME.
+        if not environ.get("REMOTE_ADDR"):
+            return
+        listener = str(environ["SERVER_NAME"])
+        if not self.open_allowed and not is_loopback(listener):
+            raise Forbidden(
+                f"runscrape-proxy answers on {listener} only with --client-secret-file set"
+            )
+        self._check_host(environ, listener)
+
+    def _check_host(self, environ: Mapping[str, object], listener: str) -> None:
+        host = environ.get("HTTP_HOST")
+        if host is None and environ.get("SERVER_PROTOCOL") != "HTTP/1.0":
+            raise InvalidRequest("the request has no Host header")  # RFC 9112, section 3.2
+        if host is not None and not self._is_own(str(host), listener):
+            raise InvalidRequest(
+                "the Host header names another host: use the address that runscrape-proxy"
+                " listens on, or start it with --allowed-host"
+            )
+        target = str(environ.get("RAW_URI", "/"))
+        if not target.startswith(("/", "*")) and not self._is_own(_authority(target), listener):
+            raise InvalidRequest("the request line names another host: this is no forward proxy")
+
+    def _is_own(self, authority: str, listener: str) -> bool:
+        host = host_of(authority)
+        return (
+            host in self.names
+            or host == listener
+            or is_loopback(host)
+            or (listener in WILDCARDS and _is_address(host))
+        )
+
+
+def _check_forwarded(environ: Mapping[str, object]) -> None:
+    for key, name in _FORWARDED.items():
+        if key in environ:
+            raise Forbidden(
+                f"requests with a {name} header are refused: Prometheus must reach"
+                " runscrape-proxy directly, not through a proxy, an ingress or a web page"
+            )
+
+
+@lru_cache(maxsize=256)
+def is_loopback(host: str) -> bool:
+    """Say whether ``host`` (a name or an IP address without brackets) never leaves the machine."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _authority(target: str) -> str:
+    try:
+        return urlsplit(target).netloc
+    except ValueError:
+        return ""
+
+
+@lru_cache(maxsize=256)
+def host_of(authority: str) -> str:
+    """Return the host of ``host``, ``host:port`` or ``[v6]:port``; empty for anything else."""
+    if authority.startswith("["):
+        host, bracket, port = authority[1:].partition("]")
+        plain = bool(bracket and re.fullmatch(r"(:\d*)?", port, re.ASCII))
+    else:
+        host, _, port = authority.partition(":")
+        plain = not port or (port.isascii() and port.isdigit())
+    return host.lower().removesuffix(".") if plain else ""

@@ -1,0 +1,72 @@
+"""``gunicorn runscrape_proxy.wsgi:app``: the proxy under a gunicorn that somebody else sets up.
+
+The settings come from ``RUNSCRAPE_PROXY_…``; address, TLS, threads and processes are gunicorn's.
+Requests that wait for a mint hold a thread each, so give it many, and say how many::
+
+    RUNSCRAPE_PROXY_THREADS=512 gunicorn --bind 127.0.0.1:7777 --worker-class gthread \
+        --threads 512 runscrape_proxy.wsgi:app
+
+On an address beyond loopback every request is refused unless there is a client secret: unlike
+``runscrape-proxy``, this module never learns the addresses before the first request.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from runscrape_proxy import cli, logs
+from runscrape_proxy.errors import StartError
+from runscrape_proxy.service import Service, load_minter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+log = logging.getLogger(__name__)
+
+LOAD_ERROR = 4
+"""The exit code of a worker that makes gunicorn end, and not try again for ever."""
+
+GUNICORNS_OWN = ("LISTEN", "WORKERS", "TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA")
+
+
+class App:
+    """The WSGI application. Its threads start with the first request, thus after any fork."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._lock = Lock()
+        self._started_in = 0
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        if self._started_in != os.getpid():
+            self._start()
+        return self._service.app(environ, start_response)
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._started_in != os.getpid():
+                self._service.start()
+                self._started_in = os.getpid()
+
+
+def make_app() -> App:
+    """Build the application from the environment. Raises StartError."""
+    settings = cli.settings_from_environment()
+    logs.configure(settings.log_format, settings.log_level)
+    for name in GUNICORNS_OWN:
+        if os.environ.get(variable := f"{cli.PREFIX}_{name}"):
+            log.warning("%s does nothing here: set it for gunicorn itself", variable)
+    return App(Service(settings, load_minter(settings)))
+
+
+try:
+    app = make_app()
+except StartError as error:
+    sys.stderr.write(f"{cli.PROGRAM}: {error}\n")
+    raise SystemExit(LOAD_ERROR) from None

@@ -1,0 +1,59 @@
+"""The bare minimum of the proxy's own stack: same gunicorn settings, no rules, no cache.
+
+``python -m tests.bench.bare HOST:PORT``; answers each request with the bytes of a token answer.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from runscrape_proxy import endpoint, listeners, logs, server
+from runscrape_proxy.settings import Settings
+from tests.proxy.fake import LIFETIME, token_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+AUDIENCE = "https://api-00000-x7k2mq4wza-uc.a.run.app"
+ANSWER = endpoint.json_answer(
+    "200 OK",
+    {
+        "access_token": token_for(AUDIENCE, time.time() + LIFETIME).value,
+        "token_type": "Bearer",
+        "expires_in": LIFETIME - 30,
+    },
+)
+
+
+class Bare:
+    """Stands where the service stands."""
+
+    @staticmethod
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ["wsgi.input"].read()
+        start_response(ANSWER.status, ANSWER.headers)
+        return [ANSWER.body]
+
+    def start(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def reload(self) -> None:
+        pass
+
+
+def main(address: str) -> None:
+    settings = Settings(listen=(address,))
+    logs.configure("text", "info")
+    listening = listeners.open_all(settings, os.environ)
+    server.Server(settings, Bare(), None, listening, server._connections()).run()  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

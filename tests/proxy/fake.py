@@ -1,0 +1,54 @@
+"""A proxy whose Google is a function: for what is about HTTP, not about credentials.
+
+Run as ``python -m tests.proxy.fake DELAY_SECONDS [option…]`` it is the real ``runscrape-proxy``
+with this minter in place of the credentials. Audiences say what becomes of them by their name:
+``hang`` in it waits for the whole timeout and fails, ``fail`` fails at once.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import time
+
+from runscrape_proxy import cli, server
+from runscrape_proxy.errors import MintError
+from runscrape_proxy.token import Kind, Token
+
+LIFETIME = 3600
+
+
+class FakeMinter:
+    """Mints tokens that look like Google's and are signed by nobody."""
+
+    kind = Kind.SERVICE_ACCOUNT
+    identity = "prometheus@demo.iam.gserviceaccount.com"
+
+    def __init__(self, delay: float = 0.0) -> None:
+        self.delay = delay
+
+    def mint(self, audience: str, *, timeout: float) -> Token:
+        if "hang" in audience:
+            time.sleep(timeout)
+            raise MintError("Google did not answer in time")
+        if "fail" in audience:
+            raise MintError(
+                "permission denied", remedy="grant roles/iam.serviceAccountOpenIdTokenCreator"
+            )
+        if "bug" in audience:
+            raise RuntimeError(token_for(audience, 0).value)
+        time.sleep(self.delay)
+        return token_for(audience, time.time() + LIFETIME)
+
+
+def token_for(audience: str, expires_at: float) -> Token:
+    """A token of about the length that Google's have."""
+    parts = [{"alg": "RS256", "kid": "0" * 40}, {"aud": audience, "exp": int(expires_at)}]
+    head, body = (base64.urlsafe_b64encode(json.dumps(part).encode()).decode() for part in parts)
+    return Token(f"{head.rstrip('=')}.{body.rstrip('=')}.{'s' * 342}", float(int(expires_at)))
+
+
+if __name__ == "__main__":
+    with cli.command.make_context(cli.PROGRAM, sys.argv[2:]) as context:
+        server.run(cli.settings_of(context.params), FakeMinter(float(sys.argv[1])))
