@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LONGEST: Final = 240
-_TOKEN_LIKE: Final = re.compile(r"eyJ[\w.=-]*|ya29\.[\w.-]*|[\w+/=-]{48,}")
+_TOKEN_LIKE: Final = re.compile(r"eyJ[\w.=-]*|ya29\.[\w.-]*|[\w+=-]{40,}")
 _TARGET: Final = re.compile(r"/serviceAccounts/([^/:]+):(generate\w+)")
 _METADATA_PATH: Final = "/computeMetadata/"
 
@@ -86,7 +86,9 @@ def unreachable(url: str, error: Exception, seconds: float) -> MintError:
         )
     if _any(causes, urllib3_exceptions.NameResolutionError, socket.gaierror):
         return MintError(f"{host} has no address here (DNS)", remedy=remedy)
-    if _any(causes, urllib3_exceptions.TimeoutError, TimeoutError, requests.Timeout):
+    # urllib3 counts a refused connection among the timeouts; its name for that is this one.
+    refused_at_once = _any(causes, urllib3_exceptions.NewConnectionError)
+    if not refused_at_once and _any(causes, urllib3_exceptions.TimeoutError, TimeoutError):
         return too_slow(url, seconds)
     if _any(causes, urllib3_exceptions.ProxyError, requests.exceptions.ProxyError):
         return MintError(
@@ -106,10 +108,10 @@ def unusable(error: Exception) -> MintError:
     """google-auth could make nothing of the credentials' source or of an answer."""
     about_a_token = isinstance(error, MalformedError) or not isinstance(error, GoogleAuthError)
     said = error.args[0] if error.args and not about_a_token else ""
-    detail = clean(said) if isinstance(said, str) else ""
+    detail = clean(said).rstrip(".") if isinstance(said, str) else ""
     if not detail:
         return MintError(
-            f"what Google answered is not an ID token ({type(error).__name__})",
+            f"what Google answered is not a token ({type(error).__name__})",
             remedy="is something between here and Google answering in its place?",
         )
     return MintError(detail, remedy="check the credentials file and what it points to")
