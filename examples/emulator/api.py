@@ -86,37 +86,41 @@ class Api:
         project, region = _parent(asked.parent)
         number, offset = page_start(asked.page_token, asked.parent)
         self._state.counts.add("list_services", f"{project}/{region}", str(number))
-        self._fault(
-            [f for f in world.faults.list_services if f.matches(project, region, number)], context
+        hits = self._play(
+            [f for f in world.faults.list_services if f.matches(project, region, number)]
         )
+        if any(fault.hang for fault in hits):
+            self._hang(context)
         if asked.page_size < 0:
             raise GoogleError("INVALID_ARGUMENT", "Page size must not be negative.")
         resource = f"projects/{project}/locations/{region}"
         name, found = self._authorize(world, token, project, "run.services.list", resource)
         if region not in (found.regions or ()):
             raise GoogleError("INVALID_ARGUMENT", f"Location {region!r} is not valid.")
+        if any(fault.unreachable for fault in hits):
+            return string_field(3, resource)
         size = min(asked.page_size or 100, world.settings.page_size_cap)
         records = self._pages.records(world, name, region)
         more = offset + size < len(records)
         following = page_token(asked.parent, number + 1, offset + size) if more else ""
         return b"".join(records[offset : offset + size]) + string_field(2, following)
 
-    def _fault(self, matching: list[ApiFault], context: grpc.ServicerContext | None) -> bool:
-        """Play the faults that fire: slow, hang (True for REST), or a GoogleError raised."""
+    def _play(self, matching: list[ApiFault]) -> list[ApiFault]:
+        """Wait, raise the GoogleError that is asked for, or give the faults that fire."""
         latency, hits = fired(matching)
         self._state.wait(latency)
         for fault in hits:
-            if fault.hang:
-                if context is None:
-                    return True
-                gone = threading.Event()
-                if context.add_callback(gone.set):
-                    while not gone.wait(0.1) and not self._state.closing.is_set():
-                        pass
-                raise GoogleError("CANCELLED", "The operation was cancelled.")
-            if fault.code:
+            if fault.code and not fault.hang:
                 raise GoogleError(fault.code, fault.message or message_for(fault.code))
-        return False
+        return hits
+
+    def _hang(self, context: grpc.ServicerContext) -> None:
+        """Wait for the client to give up, or for the end; raises GoogleError."""
+        gone = threading.Event()
+        if context.add_callback(gone.set):
+            while not gone.wait(0.1) and not self._state.closing.is_set():
+                pass
+        raise GoogleError("CANCELLED", "The operation was cancelled.")
 
     def _authorize(
         self, world: World, token: str | None, project: str, permission: str, resource: str
@@ -172,7 +176,7 @@ class Api:
         world = self._state.world
         number, offset = page_start(request.query.get("pageToken", ""), project)
         matching = [f for f in world.faults.locations if f.matches(project, "", number)]
-        if self._fault(matching, None):
+        if any(fault.hang for fault in self._play(matching)):
             return Hang()
         resource = f"projects/{project}"
         name, found = self._authorize(

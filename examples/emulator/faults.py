@@ -53,8 +53,9 @@ class _Limited:
 class ApiFault(_Limited):
     """Hits ListServices (by project, region, page) or locations.list (by project, page).
 
-    ``page`` counts from 1, 0 is every page. ``latency`` in seconds. With neither ``code`` nor
-    ``hang`` the call is only slow.
+    ``page`` counts from 1, 0 is every page. ``latency`` in seconds. ``unreachable`` (ListServices)
+    answers without services, the region named in the response's ``unreachable``. With none of
+    ``code``, ``hang`` and ``unreachable`` the call is only slow.
     """
 
     project: str = "*"
@@ -64,6 +65,7 @@ class ApiFault(_Limited):
     code: GrpcCode | None = None
     message: str | None = None
     hang: bool = False
+    unreachable: bool = False
 
     def matches(self, project: str, region: str, page: int) -> bool:
         """Tell whether this call is meant; ``project`` and ``region`` are globs."""

@@ -198,6 +198,15 @@ def test_fault_on_one_page(make_emulator: MakeEmulator) -> None:
     assert names(emulator, "projects/demo/locations/europe-west1") == []
 
 
+def test_fault_unreachable(make_emulator: MakeEmulator) -> None:
+    """An unreachable region is an answer without services that names the region."""
+    faults = {"list_services": [{"region": "us-*", "unreachable": True}]}
+    emulator = make_emulator(world(faults=faults))
+    with run_client(emulator) as client:
+        (page,) = client.list_services(parent=PARENT).pages
+    assert (len(page.services), page.unreachable) == (0, [PARENT])
+
+
 def test_fault_first_calls(make_emulator: MakeEmulator) -> None:
     """A fault limited to two calls lets the third pass."""
     fault = {"code": "UNAVAILABLE", "first": 2}
