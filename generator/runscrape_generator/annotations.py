@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from . import durations
-from .model import Service
-from .quoting import quoted
+from runscrape_generator import durations
+from runscrape_generator.model import Service
+from runscrape_generator.quoting import quoted
 
 ANNOTATION = "prometheus.io/"
 LABEL = "prometheus-"

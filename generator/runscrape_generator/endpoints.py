@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from . import durations, naming
-from .annotations import Wishes
-from .model import Endpoint, Service
-from .settings import EndpointRule, Rule, Settings
+from runscrape_generator import durations, naming
+from runscrape_generator.annotations import Wishes
+from runscrape_generator.model import Endpoint, Service
+from runscrape_generator.settings import EndpointRule, Rule, Settings
 
 DEFAULT_INTERVAL = "1m"
 """Prometheus' and vmagent's own, where no global block says otherwise."""
@@ -105,9 +106,9 @@ def build(
 ) -> tuple[tuple[Endpoint, ...], tuple[str, ...]]:
     """The endpoints of *service*, in the rule's order, and warnings about their settings."""
     owns = rule.endpoints or (EndpointRule(path=wishes.path or settings.metrics_path),)
-    endpoints = []
+    made: list[Endpoint] = []
     warnings = []
-    for index, own in enumerate(owns):
+    for own in owns:
         times = timing(own, rule, wishes, settings)
         if times.warning:
             warnings.append(times.warning)
@@ -125,9 +126,9 @@ def build(
             token_header=rule.token_header or "Authorization",
             scrape_config=rule.scrape_config,
         )
-        job = _job(endpoint, own, rule, settings, first=index == 0)
-        endpoints.append(dataclasses.replace(endpoint, job=job))
-    return tuple(endpoints), tuple(dict.fromkeys(warnings))
+        job = naming.fill(own.job, service) if own.job else _job(endpoint, rule, settings, made)
+        made.append(dataclasses.replace(endpoint, job=job))
+    return tuple(made), tuple(dict.fromkeys(warnings))
 
 
 def _labels(service: Service, where: Place, rule: Rule, own: EndpointRule) -> dict[str, str]:
@@ -142,23 +143,20 @@ def _labels(service: Service, where: Place, rule: Rule, own: EndpointRule) -> di
     }
 
 
-def _job(
-    endpoint: Endpoint, own: EndpointRule, rule: Rule, settings: Settings, *, first: bool
-) -> str:
+def _job(endpoint: Endpoint, rule: Rule, settings: Settings, earlier: Sequence[Endpoint]) -> str:
     """The job's name: the rule's own, the shared audience's, or ``--job-name``.
 
     Of several endpoints the first keeps the plain name, so that a second one renames nothing;
-    each other one that a rule does not name adds its path.
+    each later one adds its path, and a hash of its settings where the path alone is not new.
     """
-    service = endpoint.service
-    if own.job is not None:
-        return naming.fill(own.job, service)
+    service, path = endpoint.service, endpoint.metrics_path
     if rule.job is None and settings.audience == "custom" and _is_shared(endpoint):
-        return naming.shared(
-            endpoint.audience or "", endpoint.metrics_path, _set(endpoint), settings
-        )
+        return naming.shared(endpoint.audience or "", path, _set(endpoint), settings)
     name = naming.fill(rule.job or settings.job_name, service)
-    return name if first else name + endpoint.metrics_path
+    if not earlier:
+        return name
+    known = any(each.metrics_path == path for each in earlier)
+    return naming.variant(name, path, _set(endpoint) if known else {})
 
 
 def _is_shared(endpoint: Endpoint) -> bool:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from .endpoints import DEFAULT_INTERVAL
-from .errors import ConfigError
-from .model import Decision, Endpoint, Service
-from .settings import Mode, Settings
+from runscrape_generator.endpoints import DEFAULT_INTERVAL
+from runscrape_generator.errors import ConfigError
+from runscrape_generator.model import Decision, Endpoint, Service
+from runscrape_generator.settings import Mode, Settings
 
 META = "__meta_cloudrun_"
 

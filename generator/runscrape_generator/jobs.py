@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .errors import ConfigError
-from .model import Decision, Endpoint, Job
-from .settings import Settings
+from runscrape_generator.errors import ConfigError
+from runscrape_generator.model import Decision, Endpoint, Job
+from runscrape_generator.settings import Settings
 
 
 def assemble(decisions: Iterable[Decision], settings: Settings) -> tuple[Job, ...]:

@@ -10,8 +10,8 @@ import json
 import re
 from collections.abc import Mapping
 
-from .model import Service
-from .settings import Settings
+from runscrape_generator.model import Service
+from runscrape_generator.settings import Settings
 
 _PLACEHOLDER = re.compile(r"\{(project|region|service)\}")
 
@@ -40,11 +40,18 @@ def shared(audience: str, path: str, differing: Mapping[str, object], settings: 
     start = prefix(settings.job_name)
     separator = "/" if start[-1:].isalnum() else ""
     name = start + separator + audience.removeprefix("https://")
-    if path != settings.metrics_path:
-        name += path
-    if differing:
-        name += "-" + _digest(json.dumps(differing, sort_keys=True, default=str))
-    return name
+    return variant(name, "" if path == settings.metrics_path else path, differing)
+
+
+def variant(name: str, path: str, differing: Mapping[str, object]) -> str:
+    """*name* for another *path*, and for *differing* settings if there are any."""
+    if not differing:
+        return name + path
+    return f"{name}{path}-{_digest(json.dumps(differing, sort_keys=True, default=_plain))}"
+
+
+def _plain(value: object) -> object:
+    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
 def gateway(settings: Settings) -> str:

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from . import naming
-from .errors import ConfigError
-from .model import Job
-from .scrape_config import UNUSED_SECRET, Data, scrape_configs
-from .settings import Settings
+from runscrape_generator import naming
+from runscrape_generator.errors import ConfigError
+from runscrape_generator.model import Job
+from runscrape_generator.scrape_config import UNUSED_SECRET, Data, scrape_configs
+from runscrape_generator.settings import Settings
 
 SECRET = "runscrape"
 CLIENT_SECRET = "runscrape-client"
@@ -65,6 +65,15 @@ _RELABELING = {
     "separator": "separator",
     "source_labels": "sourceLabels",
     "target_label": "targetLabel",
+}
+
+_OAUTH2 = {
+    "endpoint_params": "endpointParams",
+    "no_proxy": "noProxy",
+    "proxy_from_environment": "proxyFromEnvironment",
+    "proxy_url": "proxyUrl",
+    "tls_config": "tlsConfig",
+    "token_url": "tokenUrl",
 }
 
 _TLS = {
@@ -133,22 +142,16 @@ def _value(name: str, value: Any, job: str, settings: Settings) -> Any:
 
 
 def _oauth2(value: Mapping[str, Any], job: str, settings: Settings) -> Data:
-    for name in value:
-        if name not in {"client_id", "client_secret", "client_secret_file", *_OAUTH2}:
-            raise _unknown(f"oauth2.{name}", job)
+    rest = {
+        name: _value(name, each, job, settings)
+        for name, each in value.items()
+        if name not in {"client_id", "client_secret", "client_secret_file"}
+    }
     return {
         "clientId": {"secret": _id()},
         "clientSecret": _secret_ref(settings),
-        **{_OAUTH2[name]: each for name, each in value.items() if name in _OAUTH2},
+        **_renamed(rest, _OAUTH2, f"oauth2 of {job}"),
     }
-
-
-_OAUTH2 = {
-    "endpoint_params": "endpointParams",
-    "proxy_url": "proxyUrl",
-    "scopes": "scopes",
-    "token_url": "tokenUrl",
-}
 
 
 def _id() -> Data:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from .model import Service
-from .settings import Match, Rule
+from runscrape_generator.model import Service
+from runscrape_generator.settings import Match, Rule
 
 _MAPPINGS = ("params", "labels", "scrape_config")
 _SCALARS = tuple(

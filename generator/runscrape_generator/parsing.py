@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from .errors import ValidationError
+from runscrape_generator.errors import ValidationError
 
 Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's where PyYAML was built with it, as its wheels are."""

@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from .errors import ValidationError
+from runscrape_generator.errors import ValidationError
 
 _RAW_UNSAFE = (*range(0x7F, 0xA0), 0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF)
 """What ``json.dumps`` leaves as it is, yet is no printable character or a line break of YAML."""

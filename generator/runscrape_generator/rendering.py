@@ -11,12 +11,19 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from . import file_sd, operator_resources, parsing, scrape_config, templating, user_template
-from .errors import ConfigError, ValidationError
-from .model import Decision, Job
-from .quoting import as_json, encode
-from .scrape_config import Data
-from .settings import Format, Settings
+from runscrape_generator import (
+    file_sd,
+    operator_resources,
+    parsing,
+    scrape_config,
+    templating,
+    user_template,
+)
+from runscrape_generator.errors import ConfigError, ValidationError
+from runscrape_generator.model import Decision, Job
+from runscrape_generator.quoting import as_json, encode
+from runscrape_generator.scrape_config import Data
+from runscrape_generator.settings import Format, Settings
 
 
 def render(jobs: Iterable[Job], settings: Settings) -> str:

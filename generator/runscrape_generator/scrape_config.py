@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import naming, overrides
-from .endpoints import DEFAULT_INTERVAL
-from .errors import ConfigError
-from .model import Job
-from .settings import Format, Match, Mode, Settings
+from runscrape_generator import naming, overrides
+from runscrape_generator.endpoints import DEFAULT_INTERVAL
+from runscrape_generator.errors import ConfigError
+from runscrape_generator.model import Job
+from runscrape_generator.settings import Format, Match, Mode, Settings
 
 UNUSED_SECRET = "unused"
 """Prometheus before 2.51 refuses an empty secret, and the proxy on loopback takes any."""
@@ -64,8 +64,11 @@ def scrape_config(job: Job, settings: Settings) -> Data:
     data["static_configs"] = [
         {"targets": [each.target], "labels": dict(each.labels)} for each in job.endpoints
     ]
-    merged = overrides.merge(data, job.scrape_config)
-    return _known(merged, settings)
+    extra = dict(job.scrape_config)
+    if job.audience is None:
+        # Half an oauth2 block, as a rule for all services may bring, breaks the whole file.
+        extra.pop("oauth2", None)
+    return _known(overrides.merge(data, extra), settings)
 
 
 def oauth2(audience: str, settings: Settings) -> Data:
@@ -85,6 +88,7 @@ def gateway(settings: Settings) -> Data:
     where it would ask for a tunnel with https. Path, interval, timeout and parameters come with
     each target; the job label too, so that series are named as in the other mode.
     """
+    extra = gateway_overrides(settings)
     data: Data = {"job_name": naming.gateway(settings)}
     data |= _times(None, None, settings)
     data |= {"scheme": "http", "follow_redirects": False}
@@ -93,9 +97,12 @@ def gateway(settings: Settings) -> Data:
         "proxy_url": gateway_url(settings),
         "basic_auth": {"username": settings.client_id, **_secret("password", settings)},
         "file_sd_configs": [{"files": [settings.targets_file]}],
-        "relabel_configs": [{"source_labels": ["__meta_cloudrun_job"], "target_label": "job"}],
+        "relabel_configs": [
+            {"source_labels": ["__meta_cloudrun_job"], "target_label": "job"},
+            *extra.pop("relabel_configs", []),
+        ],
     }
-    return _known(overrides.merge(data, gateway_overrides(settings)), settings)
+    return _known(overrides.merge(data, extra), settings)
 
 
 def gateway_url(settings: Settings) -> str:
@@ -116,6 +123,12 @@ def gateway_overrides(settings: Settings) -> Data:
                 "belongs in a rule without match"
             )
         merged = overrides.merge(merged, rule.scrape_config)
+    for name in ("oauth2", "proxy_url"):
+        if name in merged:
+            raise ConfigError(
+                f"rules: scrape_config.{name} is not for --mode gateway, in which the proxy asks "
+                "for the tokens and every scrape goes through --gateway-url"
+            )
     return merged
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
-from . import endpoints, overrides
-from .annotations import ANNOTATION, Wishes, show, wishes_of
-from .model import Decision, Service
-from .settings import Rule, Settings
+from runscrape_generator import endpoints, overrides
+from runscrape_generator.annotations import ANNOTATION, Wishes, show, wishes_of
+from runscrape_generator.model import Decision, Service
+from runscrape_generator.settings import Rule, Settings
 
 CLOUD_RUN_MAX_INSTANCES = 100
 """Where a service does not say: cloud.google.com/run/docs/configuring/max-instances."""

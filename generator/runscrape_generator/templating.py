@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from .quoting import block, key, quoted
+from runscrape_generator.quoting import block, key, quoted
 
-FILTERS = {"quoted": quoted, "key": key, "block": block}
+FILTERS: dict[str, Callable[..., str]] = {"quoted": quoted, "key": key, "block": block}
 
 
 @cache

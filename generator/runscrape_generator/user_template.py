@@ -18,8 +18,8 @@ import jinja2
 from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from .errors import ConfigError
-from .templating import FILTERS
+from runscrape_generator.errors import ConfigError
+from runscrape_generator.templating import FILTERS
 
 MARKER = "cloud_run_jobs"
 LARGEST = 64 * 1024 * 1024
