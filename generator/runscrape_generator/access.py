@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import google.auth
-from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+import google.auth.transport.requests
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError
 
 from runscrape_generator.errors import ConfigError, DiscoveryError
 from runscrape_generator.settings import Settings
@@ -19,6 +20,8 @@ SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 GLOBAL_HOST = "run.googleapis.com"
 """Serves list methods for every region, so that one channel is enough; writes need a regional host
 (the Cloud Run connector's reference, ``namespaces.services.list``)."""
+
+_no_token: Any = RefreshError  # google-auth does not annotate it
 
 LOGIN = (
     "run 'gcloud auth application-default login', "
@@ -48,6 +51,16 @@ class Access:
     """``google.auth.credentials.Credentials``; None over plaintext, or where ``problem`` is set."""
     problem: GoogleAuthError | None = None
     """Why there are no credentials; every call of the run then fails for this reason."""
+
+    def refresh(self) -> None:
+        """Get an access token. Raises GoogleAuthError; blocks as long as google-auth likes."""
+        request = google.auth.transport.requests.Request()
+        try:
+            self.credentials.refresh(request)
+        except GoogleAuthError:
+            raise
+        except Exception as error:  # TypeError, of a proxy's page where the token should be
+            raise _no_token(f"the answer is no token ({type(error).__name__})") from error
 
     @property
     def member(self) -> str:

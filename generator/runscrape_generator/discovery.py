@@ -12,8 +12,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-import google.auth.transport.requests
-
 from runscrape_generator.access import Access, open_access
 from runscrape_generator.crew import Crew
 from runscrape_generator.model import Discovery, Scope, ScopeFailure, Service
@@ -51,10 +49,9 @@ def _sign_in(access: Access, settings: Settings) -> Exception | None:
     if access.problem is not None or access.endpoint.plaintext:
         return access.problem
     patience = Patience()
-    request = google.auth.transport.requests.Request()
 
     def sign_in(until: float) -> None:
-        patience.call("access token", until, lambda _: access.credentials.refresh(request))
+        patience.call("access token", until, lambda _: access.refresh())
 
     crew: Crew[str, None] = Crew(1, settings.timeout)
     crew.submit("", sign_in)

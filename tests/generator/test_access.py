@@ -1,0 +1,229 @@
+"""Where Google is called, with which credentials, and what happens without any."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator import Emulator
+from runscrape_generator import crew
+from runscrape_generator.access import Endpoint, endpoint_of
+from runscrape_generator.discovery import discover
+from runscrape_generator.errors import ConfigError, DiscoveryError
+from runscrape_generator.settings import Settings
+from tests.conftest import DEMO_WORLD, MakeEmulator
+from tests.generator.recorder import Recorder
+from tests.generator.tls_front import tls_front
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        (None, Endpoint("run.googleapis.com:443", "https://run.googleapis.com:443", False)),
+        ("http://127.0.0.1:80", Endpoint("127.0.0.1:80", "http://127.0.0.1:80", True)),
+        ("http://emulator", Endpoint("emulator:80", "http://emulator:80", True)),
+        (
+            "https://run.p.example/",
+            Endpoint("run.p.example:443", "https://run.p.example:443", False),
+        ),
+        (
+            "run-psc.p.googleapis.com",
+            Endpoint("run-psc.p.googleapis.com:443", "https://run-psc.p.googleapis.com:443", False),
+        ),
+        ("host:8443", Endpoint("host:8443", "https://host:8443", False)),
+        ("https://[::1]:8443", Endpoint("[::1]:8443", "https://[::1]:8443", False)),
+    ],
+)
+def test_endpoint(text: str | None, endpoint: Endpoint) -> None:
+    """http:// is plaintext, everything else TLS, with the usual ports."""
+    assert endpoint_of(text) == endpoint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ftp://x",
+        "https://",
+        "http://h:port",
+        "http://h:99999",
+        "https://h/v1",
+        "https://u@h",
+        "a b",
+        "[::1",
+    ],
+)
+def test_bad_endpoint(text: str) -> None:
+    """What is no endpoint is a mistake in the configuration, and quoted."""
+    with pytest.raises(ConfigError, match="--api-endpoint: "):
+        endpoint_of(text)
+
+
+LIST = """
+import json, sys
+from runscrape_generator.discovery import discover
+from runscrape_generator.settings import Settings
+from tests.generator.recorder import Recorder
+
+found = discover(Settings(api_endpoint=sys.argv[1], timeout=20), Recorder())
+print(json.dumps({
+    "services": {s.key: [one.name for one in ones] for s, ones in found.scopes.items()},
+    "failures": [[f.project, f.region, f.reason, f.remedy] for f in found.failures],
+}))
+"""
+
+SERVICES = {"demo/europe-west1": ["back-office", "hello"], "demo/us-central1": ["api", "shop"]}
+
+
+@pytest.fixture
+def strict(make_emulator: MakeEmulator, tmp_path: Path) -> Iterator[tuple[Emulator, str, Path]]:
+    """Give an emulator behind TLS that answers only to known access tokens."""
+    emu = make_emulator(DEMO_WORLD | {"settings": {"require_credentials": True}})
+    with tls_front(emu.api, tmp_path) as (endpoint, ca):
+        ca.write_text(ca.read_text() + emu.ca_file.read_text())
+        yield emu, endpoint, ca
+
+
+def listed(emu: Emulator, endpoint: str, ca: Path, kind: str, **more: str) -> dict[str, Any]:
+    """List in a process of its own: gRPC reads the CA file once in a process."""
+    env = {"PATH": os.environ["PATH"], "HOME": str(ca.parent)} | emu.env(kind)
+    env |= {"REQUESTS_CA_BUNDLE": str(ca), "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(ca)}
+    env |= {"NO_PROXY": "127.0.0.1,localhost", "PYTHONWARNINGS": "error"} | more
+    command = [sys.executable, "-c", LIST, endpoint]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+@pytest.mark.parametrize("kind", ["service_account", "metadata"])
+def test_credentials(strict: tuple[Emulator, str, Path], kind: str) -> None:
+    """Over TLS, both protocols carry the credentials' token, got once; their project is listed."""
+    assert listed(*strict, kind) == {"services": SERVICES, "failures": []}
+    assert strict[0].counts()["access_tokens"] == {kind: 1}
+
+
+@pytest.mark.parametrize("kind", ["authorized_user", "impersonated_service_account"])
+def test_credentials_without_project(strict: tuple[Emulator, str, Path], kind: str) -> None:
+    """Credentials that name no project take it from GOOGLE_CLOUD_PROJECT."""
+    assert listed(*strict, kind, GOOGLE_CLOUD_PROJECT="demo") == {
+        "services": SERVICES,
+        "failures": [],
+    }
+
+
+def test_refusal_names_the_caller(strict: tuple[Emulator, str, Path]) -> None:
+    """Who lacks the role is named, so that the remedy can be pasted."""
+    emu = strict[0]
+    demo = DEMO_WORLD["projects"]["demo"] | {"viewers": []}
+    emu.update({"projects": {"demo": demo}, "settings": {"require_credentials": True}})
+    ((project, region, reason, remedy),) = listed(*strict, "service_account")["failures"]
+    assert (project, region) == ("demo", None)
+    assert "run.locations.list" in reason
+    email = "prometheus@demo.iam.gserviceaccount.com"
+    assert f"--member=serviceAccount:{email} --role=roles/run.viewer" in remedy
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """Take away every credential that this machine may have."""
+    for name in ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    return monkeypatch
+
+
+UNUSED = "https://127.0.0.1:9"
+"""An endpoint that nothing listens at: it is not got to without a token."""
+
+
+def failures(**settings: Any) -> list[tuple[str, str | None, str]]:
+    talk = Recorder()
+    discovery = discover(Settings(api_endpoint=UNUSED, **settings), talk)
+    assert discovery.scopes == {}
+    return [(f.project, f.region, f.reason) for f in discovery.failures]
+
+
+@pytest.mark.usefixtures("nobody")
+def test_no_credentials() -> None:
+    """Without credentials every scope that was asked for fails, so that the inventory stands in."""
+    told = failures(projects=("a", "b"), regions=("r", "s"))
+    assert [(project, region) for project, region, _ in told] == [
+        ("a", "r"),
+        ("a", "s"),
+        ("b", "r"),
+        ("b", "s"),
+    ]
+    assert all(r.startswith("no access token: Your default credentials") for *_, r in told)
+    assert [(p, r) for p, r, _ in failures(projects=("a",))] == [("a", None)]
+
+
+@pytest.mark.usefixtures("nobody")
+def test_nothing_at_all() -> None:
+    """Without credentials or project there is nothing to list, and the remedy is to log in."""
+    with pytest.raises(DiscoveryError, match="gcloud auth application-default login"):
+        failures()
+
+
+def test_missing_file(nobody: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A credentials file that is not there is named."""
+    nobody.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
+    with pytest.raises(DiscoveryError, match=r"key\.json was not found"):
+        failures()
+
+
+def test_no_project(nobody: pytest.MonkeyPatch, emulator: Emulator) -> None:
+    """Credentials that name no project need --project."""
+    path = emulator.credentials("authorized_user")
+    nobody.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    with pytest.raises(ConfigError, match="give --project"):
+        failures()
+
+
+def use_key(monkeypatch: pytest.MonkeyPatch, emu: Emulator) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(emu.credentials("service_account")))
+
+
+def test_plaintext(nobody: pytest.MonkeyPatch, emulator: Emulator) -> None:
+    """Over http:// no token is even made, though the credentials still say the project."""
+    use_key(nobody, emulator)
+    discovery = discover(Settings(api_endpoint=emulator.api), Recorder())
+    assert {s.project for s in discovery.scopes} == {"demo"}
+    assert emulator.counts()["access_tokens"] == {}
+
+
+@pytest.mark.parametrize(
+    ("fault", "timeout", "reason"),
+    [
+        ({"status": 400}, 5.0, "no access token: "),
+        ({"garbage": True}, 5.0, "no access token: the answer is no token"),
+        ({"drop": True}, 3.0, "no access token: "),
+        ({"status": 503}, 0.5, "no answer within 0.5 s"),  # google-auth tries for longer
+        ({"hang": True}, 0.5, "no answer within 0.5 s"),
+        ({"drip": True}, 0.5, "no answer within 0.5 s"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_no_token(
+    nobody: pytest.MonkeyPatch,
+    make_emulator: MakeEmulator,
+    fault: dict[str, Any],
+    timeout: float,
+    reason: str,
+) -> None:
+    """Credentials that give no token fail every scope in one line, within the timeout."""
+    nobody.setattr(crew, "GRACE", 0.1)
+    faults = {"issuers": [{"kind": "service_account"} | fault]}
+    use_key(nobody, make_emulator(DEMO_WORLD | {"faults": faults}))
+    ((project, region, told),) = failures(timeout=timeout)
+    assert (project, region) == ("demo", None)
+    assert told.startswith(reason)
+    assert "\n" not in told

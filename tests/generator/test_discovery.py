@@ -1,0 +1,438 @@
+"""Discovery against the emulator, and against answers that Google should never give."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from google.cloud import run_v2
+
+from emulator import Emulator
+from emulator.api import Api
+from runscrape_generator import crew
+from runscrape_generator.discovery import discover
+from runscrape_generator.model import Discovery, Scope, ScopeFailure
+from runscrape_generator.settings import Settings
+from tests.conftest import MakeEmulator
+from tests.generator import odd_google
+from tests.generator.recorder import Recorder
+
+EU, US = Scope("demo", "europe-west1"), Scope("demo", "us-central1")
+
+
+def world(*services: dict[str, Any], **more: Any) -> dict[str, Any]:
+    regions = ["europe-west1", "us-central1"]
+    demo = {"number": 123456789012, "regions": regions, "services": list(services)}
+    return {"projects": {"demo": demo | more.pop("demo", {})}, **more}
+
+
+def faulty(kind: str, *faults: dict[str, Any], **settings: Any) -> dict[str, Any]:
+    services = [{"name": f"svc-{n}", "region": "us-central1"} for n in range(5)]
+    return world(
+        *services,
+        {"name": "eu", "region": "europe-west1"},
+        faults={kind: list(faults)},
+        settings=settings,
+    )
+
+
+def found(emu: Emulator, talk: Recorder | None = None, **settings: Any) -> Discovery:
+    given = {"projects": ("demo",), "api_endpoint": emu.api} | settings
+    return discover(Settings(**given), talk or Recorder())
+
+
+def names(discovery: Discovery) -> dict[str, list[str]]:
+    return {s.key: [one.name for one in services] for s, services in discovery.scopes.items()}
+
+
+def only(discovery: Discovery) -> ScopeFailure:
+    (failure,) = discovery.failures
+    return failure
+
+
+def test_every_region(emulator: Emulator) -> None:
+    """Every service of every region that Google lists is found, sorted, with nothing by hand."""
+    talk = Recorder()
+    discovery = found(emulator, talk)
+    assert discovery.failures == ()
+    assert list(names(discovery).items()) == [
+        ("demo/europe-west1", ["back-office", "hello"]),
+        ("demo/us-central1", ["api", "shop"]),
+    ]
+    assert emulator.counts()["locations"] == {"demo": {"200": 1}}
+    details = talk.of("detail")
+    assert "demo: 2 regions" in details
+    assert any(d.startswith("demo/us-central1: 2 services on 1 page in 0.") for d in details)
+
+
+def test_progress(emulator: Emulator) -> None:
+    """A bar over the projects, then one over the scopes, both of which reach their end."""
+    talk = Recorder()
+    found(emulator, talk)
+    assert [(label, total, sum(steps)) for label, total, steps in talk.bars] == [
+        ("regions", 1, 1),
+        ("services", 2, 2),
+    ]
+
+
+def test_given_regions(emulator: Emulator) -> None:
+    """With --region, no list of regions is asked for, and only those regions are listed."""
+    talk = Recorder()
+    discovery = found(emulator, talk, regions=("us-central1", "us-central1"))
+    assert list(names(discovery)) == ["demo/us-central1"]
+    assert emulator.counts()["locations"] == {}
+    assert talk.bars == [("services", 1, [1])]
+
+
+def test_pages(make_emulator: MakeEmulator) -> None:
+    """All pages of services, and of regions, are read, each once."""
+    services = [{"name": f"svc-{n}", "region": "us-central1"} for n in range(5)]
+    emu = make_emulator(world(*services, settings={"page_size_cap": 2, "locations_page_size": 1}))
+    discovery = found(emu)
+    assert names(discovery)["demo/us-central1"] == [f"svc-{n}" for n in range(5)]
+    assert emu.counts()["list_services"]["demo/us-central1"] == {"1": 1, "2": 1, "3": 1}
+    assert emu.counts()["locations"]["demo"] == {"200": 2}
+
+
+def test_project_by_number(emulator: Emulator) -> None:
+    """A project may be given by its number; scopes are named as they were asked for."""
+    discovery = found(emulator, projects=("123456789012",))
+    assert discovery.failures == ()
+    assert "123456789012/us-central1" in names(discovery)
+
+
+FACTS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({}, {"ingress": "all", "launch_stage": "GA", "min_instances": 0, "max_instances": 0}),
+    ({"ingress": "internal"}, {"ingress": "internal"}),
+    (
+        {"ingress": "internal-and-cloud-load-balancing"},
+        {"ingress": "internal-and-cloud-load-balancing"},
+    ),
+    ({"ingress": "none"}, {"ingress": "none"}),
+    ({"launch_stage": "BETA"}, {"launch_stage": "BETA"}),
+    ({"min_instances": 1, "template_min_instances": 3}, {"min_instances": 3}),
+    ({"min_instances": 2}, {"min_instances": 2}),
+    ({"max_instances": 9, "template_max_instances": 4}, {"max_instances": 4}),
+    ({"max_instances": 3, "template_max_instances": 40}, {"max_instances": 3}),
+    ({"template_max_instances": 40}, {"max_instances": 40}),
+    ({"uri": None, "ready": False}, {"uri": "", "latest_ready_revision": "", "urls": ()}),
+    ({"latest_ready_revision": "x-00007-abc"}, {"latest_ready_revision": "x-00007-abc"}),
+    ({"default_uri_disabled": True}, {"default_uri_disabled": True}),
+    ({"iap_enabled": True}, {"iap_enabled": True}),
+    ({"invoker_iam_disabled": True}, {"invoker_iam_disabled": True}),
+    ({"custom_audiences": ["https://a", "b"]}, {"custom_audiences": ("https://a", "b")}),
+    ({"labels": {"team": "yes"}}, {"labels": {"team": "yes"}}),
+    (
+        {"annotations": {"prometheus.io/path": '"}\n{{ x }} #é'}},
+        {"annotations": {"prometheus.io/path": '"}\n{{ x }} #é'}},
+    ),
+]
+
+
+def test_facts(make_emulator: MakeEmulator) -> None:
+    """Each fact that selection looks at comes through as Google says it, hostile text too."""
+    services = [
+        {"name": f"svc-{n:02}", "region": "us-central1"} | given
+        for n, (given, _) in enumerate(FACTS)
+    ]
+    listed = found(make_emulator(world(*services))).scopes[US]
+    expected = [facts for _, facts in FACTS]
+    assert [
+        {field: getattr(one, field) for field in facts}
+        for one, facts in zip(listed, expected, strict=True)
+    ] == expected
+    assert listed[0].uri.startswith("https://svc-00-")
+    assert listed[0].uri in listed[0].urls
+    assert listed[0].uid
+
+
+@pytest.mark.parametrize("code", ["UNAVAILABLE", "INTERNAL", "RESOURCE_EXHAUSTED", "ABORTED"])
+def test_passing_failure(make_emulator: MakeEmulator, code: str) -> None:
+    """A call that fails in passing is made again, and nothing is lost."""
+    fault = {"region": "us-central1", "page": 2, "code": code, "first": 1}
+    emu = make_emulator(faulty("list_services", fault, page_size_cap=2))
+    discovery = found(emu)
+    assert discovery.failures == ()
+    assert len(discovery.scopes[US]) == 5
+    assert emu.counts()["list_services"]["demo/us-central1"] == {"1": 1, "2": 2, "3": 1}
+
+
+def test_hang_then_answer(make_emulator: MakeEmulator) -> None:
+    """A call that hangs once is given up in time to be made again."""
+    emu = make_emulator(faulty("list_services", {"hang": True, "region": "us*", "first": 1}))
+    assert found(emu, timeout=3.0).failures == ()
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "calls"),
+    [
+        ("PERMISSION_DENIED", "permission denied: ", 1),
+        ("NOT_FOUND", "not found: ", 1),
+        ("INVALID_ARGUMENT", "invalid: ", 1),
+        ("UNAUTHENTICATED", "not authenticated: ", 1),
+        ("UNIMPLEMENTED", "not served: ", 1),
+    ],
+)
+def test_refused_page(make_emulator: MakeEmulator, code: str, reason: str, calls: int) -> None:
+    """A scope that is refused on any page fails whole, at once; the others are listed."""
+    fault = {"region": "us-central1", "page": 2, "code": code}
+    emu = make_emulator(faulty("list_services", fault, page_size_cap=2))
+    discovery = found(emu)
+    assert list(names(discovery)) == ["demo/europe-west1"]
+    assert only(discovery).region == "us-central1"
+    assert only(discovery).reason.startswith(reason)
+    assert only(discovery).reason.endswith("(ListServices, page 2)")
+    assert emu.counts()["list_services"]["demo/us-central1"]["2"] == calls
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ({"hang": True}, "no answer within 1.5 s (ListServices, page 1)"),
+        ({"code": "UNAVAILABLE"}, "The service is currently unavailable"),
+        ({"code": "RESOURCE_EXHAUSTED"}, "quota exceeded: "),
+    ],
+    ids=["hang", "unavailable", "quota"],
+)
+def test_failure_that_stays(
+    make_emulator: MakeEmulator, fault: dict[str, Any], reason: str
+) -> None:
+    """A region that stays down costs its own timeout, and no other region."""
+    emu = make_emulator(faulty("list_services", fault | {"region": "us-central1"}))
+    discovery = found(emu, timeout=1.5)
+    assert list(names(discovery)) == ["demo/europe-west1"]
+    assert reason in only(discovery).reason
+
+
+def test_unknown_project_and_region(emulator: Emulator) -> None:
+    """What does not exist fails by name, and does not disturb what does."""
+    discovery = found(emulator, projects=("demo", "nope"), regions=("us-central1", "mars-1"))
+    assert list(names(discovery)) == ["demo/us-central1"]
+    reasons = {(f.project, f.region): (f.reason, f.remedy) for f in discovery.failures}
+    assert "Location 'mars-1' is not valid" in reasons["demo", "mars-1"][0]
+    assert "gcloud run regions list --project demo" in reasons["demo", "mars-1"][1]
+    assert "run.services.list" in reasons["nope", "us-central1"][0]
+    assert "roles/run.viewer on project nope" in reasons["nope", "us-central1"][1]
+
+
+def test_disabled_api(make_emulator: MakeEmulator) -> None:
+    """A project without the API is told how to enable it, by either protocol."""
+    emu = make_emulator(world(demo={"api_disabled": True}))
+    for regions in ((), ("us-central1",)):
+        failure = only(found(emu, regions=regions))
+        assert failure.reason.startswith("the Cloud Run Admin API is not enabled")
+        assert "gcloud services enable run.googleapis.com --project demo" in failure.remedy
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ({"code": "PERMISSION_DENIED"}, "permission denied: "),
+        ({"code": "UNAVAILABLE"}, "cannot reach "),
+        ({"hang": True}, "no answer within 1.5 s (locations.list)"),
+    ],
+)
+def test_regions_not_listed(
+    make_emulator: MakeEmulator, fault: dict[str, Any], reason: str
+) -> None:
+    """A project whose regions cannot be listed is one failure, and --region a way out."""
+    discovery = found(make_emulator(faulty("locations", fault)), timeout=1.5)
+    failure = only(discovery)
+    assert (failure.region, discovery.scopes) == (None, {})
+    assert failure.reason.startswith(reason)
+    assert "--region" in failure.remedy
+
+
+def test_regions_listed_at_last(make_emulator: MakeEmulator) -> None:
+    """The list of regions is asked for again after a failure in passing."""
+    emu = make_emulator(faulty("locations", {"code": "INTERNAL", "first": 1}))
+    assert found(emu).failures == ()
+    assert emu.counts()["locations"]["demo"] == {"200": 1, "500": 1}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (200, {}, "the list of regions is empty"),
+        (200, b"<html>log in</html>", "the list of regions is not a JSON object"),
+        (200, [], "the list of regions is not a JSON object"),
+        (200, {"locations": [{}]}, "has an entry without locationId"),
+        (200, {"locations": [1]}, "has an entry without locationId"),
+        (200, {"nextPageToken": "x"}, "the list of regions leads back to an earlier page"),
+        (302, b"", "Google answered 302"),
+        (404, b"<html>", "not found: <html>"),
+        (400, {"error": {"message": "bad"}}, "invalid: bad"),
+    ],
+)
+def test_odd_regions(status: int, body: Any, reason: str) -> None:
+    """An answer that is no whole list of regions is a failure, and never an empty project."""
+    with odd_google.locations(status, body) as endpoint:
+        talk = Recorder()
+        discovery = discover(Settings(projects=("demo",), api_endpoint=endpoint), talk)
+    assert reason in only(discovery).reason
+
+
+def page(*services: run_v2.Service, token: str = "", **more: Any) -> run_v2.ListServicesResponse:
+    return run_v2.ListServicesResponse(services=services, next_page_token=token, **more)
+
+
+def service(name: str, scope: Scope = US, **fields: Any) -> run_v2.Service:
+    full = f"projects/{scope.project}/locations/{scope.region}/services/{name}"
+    return run_v2.Service(name=full, **fields)
+
+
+def oddly(pages: dict[str, run_v2.ListServicesResponse]) -> Discovery:
+    with odd_google.services(pages) as endpoint:
+        settings = Settings(projects=("demo",), regions=("us-central1",), api_endpoint=endpoint)
+        return discover(settings, Recorder())
+
+
+@pytest.mark.parametrize(
+    ("pages", "reason"),
+    [
+        ({"": page(token="2"), "2": page(token="2")}, "page 2 leads back to an earlier page"),
+        (
+            {"": page(token="2"), "2": page(token="3"), "3": page(token="2")},
+            "page 3 leads back to an earlier page",
+        ),
+        ({"": page(unreachable=["us-central1"])}, "Google could not reach us-central1"),
+        ({"": page(run_v2.Service(name="api"))}, "'api' is not the name of a service"),
+        ({"": page(service("api", EU))}, "which is not in demo/us-central1"),
+        ({"": page(service("api", Scope("other", "us-central1")))}, "which is not in demo/"),
+    ],
+    ids=["same page", "circle", "unreachable", "no name", "other region", "other project"],
+)
+def test_odd_pages(pages: dict[str, run_v2.ListServicesResponse], reason: str) -> None:
+    """An answer that makes no whole list fails its scope, with the reason."""
+    discovery = oddly(pages)
+    assert discovery.scopes == {}
+    assert reason in only(discovery).reason
+
+
+def test_twice_and_deleted() -> None:
+    """A service that moves to the next page meanwhile counts once, a deleted one not at all."""
+    gone = service("gone", delete_time={"seconds": 1})
+    pages = {"": page(service("b"), service("a"), token="2"), "2": page(service("b"), gone)}
+    assert names(oddly(pages)) == {"demo/us-central1": ["a", "b"]}
+
+
+def test_future_values() -> None:
+    """Ingress and stages that this version does not know lose no service."""
+    odd = service("a", ingress=99, launch_stage=99, latest_ready_revision="r-1")
+    (one,) = oddly({"": page(odd)}).scopes[US]
+    assert (one.ingress, one.launch_stage, one.latest_ready_revision) == ("all", "GA", "r-1")
+
+
+def test_manual_scaling() -> None:
+    """Manual scaling fixes the number of instances, whatever the limits say."""
+    scaling = {"scaling_mode": 2, "manual_instance_count": 3, "max_instance_count": 9}
+    (one,) = oddly({"": page(service("a", scaling=scaling))}).scopes[US]
+    assert (one.min_instances, one.max_instances) == (3, 3)
+
+
+def test_nothing_listens() -> None:
+    """An endpoint that refuses connections is named, by either protocol."""
+    for regions in ((), ("us-central1",)):
+        settings = Settings(
+            projects=("demo",), regions=regions, api_endpoint="http://127.0.0.1:9", timeout=0.5
+        )
+        failure = only(discover(settings, Recorder()))
+        assert failure.reason.startswith("cannot reach 127.0.0.1:9: ")
+
+
+class Peak:
+    """Counts what is under way at once."""
+
+    def __init__(self) -> None:
+        self.now = self.highest = 0
+        self._lock = threading.Lock()
+
+    def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any) -> Any:
+            with self._lock:
+                self.now += 1
+                self.highest = max(self.highest, self.now)
+            try:
+                return call(*args)
+            finally:
+                with self._lock:
+                    self.now -= 1
+
+        return counted
+
+
+def test_side_by_side(make_emulator: MakeEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scopes are listed side by side, up to --concurrency at once and never more."""
+    peak = Peak()
+    monkeypatch.setattr(Api, "_list_services", peak.around(Api._list_services))
+    content = world(faults={"list_services": [{"latency": 0.3}]})
+    projects = tuple(f"p-{n}" for n in range(10))
+    content["projects"] = dict.fromkeys(projects, content["projects"]["demo"])
+    emu = make_emulator(content)
+    assert len(found(emu, projects=projects, concurrency=5).scopes) == 20
+    assert peak.highest == 5
+    peak.highest = 0
+    assert len(found(emu, projects=projects, concurrency=32).scopes) == 20
+    assert peak.highest > 10
+
+
+def test_slow_project_holds_up_nobody(make_emulator: MakeEmulator) -> None:
+    """A project's scopes are listed while another's regions are still awaited."""
+    content = world({"name": "api", "region": "us-central1"})
+    content["projects"]["slow"] = content["projects"]["demo"] | {"number": 2}
+    content["faults"] = {"locations": [{"project": "slow", "hang": True}]}
+    discovery = found(make_emulator(content), projects=("slow", "demo"), timeout=1.5)
+    assert names(discovery)["demo/us-central1"] == ["api"]
+    assert (only(discovery).project, only(discovery).region) == ("slow", None)
+
+
+def test_crew_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that ignores its deadline costs its time and the grace, and not the run."""
+    monkeypatch.setattr(crew, "GRACE", 0.05)
+    ever = threading.Event()
+    calls: crew.Crew[str, bool] = crew.Crew(1, 0.05)
+    calls.submit("stuck", lambda _: ever.wait())
+    calls.submit("fine", lambda _: True)
+    outcomes = dict(calls.outcomes())
+    ever.set()
+    assert isinstance(outcomes["stuck"], TimeoutError)
+    assert outcomes["fine"] is True
+
+
+INTERRUPTED = """
+import signal, sys
+from runscrape_generator.discovery import discover
+from runscrape_generator.settings import Settings
+from tests.generator.recorder import Recorder
+
+def end(*_):
+    raise SystemExit(143)
+
+signal.signal(signal.SIGTERM, end)
+print("listing", flush=True)
+discover(Settings(projects=("demo",), api_endpoint=sys.argv[1], timeout=300), Recorder())
+"""
+
+
+@pytest.mark.parametrize("kind", ["list_services", "locations"])
+def test_sigterm_while_hanging(make_emulator: MakeEmulator, kind: str) -> None:
+    """A signal ends a listing that hangs at once, and no thread holds up the exit."""
+    emu = make_emulator(faulty(kind, {"hang": True}))
+    with subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, emu.api], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "listing\n"
+        asked_by = time.monotonic() + 20
+        while not emu.counts()[kind] and time.monotonic() < asked_by:
+            time.sleep(0.02)
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 143
+        assert time.monotonic() - begun < 10  # not the 300 s of the timeout
