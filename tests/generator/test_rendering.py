@@ -201,7 +201,7 @@ class TestCheck:
 
     def test_a_value_that_becomes_structure_is_found(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """With quoting broken, a hostile name no longer reads back as it was."""
-        monkeypatch.setitem(templating.FILTERS, "block", lambda value, _: f" {value}")
+        monkeypatch.setitem(templating.FILTERS, "quoted", str)
         templating.environment.cache_clear()
         try:
             with pytest.raises(ValidationError):
