@@ -58,24 +58,12 @@ Reload = Callable[[], Answer]
 
 
 def reloader(url: str | None, command: str | None, *, timeout: float = TIMEOUT) -> Reload | None:
-    """Make one call out of ``--reload`` and ``--reload-command``; None where neither is set.
-
-    With both, the command runs after the URL has answered well.
-    """
-    calls: list[Reload] = []
+    """Make a call of ``--reload`` or of ``--reload-command``; None where neither is set."""
     if url:
-        calls.append(lambda: by_url(url, timeout=timeout))
+        return lambda: by_url(url, timeout=timeout)
     if command:
-        calls.append(lambda: by_command(command, timeout=timeout))
-    return (lambda: _each(calls)) if calls else None
-
-
-def _each(calls: list[Reload]) -> Answer:
-    for call in calls:
-        answer = call()
-        if answer.outcome is not Outcome.DONE:
-            return answer
-    return Answer(Outcome.DONE)
+        return lambda: by_command(command, timeout=timeout)
+    return None
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

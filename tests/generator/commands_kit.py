@@ -1,0 +1,93 @@
+"""The real command on an emulated Google, as the tests of whole runs use it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from emulator import Emulator
+from tests.generator.publishing_kit import State, state
+
+REGIONS = ("europe-west1", "us-central1")
+
+
+def world(
+    names: Iterable[str] = "abcd", faults: Mapping[str, Any] | None = None, **service: Any
+) -> dict[str, Any]:
+    """Make a world of one project: a service for each name, in its two regions by turns."""
+    services = [
+        {"name": f"svc-{name}", "region": REGIONS[turn % 2], "max_instances": 1, **service}
+        for turn, name in enumerate(names)
+    ]
+    demo = {"number": 123456789012, "regions": list(REGIONS), "services": services}
+    return {"projects": {"demo": demo}, "faults": dict(faults or {})}
+
+
+def failing(region: str, **fault: Any) -> dict[str, Any]:
+    """Make the faults of a world in which listing one region fails."""
+    return {"list_services": [{"region": region, "code": "PERMISSION_DENIED", **fault}]}
+
+
+@dataclass
+class Site:
+    """A folder where the command writes, and the emulator that it lists."""
+
+    folder: Path
+    google: Emulator
+    environ: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "prometheus.yml"
+
+    @property
+    def metrics(self) -> Path:
+        """The metrics file, in a folder of its own as node_exporter has it."""
+        return self.folder.parent / "metrics" / "runscrape.prom"
+
+    def words(self, *more: str, command: str = "generate") -> list[str]:
+        return [
+            *(sys.executable, "-m", "runscrape_generator", command),
+            *("--project", "demo", "--api-endpoint", self.google.api),
+            *("--output", str(self.output), "--metrics-file", str(self.metrics)),
+            *more,
+        ]
+
+    def run(self, *more: str, command: str = "generate") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.words(*more, command=command),
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **self.environ},
+            timeout=120,
+        )
+
+    def start(self, *more: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.words(*more),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **self.environ},
+        )
+
+    def state(self) -> State:
+        return state(self.folder)
+
+    def measured(self) -> dict[str, float]:
+        """Read the metrics of the last run, without their prefix."""
+        lines = self.metrics.read_text().splitlines()
+        pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        return {name.removeprefix("runscrape_"): float(value) for name, value in pairs}
+
+
+def make_site(folder: Path, google: Emulator) -> Site:
+    (folder / "etc").mkdir()
+    (folder / "metrics").mkdir()
+    return Site(folder / "etc", google)

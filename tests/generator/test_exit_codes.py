@@ -1,0 +1,254 @@
+"""Each row of the exit table: the code, and every file's bytes, mtime and inode."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from emulator import Emulator
+from runscrape_generator import lock
+from tests.generator.commands_kit import Site, failing, make_site, world
+from tests.generator.publishing_kit import get, prometheus, until, visible
+
+BAD_TEMPLATE = "scrape_configs:\n  {{ cloud_run_jobs }}\nnonsense: 1\n"
+
+
+@pytest.fixture(scope="module")
+def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    with Emulator(world(), tmp_path_factory.mktemp("google")) as running:
+        yield running
+
+
+@pytest.fixture
+def site(tmp_path: Path, google: Emulator) -> Site:
+    google.update(world())
+    return make_site(tmp_path, google)
+
+
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory: pytest.TempPathFactory, google: Emulator) -> Path:
+    """Run once, well; give the folder for copying."""
+    google.update(world())
+    folder = tmp_path_factory.mktemp("first")
+    assert make_site(folder, google).run().returncode == 0
+    return folder
+
+
+@pytest.fixture
+def published(first_run: Path, site: Site) -> Site:
+    """Give a site on which one run went well."""
+    shutil.copytree(first_run, site.folder.parent, dirs_exist_ok=True)
+    return site
+
+
+def failed(site: Site, code: int, *more: str) -> str:
+    """Run, and see that it fails with the code and touches no file; gives what it said."""
+    before = site.state()
+    done = site.run(*more)
+    assert (done.returncode, done.stdout) == (code, ""), done.stderr
+    assert site.state() == before
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_0_published(site: Site) -> None:
+    """0: output and inventory are there, and one line tells."""
+    done = site.run()
+    assert done.returncode == 0
+    assert visible(site.folder) == ["inventory.json", "prometheus.yml"]
+    assert done.stderr == (
+        f"runscrape: 4 services, 4 jobs (+4), 0 skipped, written to {site.output}\n"
+    )
+    assert site.measured()["last_run_success"] == 1
+    assert site.measured()["jobs"] == 4
+
+
+def test_0_nothing_changed(published: Site) -> None:
+    """0: an unchanged world leaves every file as it is, in every respect."""
+    assert failed(published, 0) == "runscrape: 4 services, 4 jobs, 0 skipped, nothing changed\n"
+    assert published.measured()["last_run_success"] == 1
+
+
+def test_0_changed(published: Site) -> None:
+    """0: what came and went is counted, and the mode of the file stays."""
+    published.output.chmod(0o640)
+    published.google.update(world("abcef"))
+    done = published.run()
+    assert done.returncode == 0
+    assert "5 services, 5 jobs (+2 \N{MINUS SIGN}1), 0 skipped, written to" in done.stderr
+    assert published.output.stat().st_mode & 0o777 == 0o640
+    assert "svc-e" in published.output.read_text()
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--max-removed", "200"], ["--no-such-option"], ["--inventory", "OUTPUT"]]
+)
+def test_2_usage(published: Site, wrong: list[str]) -> None:
+    """2: a mistake in the settings."""
+    failed(published, 2, *[str(published.output) if w == "OUTPUT" else w for w in wrong])
+
+
+def test_3_stale_scope(published: Site) -> None:
+    """3: what could be listed is new, the failed region stays as the inventory has it."""
+    published.google.update(world("bdf", failing("europe-west1")))
+    done = published.run()
+    assert done.returncode == 3
+    assert "europe-west1" in done.stderr
+    text = published.output.read_text()
+    assert [name for name in "abcdf" if f"svc-{name}-" in text] == ["a", "c", "d"]
+    assert "1 scope from the inventory" in done.stderr
+    assert published.measured()['scope_stale{project="demo",region="europe-west1"}'] == 1
+    assert published.measured()["last_run_success"] == 1
+
+
+def test_3_nothing_changed(published: Site) -> None:
+    """3: a stale scope that changes nothing writes nothing."""
+    published.google.update(world(faults=failing("*")))
+    assert "nothing changed" in failed(published, 3)
+
+
+def test_4_first_run(site: Site) -> None:
+    """4: with no inventory for the failed region nothing is published, not even the rest."""
+    site.google.update(world(faults=failing("europe-west1")))
+    assert site.run().returncode == 4
+    assert visible(site.folder) == []
+    assert site.measured()["last_run_success"] == 0
+
+
+def test_4_keeps_what_is_there(published: Site) -> None:
+    """4: without its inventory, a failed listing leaves the output alone."""
+    (published.folder / "inventory.json").unlink()
+    published.google.update(world(faults=failing("europe-west1")))
+    before = published.measured()
+    failed(published, 4)
+    after = published.measured()
+    assert after["last_run_success"] == 0
+    assert {after[name] == before[name] for name in ("jobs", "last_success_timestamp_seconds")} == {
+        True
+    }
+
+
+def test_5_shrink(published: Site) -> None:
+    """5: too many jobs would go, or all of them; --max-removed 100 lets them."""
+    published.google.update(world("a"))
+    assert "refused to remove 3 of 4 jobs" in failed(published, 5)
+    published.google.update(world(""))
+    assert "refused to remove all 4 jobs" in failed(published, 5, "--max-removed", "99")
+    assert published.run("--max-removed", "100").returncode == 0
+    assert "svc-" not in published.output.read_text()
+
+
+@pytest.mark.parametrize("promtool", ["auto", "/nonexistent/promtool"])
+def test_6_promtool(published: Site, promtool: str, tmp_path: Path) -> None:
+    """6: promtool refuses, or the one named is not there."""
+    (tmp_path / "template").write_text(BAD_TEMPLATE)
+    published.google.update(world("abcde"))
+    said = failed(published, 6, "--template", str(tmp_path / "template"), "--promtool", promtool)
+    assert ("field nonsense not found" in said) == (promtool == "auto")
+
+
+def test_7_disk_full(published: Site) -> None:
+    """7: what does not fit leaves the old files whole, and nothing beside them."""
+    published.google.update(world("abcde"))
+    before = published.state()
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *published.words()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 7
+    assert "File too large" in done.stderr
+    assert published.state() == before
+
+
+@pytest.mark.parametrize("place", ["missing/prometheus.yml", ".", "file/prometheus.yml"])
+def test_7_no_place(published: Site, place: str) -> None:
+    """7: an output that cannot be is told before anything is listed."""
+    (published.folder / "file").write_text("")
+    published.google.reset_counts()
+    failed(published, 7, "--output", str(published.folder / place))
+    assert not any(published.google.counts()["list_services"].values())
+
+
+def test_8_refused(published: Site, tmp_path: Path) -> None:
+    """8: Prometheus refuses, every file is as before, and Prometheus still scrapes by it."""
+    (tmp_path / "template").write_text(BAD_TEMPLATE)
+    template = ["--template", str(tmp_path / "template"), "--promtool", "none"]
+    with prometheus(published.output, "--web.enable-lifecycle") as address:
+        reload = ["--reload", f"{address}/-/reload"]
+        done = published.run(*reload)
+        assert "nothing changed, Prometheus reloaded" in done.stderr
+        published.google.update(world("abcde"))
+        said = failed(published, 8, *template, *reload)
+        assert "field nonsense not found" in said
+        assert "put back, and Prometheus reloaded it" in said
+        assert "prometheus_config_last_reload_successful 1" in get(f"{address}/metrics")
+        done = published.run(*reload)
+        assert done.returncode == 0
+        assert done.stderr.endswith(f"written to {published.output}, Prometheus reloaded\n")
+        until(lambda: "svc-e" in get(f"{address}/api/v1/status/config"), why="the job")
+        assert failed(published, 0, *reload).endswith("nothing changed\n")
+
+
+def test_8_lifecycle_is_off(published: Site) -> None:
+    """8: a Prometheus that takes no reload by HTTP refuses, and the remedy is named."""
+    published.google.update(world("abcde"))
+    with prometheus(published.output) as address:
+        said = failed(published, 8, "--reload", f"{address}/-/reload")
+    assert "--web.enable-lifecycle" in said
+
+
+def test_8_command(published: Site) -> None:
+    """8: a reload command that fails is a refusal, with what it said."""
+    published.google.update(world("abcde"))
+    said = failed(published, 8, "--reload-command", "echo no such unit; exit 5")
+    assert "exit code 5: no such unit" in said
+
+
+def test_0_prometheus_is_down(published: Site) -> None:
+    """0: with Prometheus down the new file stays for its start, and the next run reloads it."""
+    published.google.update(world("abcde"))
+    done = published.run("--reload", "http://127.0.0.1:9/-/reload")
+    assert done.returncode == 0
+    assert "warning: http://127.0.0.1:9/-/reload could not be asked" in done.stderr
+    assert "svc-e" in published.output.read_text()
+    with prometheus(published.output, "--web.enable-lifecycle") as address:
+        done = published.run("--reload", f"{address}/-/reload")
+    assert "nothing changed, Prometheus reloaded" in done.stderr
+
+
+def test_9_locked(published: Site) -> None:
+    """9: another run holds the lock of the output; Google is not asked, the metrics are its."""
+    published.google.update(world("abcde"))
+    published.google.reset_counts()
+    metrics = published.metrics.stat()
+    with lock.held(published.output):
+        assert "another run" in failed(published, 9)
+    assert not any(published.google.counts()["list_services"].values())
+    assert published.metrics.stat() == metrics
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["130", "143"]
+)
+def test_signals(published: Site, number: signal.Signals, code: int) -> None:
+    """130, 143: a signal in the middle of a listing that hangs ends it at once, files untouched."""
+    published.google.update(world("abcde", {"list_services": [{"hang": True}]}))
+    published.google.reset_counts()
+    before = published.state()
+    with published.start() as running:
+        until(
+            lambda: any(published.google.counts()["list_services"].values()),
+            why="the listing to hang",
+        )
+        running.send_signal(number)
+        assert running.wait(20) == code
+        assert running.stderr is not None
+        assert "Traceback" not in running.stderr.read()
+    assert published.state() == before
