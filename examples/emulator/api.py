@@ -86,10 +86,10 @@ class Api:
         project, region = _parent(asked.parent)
         number, offset = page_start(asked.page_token, asked.parent)
         self._state.counts.add("list_services", f"{project}/{region}", str(number))
-        hits = self._play(
+        fault = self._play(
             [f for f in world.faults.list_services if f.matches(project, region, number)]
         )
-        if any(fault.hang for fault in hits):
+        if fault and fault.hang:
             self._hang(context)
         if asked.page_size < 0:
             raise GoogleError("INVALID_ARGUMENT", "Page size must not be negative.")
@@ -97,7 +97,7 @@ class Api:
         name, found = self._authorize(world, token, project, "run.services.list", resource)
         if region not in (found.regions or ()):
             raise GoogleError("INVALID_ARGUMENT", f"Location {region!r} is not valid.")
-        if any(fault.unreachable for fault in hits):
+        if fault and fault.unreachable:
             return string_field(3, resource)
         size = min(asked.page_size or 100, world.settings.page_size_cap)
         records = self._pages.records(world, name, region)
@@ -105,14 +105,13 @@ class Api:
         following = page_token(asked.parent, number + 1, offset + size) if more else ""
         return b"".join(records[offset : offset + size]) + string_field(2, following)
 
-    def _play(self, matching: list[ApiFault]) -> list[ApiFault]:
-        """Wait, raise the GoogleError that is asked for, or give the faults that fire."""
-        latency, hits = fired(matching)
+    def _play(self, matching: list[ApiFault]) -> ApiFault | None:
+        """Wait, raise the GoogleError that is asked for, or give another fault that fires."""
+        latency, fault = fired(matching)
         self._state.wait(latency)
-        for fault in hits:
-            if fault.code and not fault.hang:
-                raise GoogleError(fault.code, fault.message or message_for(fault.code))
-        return hits
+        if fault and fault.code:
+            raise GoogleError(fault.code, fault.message or message_for(fault.code))
+        return fault
 
     def _hang(self, context: grpc.ServicerContext) -> None:
         """Wait for the client to give up, or for the end; raises GoogleError."""
@@ -176,7 +175,8 @@ class Api:
         world = self._state.world
         number, offset = page_start(request.query.get("pageToken", ""), project)
         matching = [f for f in world.faults.locations if f.matches(project, "", number)]
-        if any(fault.hang for fault in self._play(matching)):
+        fault = self._play(matching)
+        if fault and fault.hang:
             return Hang()
         resource = f"projects/{project}"
         name, found = self._authorize(

@@ -67,6 +67,11 @@ class ApiFault(_Limited):
     hang: bool = False
     unreachable: bool = False
 
+    @property
+    def decides(self) -> bool:
+        """True where the fault does more than to be slow."""
+        return bool(self.code) or self.hang or self.unreachable
+
     def matches(self, project: str, region: str, page: int) -> bool:
         """Tell whether this call is meant; ``project`` and ``region`` are globs."""
         return (
@@ -95,6 +100,11 @@ class IssuerFault(_Limited):
     drop: bool = False
     refuse: bool = False
 
+    @property
+    def decides(self) -> bool:
+        """True where the fault does more than to be slow."""
+        return bool(self.status) or self.hang or self.drip or self.garbage or self.drop
+
     def matches(self, kind: str, audience: str) -> bool:
         """Tell whether this call is meant; calls without an audience match only ``*``."""
         return self.kind in ("*", kind) and fnmatch.fnmatchcase(audience, self.audience)
@@ -117,7 +127,11 @@ class Faults:
         return any(fault.refuse for fault in self.issuers)
 
 
-def fired(matching: Iterable[F]) -> tuple[float, list[F]]:
-    """Count the call on every matching fault; give the latencies' sum and the faults that fire."""
+def fired(matching: Iterable[F]) -> tuple[float, F | None]:
+    """Count the call on every matching fault.
+
+    Of those that fire, gives the sum of the latencies (seconds) and the first that does more.
+    """
     hits = [fault for fault in matching if fault.fires()]
-    return sum(fault.latency for fault in hits), hits
+    decisive = (fault for fault in hits if fault.decides)
+    return sum(fault.latency for fault in hits), next(decisive, None)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import json
 import re
 import urllib.parse
@@ -19,7 +20,7 @@ from emulator.iam import Iam
 from emulator.secret import Secrets
 from emulator.state import State
 from emulator.tokens import CLOUD_SCOPES, TokenError, check_window
-from emulator.wire import Answer, Drop, Handler, Hang, Request, Response
+from emulator.wire import Answer, Drop, Handler, Hang, Request, Response, outcome
 from emulator.world import federated_principal
 
 JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -190,34 +191,28 @@ def play(state: State, kind: str, audience: str, answer: Callable[[], Response])
     if audience:
         state.counts.add("requests", kind, audience)
     faults = [fault for fault in state.world.faults.issuers if fault.matches(kind, audience)]
-    latency, hits = fired(faults)
+    latency, fault = fired(faults)
     with state.counts.running(kind):
         state.wait(latency)
-        return _played(state, kind, hits, answer)
-
-
-def _played(
-    state: State, kind: str, hits: list[IssuerFault], answer: Callable[[], Response]
-) -> Answer:
-    for fault in hits:
-        if fault.hang or fault.drop:
-            state.counts.add("issuers", kind, "hang" if fault.hang else "drop")
-            return Hang() if fault.hang else Drop()
-    given = _faulty(kind, next((f.status for f in hits if f.status), None))
-    if any(fault.garbage for fault in hits):
-        given = Response(
-            200, b"<!doctype html><title>Sign in</title>", (("Content-Type", "text/html"),)
-        )
-    given = given or answer()
-    state.counts.add("issuers", kind, str(given.status))
-    if any(fault.drip for fault in hits):
-        return Response(given.status, given.body, given.headers, drip=True, close=True)
+        given = _played(kind, fault, answer)
+    state.counts.add("issuers", kind, outcome(given))
     return given
 
 
-def _faulty(kind: str, status: int | None) -> Response | None:
-    if status is None:
-        return None
+def _played(kind: str, fault: IssuerFault | None, answer: Callable[[], Response]) -> Answer:
+    if fault is None:
+        return answer()
+    if fault.hang or fault.drop:
+        return Hang() if fault.hang else Drop()
+    if fault.garbage:
+        page = b"<!doctype html><title>Sign in</title>"
+        return Response(200, page, (("Content-Type", "text/html"),))
+    if fault.status:
+        return _failure(kind, fault.status)
+    return dataclasses.replace(answer(), drip=fault.drip, close=True)
+
+
+def _failure(kind: str, status: int) -> Response:
     if kind in ("service_account", "authorized_user", "sts"):
         error = "internal_failure" if status >= 500 else "invalid_grant"
         return oauth_error(error, f"The emulator was asked for HTTP status {status}.", status)

@@ -8,7 +8,7 @@ from emulator.app import Apps
 from emulator.model import Service
 from emulator.state import State
 from emulator.tokens import TokenError
-from emulator.wire import Answer, Drop, Hang, Request, Response, bearer
+from emulator.wire import Answer, Request, Response, bearer, outcome
 
 _OWN_HEADER = "x-serverless-authorization"
 _HTML = ("Content-Type", "text/html; charset=UTF-8")
@@ -41,7 +41,7 @@ class Services:
         self._state.last_requests[service.key] = request
         refusal = self._refused(service, request, index.audiences(service))
         answer = refusal or self._apps.handle(service, request)
-        self._state.counts.add("scrapes", service.key, _status(answer))
+        self._state.counts.add("scrapes", service.key, outcome(answer))
         return answer
 
     def _refused(
@@ -82,12 +82,6 @@ class Services:
             text = f"Invalid IAP credentials: {error}"
             return Response(401, text.encode(), (("X-Goog-IAP-Generated-Response", "true"),))
         return None if identity in (service.invokers or ()) else _refusal(403, request)
-
-
-def _status(answer: Answer) -> str:
-    if isinstance(answer, Response):
-        return "cut" if answer.cut else str(answer.status)
-    return "hang" if isinstance(answer, Hang) else "drop" if isinstance(answer, Drop) else "?"
 
 
 def _refusal(status: int, request: Request, *headers: tuple[str, str]) -> Response:

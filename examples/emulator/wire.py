@@ -86,6 +86,13 @@ Answer = Response | Hang | Drop | Tunnel
 Handler = Callable[[Request], Answer]
 
 
+def outcome(answer: Answer) -> str:
+    """What the counts call an answer: its status, or hang, drop, cut."""
+    if isinstance(answer, Response):
+        return "cut" if answer.cut else str(answer.status)
+    return type(answer).__name__.lower()
+
+
 class BadRequestError(Exception):
     """The bytes are no HTTP request."""
 

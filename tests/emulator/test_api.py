@@ -198,6 +198,19 @@ def test_fault_on_one_page(make_emulator: MakeEmulator) -> None:
     assert names(emulator, "projects/demo/locations/europe-west1") == []
 
 
+def test_first_fault_decides(make_emulator: MakeEmulator) -> None:
+    """Of several faults that fire, the first that is more than slow decides."""
+    slow, hang = {"latency": 0.01}, {"hang": True, "first": 1}
+    faults = {"list_services": [slow, hang, {"code": "INTERNAL", "first": 2}]}
+    emulator = make_emulator(world(faults=faults))
+    with run_client(emulator) as client:
+        with pytest.raises(exceptions.DeadlineExceeded):
+            client.list_services(parent=PARENT, retry=None, timeout=0.3)
+        with pytest.raises(exceptions.InternalServerError):
+            client.list_services(parent=PARENT, retry=None, timeout=10)
+        assert len(list(client.list_services(parent=PARENT))) == 2
+
+
 def test_fault_unreachable(make_emulator: MakeEmulator) -> None:
     """An unreachable region is an answer without services that names the region."""
     faults = {"list_services": [{"region": "us-*", "unreachable": True}]}
