@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import click
 
-from runscrape_generator import configuration
+from runscrape_generator import bootstrap_cli, configuration
 from runscrape_generator.configuration import Loaded
 from runscrape_generator.console import PROGRAM, Console
 from runscrape_generator.options import OPTIONS, Option
@@ -60,6 +60,7 @@ class _Command(click.Command):
 
 
 _GROUPS = {option.key: option.group for option in OPTIONS} | {
+    **{str(parameter.name): bootstrap_cli.GROUP for parameter in bootstrap_cli.parameters()},
     "verbose": "How to talk",
     "quiet": "How to talk",
 }
@@ -71,6 +72,7 @@ def group() -> click.Group:
         "generate": _command("generate", partial(_write, "generate")),
         "targets": _command("targets", partial(_write, "targets")),
         "explain": _command("explain", _explain, _switch("--json", "as_json", "Print JSON.")),
+        "bootstrap": _bootstrap(),
     }
     version = click.Option(
         ["--version"],
@@ -105,11 +107,7 @@ def _command(name: str, body: Callable[..., int], *more: click.Option) -> click.
         if "as_json" in given:
             own["as_json"] = given.pop("as_json")
         flags = _flags(context, given)
-        loaded = configuration.load(name, flags, os.environ)
-        console = _console(loaded.settings)
-        context.obj.console, context.obj.verbosity = console, loaded.settings.verbosity
-        for warning in loaded.warnings:
-            console.warning(warning)
+        loaded, console = _begin(context, name, flags)
         if print_config:
             return _print_config(name, loaded)
         return body(loaded.settings, console, partial(_reload_settings, name, flags), **own)
@@ -123,6 +121,43 @@ def _command(name: str, body: Callable[..., int], *more: click.Option) -> click.
         epilog=_EPILOG,
         context_settings=_CONTEXT,
     )
+
+
+def _bootstrap() -> click.Command:
+    """Make the command that lays down a bundle: what decides jobs, and options of its own."""
+    own = bootstrap_cli.parameters()
+
+    @click.pass_context
+    def callback(context: click.Context, /, **given: object) -> int:
+        chosen = {str(parameter.name): given.pop(str(parameter.name)) for parameter in own}
+        loaded, console = _begin(context, "explain", _flags(context, given))
+        return bootstrap_cli.run(chosen, loaded, console)
+
+    shared = [each for each in _parameters("explain") if each.name not in _NOT_FOR_BUNDLES]
+    return _Command(
+        "bootstrap",
+        callback=callback,
+        params=[*own, *shared],
+        help=bootstrap_cli.ABOUT,
+        short_help=bootstrap_cli.ABOUT,
+        epilog=_EPILOG,
+        context_settings=_CONTEXT,
+    )
+
+
+_NOT_FOR_BUNDLES = {"inventory", "print_config"}
+
+
+def _begin(
+    context: click.Context, name: str, flags: Mapping[str, object]
+) -> tuple[Loaded, Console]:
+    """Read the settings, and from now on talk as they say."""
+    loaded = configuration.load(name, flags, os.environ)
+    console = _console(loaded.settings)
+    context.obj.console, context.obj.verbosity = console, loaded.settings.verbosity
+    for warning in loaded.warnings:
+        console.warning(warning)
+    return loaded, console
 
 
 def _console(settings: Settings) -> Console:

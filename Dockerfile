@@ -1,0 +1,38 @@
+# syntax=docker/dockerfile:1
+# One image for both commands, runscrape and runscrape-proxy:
+#   docker build -t runscrape:0.1.0 .
+# For a build that can be repeated, pin the base by digest:
+#   --build-arg PYTHON_IMAGE=python:3.13-slim-bookworm@sha256:…
+ARG PYTHON_IMAGE=python:3.13-slim-bookworm
+
+FROM ${PYTHON_IMAGE} AS build
+WORKDIR /src
+COPY pyproject.toml README.md ./
+COPY generator generator
+COPY proxy proxy
+COPY templates templates
+# Without pip in it: the finished environment cannot install anything more.
+RUN python -m venv --without-pip /opt/runscrape \
+ && python -m pip --python /opt/runscrape/bin/python install --no-cache-dir --disable-pip-version-check .
+
+FROM ${PYTHON_IMAGE}
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="runscrape" \
+      org.opencontainers.image.description="Let Prometheus scrape Google Cloud Run services that require authentication." \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="docker.io/library/python:3.13-slim-bookworm"
+# The base brings pip; nothing here needs it any more.
+RUN python -m pip uninstall --yes --root-user-action=ignore pip
+COPY --from=build /opt/runscrape /opt/runscrape
+# No bytecode and no home folder are written: the root may be read-only, /tmp a tmpfs.
+ENV PATH=/opt/runscrape/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+USER 65532:65532
+EXPOSE 7777
+# For the proxy; whoever runs the generator in it sets a check of its own or none.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 \
+  CMD ["python", "-c", "import urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:7777/-/healthy', timeout=3)"]
+CMD ["runscrape-proxy"]

@@ -1,0 +1,171 @@
+"""The command line of ``runscrape bootstrap``: the generator's options, and a few of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runscrape_generator import durations
+from runscrape_generator.bootstrap_model import RUN_AS, Choices, Platform
+from runscrape_generator.configuration import Loaded
+from runscrape_generator.errors import ConfigError
+from runscrape_generator.talk import Talk
+
+PROMETHEUS_IMAGE = "docker.io/prom/prometheus:v3.10.0"
+EXPORTER_IMAGE = "quay.io/prometheus/node-exporter:v1.9.1"
+GRAFANA_IMAGE = "docker.io/grafana/grafana:12.0.2"
+KUBECTL_IMAGE = "registry.k8s.io/kubectl:v1.33.2"
+
+ABOUT = "Write a folder with everything to run Prometheus and runscrape from."
+GROUP = "What the bundle is for"
+
+# distribution/reference: NAME[:TAG][@DIGEST]; what it allows needs no quotes in any file.
+_IMAGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._:/@-]{0,400}")
+# RFC 1123 label, as Kubernetes wants it for a namespace.
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_ACCOUNT = re.compile(r"[a-z0-9.-]+@[a-z0-9.-]+")
+_FOLDER = re.compile(r"/[A-Za-z0-9_@+=:,./-]*")
+_MIN_EVERY, _MAX_EVERY = 30, 86_400
+"""Seconds: Google's quota has to last, and a day-old list is no list."""
+
+
+def parameters() -> list[click.Parameter]:
+    """Spell out the argument and the options that only bootstrap has."""
+    names = click.Choice([platform.value for platform in Platform])
+    program_dir = "/opt/runscrape/bin"
+    return [
+        click.Argument(["directory"], metavar="DIR"),
+        _option("--platform", "Where it is to run.", type=names, required=True),
+        _switch("--diff", "show", "Print what would change, and write nothing."),
+        _option("--image", "Our own image.", default=f"runscrape:{version('runscrape')}"),
+        _option("--prometheus-image", "Prometheus' image.", default=PROMETHEUS_IMAGE),
+        _option("--exporter-image", "node_exporter's image.", default=EXPORTER_IMAGE),
+        _option("--grafana-image", "Grafana's image.", default=GRAFANA_IMAGE),
+        _option("--kubectl-image", "kubectl's image, for --operator.", default=KUBECTL_IMAGE),
+        _switch("--grafana", "grafana", "Run Grafana too, dashboard and all (compose)."),
+        _switch("--operator", "operator", "Prometheus Operator resources too (kubernetes)."),
+        _option("--every", "How often the generator looks.", default="5m", metavar="DURATION"),
+        _option(
+            "--credentials-file",
+            "Google credentials to use there; by default the metadata server, or workload identity"
+            " (compose, systemd).",
+            metavar="PATH",
+        ),
+        _option(
+            "--google-service-account",
+            "What the programs are to Google; by default runscrape of the first project.",
+            metavar="EMAIL",
+        ),
+        _option("--namespace", "Of the objects (kubernetes).", default="monitoring"),
+        _option("--program-dir", "Of the programs (systemd).", default=program_dir, metavar="DIR"),
+    ]
+
+
+def _option(flag: str, text: str, **more: Any) -> click.Option:
+    shown = f" [default: {more['default']}]" if "default" in more else ""
+    return click.Option([flag], help=text + shown, **more)
+
+
+def _switch(flag: str, name: str, text: str) -> click.Option:
+    return click.Option([flag, name], is_flag=True, help=text)
+
+
+def choices(given: Mapping[str, Any]) -> Choices:
+    """Read the values of :func:`parameters`; raises ConfigError with every mistake, a line each."""
+    platform = Platform(given["platform"])
+    mistakes = [
+        *(_mistake(flag, given[key], matches, what) for flag, key, matches, what in _CHECKS),
+        *_wrong_platform(platform, given),
+    ]
+    if found := [line for line in mistakes if line]:
+        raise ConfigError("\n".join(found))
+    credentials = given["credentials_file"]
+    root = os.geteuid() == 0
+    return Choices(
+        platform=platform,
+        directory=Path(given["directory"]),
+        credentials_file=Path(credentials).absolute() if credentials else None,
+        user=RUN_AS if root else os.geteuid(),
+        group=RUN_AS if root else os.getegid(),
+        **{key: given[key] for key in _PLAIN},
+    )
+
+
+_PLAIN = (
+    "image",
+    "prometheus_image",
+    "exporter_image",
+    "grafana_image",
+    "kubectl_image",
+    "grafana",
+    "operator",
+    "every",
+    "google_service_account",
+    "namespace",
+    "program_dir",
+)
+
+
+def _is_interval(text: str) -> bool:
+    try:
+        return _MIN_EVERY <= durations.parse(text) <= _MAX_EVERY
+    except ValueError:
+        return False
+
+
+def _matcher(pattern: re.Pattern[str]) -> Callable[[str], bool]:
+    return lambda text: pattern.fullmatch(text) is not None
+
+
+_CHECKS: tuple[tuple[str, str, Callable[[str], bool], str], ...] = (
+    ("--image", "image", _matcher(_IMAGE), "an image such as registry/name:tag"),
+    ("--prometheus-image", "prometheus_image", _matcher(_IMAGE), "an image such as name:tag"),
+    ("--exporter-image", "exporter_image", _matcher(_IMAGE), "an image such as name:tag"),
+    ("--grafana-image", "grafana_image", _matcher(_IMAGE), "an image such as name:tag"),
+    ("--kubectl-image", "kubectl_image", _matcher(_IMAGE), "an image such as name:tag"),
+    ("--every", "every", _is_interval, "a duration from 30s to 1d"),
+    ("--google-service-account", "google_service_account", _matcher(_ACCOUNT), "an e-mail address"),
+    ("--namespace", "namespace", _matcher(_NAMESPACE), "a namespace's name"),
+    ("--program-dir", "program_dir", _matcher(_FOLDER), "an absolute path without spaces"),
+    (
+        "--credentials-file",
+        "credentials_file",
+        lambda text: _FOLDER.fullmatch(str(Path(text).absolute())) is not None,
+        "a path without spaces",
+    ),
+)
+
+
+def _mistake(flag: str, value: str | None, matches: Callable[[str], bool], what: str) -> str:
+    return "" if value is None or matches(value) else f"{flag}: {value!r} is not {what}"
+
+
+def _wrong_platform(platform: Platform, given: Mapping[str, Any]) -> list[str]:
+    """Name what would be given and not used."""
+    wrong = []
+    if given["grafana"] and platform is not Platform.COMPOSE:
+        wrong.append("--grafana: only with --platform compose; elsewhere import the dashboard")
+    if given["operator"] and platform is not Platform.KUBERNETES:
+        wrong.append("--operator: only with --platform kubernetes")
+    if given["credentials_file"] and platform is Platform.KUBERNETES:
+        wrong.append("--credentials-file: on kubernetes the pod has workload identity instead")
+    return wrong
+
+
+def run(given: Mapping[str, Any], loaded: Loaded, talk: Talk) -> int:
+    """Write the bundle that the values of :func:`parameters` ask for, and give the exit code.
+
+    Everything slow is imported only here.
+    """
+    chosen = choices(given)
+    from runscrape_generator.bootstrap import bootstrap  # noqa: PLC0415 - see the docstring
+    from runscrape_generator.standard_output import result  # noqa: PLC0415
+
+    with result() as stdout:
+        return bootstrap(chosen, loaded, talk, stdout=stdout, show=given["show"])

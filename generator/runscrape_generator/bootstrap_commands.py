@@ -1,0 +1,117 @@
+"""The command lines of a bundle, the same for every file of it that names them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runscrape_generator.bootstrap_model import CONFIG, PLACES, STATE, Choices, Platform
+from runscrape_generator.settings import Mode
+
+METRICS = f"{STATE}/metrics"
+EXPORTER = "/bin/node_exporter"
+"""In node_exporter's image."""
+DEBIAN_EXPORTER = "/usr/bin/prometheus-node-exporter"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commands:
+    """One argument list for each process."""
+
+    proxy: tuple[str, ...]
+    prometheus: tuple[str, ...]
+    """Without the program, which is the image's entry point."""
+    exporter: tuple[str, ...]
+    first: tuple[tuple[str, ...], ...]
+    """What makes the files once, in this order."""
+    generator: tuple[str, ...]
+    """What keeps them: stays and repeats, or under systemd is run by the timer."""
+    operator: tuple[str, ...]
+    """What writes the resources for the Prometheus Operator."""
+    operator_proxy: tuple[str, ...]
+    """The proxy in the operator's Prometheus pod, which has no inventory beside it."""
+
+
+def commands(choices: Choices, mode: Mode) -> Commands:
+    """Spell out every process of the platform."""
+    once = _once(choices, mode)
+    return Commands(
+        proxy=_proxy(choices, mode),
+        prometheus=_prometheus(choices),
+        exporter=_exporter(choices),
+        first=once,
+        generator=_generator(choices, mode, once),
+        operator=(*once[0][:-1], f"{STATE}/scrapeconfigs.yaml"),
+        operator_proxy=_operator_proxy(PLACES[choices.platform].proxy_secret),
+    )
+
+
+def _program(choices: Choices, name: str) -> str:
+    if choices.platform is Platform.SYSTEMD:
+        return f"{choices.program_dir}/{name}"
+    return name
+
+
+def _once(choices: Choices, mode: Mode) -> tuple[tuple[str, ...], ...]:
+    runscrape, config = _program(choices, "runscrape"), ("--config", f"{CONFIG}/runscrape.yaml")
+    generate = (runscrape, "generate", *config, "--output", f"{STATE}/prometheus.yml")
+    targets = (runscrape, "targets", *config, "--output", f"{STATE}/targets.json")
+    return (generate, targets) if mode is Mode.GATEWAY else (generate,)
+
+
+def _generator(choices: Choices, mode: Mode, once: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    """Keep the jobs; through the gateway there is one job that never changes, so keep targets."""
+    if mode is Mode.GATEWAY:
+        kept: tuple[str, ...] = once[-1]
+    else:
+        kept = (*once[0], "--reload", PLACES[choices.platform].reload_url)
+    return kept if choices.platform is Platform.SYSTEMD else (*kept, "--watch", choices.every)
+
+
+def _proxy(choices: Choices, mode: Mode) -> tuple[str, ...]:
+    places = PLACES[choices.platform]
+    listen = {
+        Platform.COMPOSE: ("--listen", "0.0.0.0:7777", "--allowed-host", "proxy"),
+        Platform.KUBERNETES: ("--listen", "127.0.0.1:7777"),
+        Platform.SYSTEMD: (),  # the socket unit's
+    }[choices.platform]
+    return (
+        _program(choices, "runscrape-proxy"),
+        *listen,
+        *("--inventory", places.inventory),
+        *("--client-secret-file", places.proxy_secret),
+        "--prewarm",
+        *(("--gateway",) if mode is Mode.GATEWAY else ()),
+    )
+
+
+def _operator_proxy(secret: str) -> tuple[str, ...]:
+    return (
+        *("runscrape-proxy", "--listen", "127.0.0.1:7777"),
+        *("--allow-audience", "https://*.run.app"),
+        *("--client-secret-file", secret),
+    )
+
+
+def _prometheus(choices: Choices) -> tuple[str, ...]:
+    data = "/var/lib/prometheus/metrics2" if choices.platform is Platform.SYSTEMD else "/prometheus"
+    listen = "0.0.0.0:9090" if choices.platform is not Platform.SYSTEMD else "127.0.0.1:9090"
+    return (
+        f"--config.file={STATE}/prometheus.yml",
+        f"--storage.tsdb.path={data}",
+        f"--web.listen-address={listen}",
+        "--web.enable-lifecycle",
+        "--enable-feature=extra-scrape-metrics",
+    )
+
+
+def _exporter(choices: Choices) -> tuple[str, ...]:
+    program = DEBIAN_EXPORTER if choices.platform is Platform.SYSTEMD else EXPORTER
+    listen = "0.0.0.0:9101" if choices.platform is Platform.COMPOSE else "127.0.0.1:9101"
+    return (
+        program,
+        "--collector.disable-defaults",
+        "--collector.textfile",
+        f"--collector.textfile.directory={METRICS}",
+        f"--web.listen-address={listen}",
+        "--web.disable-exporter-metrics",
+    )
