@@ -1,0 +1,186 @@
+"""Targets for file_sd: the labels of the design, and nothing that a reader refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from runscrape_generator.errors import ConfigError
+from runscrape_generator.model import Service
+from runscrape_generator.settings import EndpointRule, Mode, Rule
+
+from .services import render, service, targets
+
+FULL = service(
+    uid="11111111-2222-3333-4444-555555555555",
+    urls=("https://api-x7k2mq4wza-uc.a.run.app", "https://api-123.us-central1.run.app"),
+    labels={"team": "payments", "cost-center": "a"},
+    annotations={
+        "prometheus.io/path": "/stats",
+        "prometheus.io/interval": "30s",
+        "prometheus.io/timeout": "20s",
+        "prometheus.io/param-format": "text",
+        "example.com/owner": "ada",
+    },
+    launch_stage="BETA",
+    max_instances=3,
+)
+
+
+def groups(*services: Service, **settings: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(targets(services, **settings))
+    return found
+
+
+def labels(one: Service, **settings: Any) -> dict[str, str]:
+    (group,) = groups(one, **settings)
+    found: dict[str, str] = group["labels"]
+    return found
+
+
+def test_a_target_carries_everything_that_is_known() -> None:
+    """Target labels as in a job, path and times, and every fact as __meta_cloudrun_…."""
+    (group,) = groups(FULL)
+    assert group == {
+        "targets": ["api-x7k2mq4wza-uc.a.run.app:443"],
+        "labels": {
+            "instance": "api-x7k2mq4wza-uc.a.run.app",
+            "project_id": "demo",
+            "location": "us-central1",
+            "service_name": "api",
+            "__scheme__": "https",
+            "__metrics_path__": "/stats",
+            "__scrape_interval__": "30s",
+            "__scrape_timeout__": "20s",
+            "__param_format": "text",
+            "__meta_cloudrun_job": "cloudrun/demo/us-central1/api",
+            "__meta_cloudrun_project": "demo",
+            "__meta_cloudrun_region": "us-central1",
+            "__meta_cloudrun_service": "api",
+            "__meta_cloudrun_service_uid": "11111111-2222-3333-4444-555555555555",
+            "__meta_cloudrun_url": "https://api-x7k2mq4wza-uc.a.run.app",
+            "__meta_cloudrun_urls": (
+                ",https://api-x7k2mq4wza-uc.a.run.app,https://api-123.us-central1.run.app,"
+            ),
+            "__meta_cloudrun_audience": "https://api-x7k2mq4wza-uc.a.run.app",
+            "__meta_cloudrun_ingress": "all",
+            "__meta_cloudrun_launch_stage": "BETA",
+            "__meta_cloudrun_latest_ready_revision": "api-00001-abc",
+            "__meta_cloudrun_min_instances": "1",
+            "__meta_cloudrun_max_instances": "3",
+            "__meta_cloudrun_invoker_iam_disabled": "false",
+            "__meta_cloudrun_label_team": "payments",
+            "__meta_cloudrun_label_cost_center": "a",
+            "__meta_cloudrun_annotation_prometheus_io_path": "/stats",
+            "__meta_cloudrun_annotation_prometheus_io_interval": "30s",
+            "__meta_cloudrun_annotation_prometheus_io_timeout": "20s",
+            "__meta_cloudrun_annotation_prometheus_io_param_format": "text",
+            "__meta_cloudrun_annotation_example_com_owner": "ada",
+        },
+    }
+
+
+def test_yaml_says_the_same() -> None:
+    """A targets.yml holds exactly what a targets.json does."""
+    services = [FULL, service("b")]
+    assert yaml.safe_load(targets(services, as_yaml=True)) == json.loads(targets(services))
+
+
+@pytest.mark.parametrize("as_yaml", [False, True])
+def test_no_target_is_an_empty_list(*, as_yaml: bool) -> None:
+    """Nothing to scrape is a list, which Prometheus takes, and no empty file, which it does not."""
+    assert yaml.safe_load(targets([], as_yaml=as_yaml)) == []
+
+
+def test_times_are_there_only_where_they_are_set() -> None:
+    """A target without times follows its job's; one with a timeout has the interval too."""
+    assert not {"__scrape_interval__", "__scrape_timeout__"} & labels(service()).keys()
+    timed = labels(service(annotations={"prometheus.io/timeout": "30s"}))
+    assert (timed["__scrape_interval__"], timed["__scrape_timeout__"]) == ("1m", "30s")
+    short = labels(service(annotations={"prometheus.io/interval": "5s"}))
+    assert (short["__scrape_interval__"], short["__scrape_timeout__"]) == ("5s", "5s")
+    asked = labels(service(), scrape_interval="45s", scrape_timeout="15s")
+    assert (asked["__scrape_interval__"], asked["__scrape_timeout__"]) == ("45s", "15s")
+
+
+def test_a_public_service_has_no_audience() -> None:
+    """An empty label is one that is not there, so relabelling can tell public services apart."""
+    found = labels(service(invoker_iam_disabled=True))
+    assert "__meta_cloudrun_audience" not in found
+    assert found["__meta_cloudrun_invoker_iam_disabled"] == "true"
+
+
+def test_keys_that_look_alike_as_labels_are_settled_the_same_way_each_time() -> None:
+    """Of keys that sanitise to one name, the one that needed no change wins, else the first."""
+    for keys in (("a-b", "a.b", "a_b"), ("a_b", "a.b", "a-b")):
+        found = labels(service(annotations={key: f"value of {key}" for key in keys}))
+        assert found["__meta_cloudrun_annotation_a_b"] == "value of a_b"
+    found = labels(service(annotations={"a.b": "dot", "a-b": "dash", "ä": "other"}))
+    assert found["__meta_cloudrun_annotation_a_b"] == "dash"
+    assert found["__meta_cloudrun_annotation__"] == "other"
+
+
+def test_each_endpoint_is_a_group() -> None:
+    """Several paths are several targets, each with its own job name for relabelling."""
+    rule = Rule(endpoints=(EndpointRule(path="/a"), EndpointRule(path="/b", labels={"x": "1"})))
+    first, second = (group["labels"] for group in groups(service(), rules=(rule,)))
+    assert (first["__metrics_path__"], second["__metrics_path__"]) == ("/a", "/b")
+    assert first["__meta_cloudrun_job"] == "cloudrun/demo/us-central1/api"
+    assert second["__meta_cloudrun_job"] == "cloudrun/demo/us-central1/api/b"
+    assert (first.get("x"), second["x"]) == (None, "1")
+
+
+@pytest.mark.parametrize("params", [{"match[]": ("up",)}, {"x": ("1", "2")}, {"": ("1",)}])
+def test_a_parameter_that_no_label_can_carry_is_refused(params: dict[str, Any]) -> None:
+    """A label has one value and a plain name: better no file than the wrong scrape."""
+    with pytest.raises(ConfigError, match="carries a parameter as the label __param_NAME"):
+        targets([service()], rules=(Rule(params=params),))
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (None, "api-x7k2mq4wza-uc.a.run.app:80"),
+        ("api.example.com:8443", "api.example.com:8443"),
+        ("[2001:db8::1]", "[2001:db8::1]:80"),
+    ],
+)
+def test_through_the_gateway_443_is_written_as_80(target: str | None, expected: str) -> None:
+    """Prometheus then sends the proxy a plain absolute-form request; other ports are kept."""
+    (group,) = groups(service(), mode=Mode.GATEWAY, rules=(Rule(target=target),))
+    assert group["targets"] == [expected]
+    assert group["labels"]["__scheme__"] == "http"
+    assert group["labels"]["instance"] == expected.removesuffix(":80")
+
+
+def scraped(config: Path, job: str) -> dict[str, str]:
+    """The labels of the one target of *job*, as Prometheus' own discovery finds them."""
+    command = ["promtool", "check", "service-discovery", "--timeout=1s", str(config), job]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    (target,) = json.loads(run.stdout)
+    found: dict[str, str] = target["labels"]
+    return found
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool not installed")
+@pytest.mark.parametrize("as_yaml", [False, True])
+def test_gateway_targets_are_named_as_in_the_other_mode(tmp_path: Path, *, as_yaml: bool) -> None:
+    """Prometheus makes of job and file together the labels that a job per service has."""
+    name = "targets.yml" if as_yaml else "targets.json"
+    (tmp_path / name).write_text(targets([FULL], as_yaml=as_yaml, mode=Mode.GATEWAY))
+    gateway = tmp_path / "gateway.yml"
+    gateway.write_text(render([FULL], mode=Mode.GATEWAY, targets_file=str(tmp_path / name)))
+    alone = tmp_path / "oauth2.yml"
+    alone.write_text(render([FULL]))
+    through = scraped(gateway, "cloudrun")
+    direct = scraped(alone, "cloudrun/demo/us-central1/api")
+    assert through["__address__"] == "api-x7k2mq4wza-uc.a.run.app:80"
+    differing = {"__address__": direct["__address__"], "__scheme__": "https"}
+    assert through | differing == direct
+    assert direct["job"] == "cloudrun/demo/us-central1/api"
