@@ -360,7 +360,7 @@ def test_the_deadline_holds(
             "impersonated_service_account",
             "authorized_user",
             {"garbage": True},
-            "check the credentials file",
+            "is not a token",
         ),
         ("service_account", "service_account", {"drop": True}, "no connection to 127.0.0.1"),
     ],

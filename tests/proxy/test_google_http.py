@@ -1,0 +1,168 @@
+"""The transport under google-auth, against a server that misbehaves byte by byte."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runscrape_proxy.errors import MintError
+from runscrape_proxy.google_http import GoogleHttp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+class Server:
+    """Answers each request on 127.0.0.1 with ``answer``, ``pause`` seconds after each byte."""
+
+    def __init__(self, answer: bytes, pause: float = 0.0) -> None:
+        self.answer = answer
+        self.pause = pause
+        self.connections = 0
+        self.requests: list[bytes] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._open = [self._listener]
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def close(self) -> None:
+        for sock in self._open:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
+        for thread in self._threads:
+            thread.join()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                sock, _ = self._listener.accept()
+                self.connections += 1
+                self._open.append(sock)
+                self._threads.append(threading.Thread(target=self._serve, args=(sock,)))
+                self._threads[-1].start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while request := sock.recv(65536):
+                self.requests.append(request)
+                if not self.pause:
+                    sock.sendall(self.answer)
+                    if b"Connection: close" in self.answer:
+                        sock.shutdown(socket.SHUT_RDWR)
+                    continue
+                for byte in self.answer:
+                    sock.sendall(bytes([byte]))
+                    time.sleep(self.pause)
+
+
+@pytest.fixture
+def serve() -> Iterator[type[Server]]:
+    """Make servers that end with the test."""
+    servers: list[Server] = []
+
+    class Kept(Server):
+        def __init__(self, answer: bytes, pause: float = 0.0) -> None:
+            super().__init__(answer, pause)
+            servers.append(self)
+
+    yield Kept
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def http(monkeypatch: pytest.MonkeyPatch) -> GoogleHttp:
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    return GoogleHttp()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK" + b" " * 500,
+        b"HTTP/1.1 200 OK\r\nX-Padding: " + b"x" * 500,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n" + b"x" * 500,
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b"x" * 500,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 100,
+    ],
+    ids=["status", "header", "body", "until close", "chunks"],
+)
+def test_a_drip_ends_at_the_deadline(serve: type[Server], http: GoogleHttp, answer: bytes) -> None:
+    """Wherever an answer drips, it is given up at the deadline though no single byte is late."""
+    server = serve(answer, 0.02)
+    began = time.monotonic()
+    with pytest.raises(MintError, match=r"127\.0\.0\.1 did not answer within 0\.6 s"):
+        http.within(0.6)(f"{server.url}/token", method="POST", body=b"x")
+    assert time.monotonic() - began < 4
+
+
+def test_a_dripping_proxy_ends_at_the_deadline(
+    serve: type[Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer of a CONNECT proxy has to come before the deadline too."""
+    server = serve(b"HTTP/1.1 200 Connection established\r\nX-Padding: " + b"x" * 500, 0.02)
+    monkeypatch.setenv("HTTPS_PROXY", server.url)
+    monkeypatch.setenv("NO_PROXY", "")
+    began = time.monotonic()
+    with pytest.raises(MintError, match=r"did not answer|the proxy on the way"):
+        GoogleHttp().within(0.6)("https://oauth2.googleapis.com/token", method="POST", body=b"x")
+    assert time.monotonic() - began < 4
+    assert server.requests[0].startswith(b"CONNECT oauth2.googleapis.com:443")
+
+
+def test_one_deadline_for_all_calls(serve: type[Server], http: GoogleHttp) -> None:
+    """The calls of one mint share its deadline; after it nothing is sent any more."""
+    server = serve(OK, 0.008)
+    request = http.within(0.8)
+    calls = (request(server.url) for _ in range(100))
+    with pytest.raises(MintError, match="did not answer within"):
+        list(calls)
+    sent = len(server.requests)
+    with pytest.raises(MintError, match="did not answer within"):
+        request(server.url)
+    assert 1 <= sent < 10
+    assert len(server.requests) == sent
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_no_redirect_is_followed(serve: type[Server], http: GoogleHttp, status: int) -> None:
+    """Credentials never follow a redirect; the operator hears of it."""
+    elsewhere = serve(OK)
+    moved = f"HTTP/1.1 {status} Moved\r\nLocation: {elsewhere.url}/\r\nContent-Length: 0\r\n\r\n"
+    server = serve(moved.encode())
+    with pytest.raises(MintError, match=f"answered {status}: credentials follow no redirect"):
+        http.within(5)(server.url, headers={"Authorization": "Bearer ya29.secret"})
+    assert elsewhere.requests == []
+
+
+def test_connections_are_kept(serve: type[Server], http: GoogleHttp) -> None:
+    """Mint after mint goes over one connection."""
+    server = serve(OK)
+    for _ in range(5):
+        answer = http.within(5)(server.url)
+        assert (answer.status, answer.data) == (200, b"{}")
+    assert server.connections == 1
+
+
+def test_an_answer_that_ends_with_the_connection(serve: type[Server], http: GoogleHttp) -> None:
+    """An answer without a length is read to its end."""
+    server = serve(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b"x" * 50_000)
+    for _ in range(2):
+        assert len(http.within(5)(server.url).data) == 50_000
+
+
+def test_an_endless_answer_is_cut_off(serve: type[Server], http: GoogleHttp) -> None:
+    """An answer of more than 1 MiB is no token and is not kept."""
+    server = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n" + b"x" * 2_000_000)
+    with pytest.raises(MintError, match="sent more than any token answer holds"):
+        http.within(20)(server.url)
