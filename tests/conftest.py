@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from google.auth.compute_engine import _metadata
 
 from emulator import Emulator
 
@@ -55,6 +56,24 @@ def make_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeEmul
             return stack.enter_context(Emulator(world, directory, clock=clock, **ports))
 
         yield make
+
+
+class UseCredentials(Protocol):
+    """Gives this process the environment of ``Emulator.env(kind)`` until the test ends."""
+
+    def __call__(self, emulator: Emulator, kind: str) -> None: ...
+
+
+@pytest.fixture
+def use_credentials(monkeypatch: pytest.MonkeyPatch) -> UseCredentials:
+    def use(emulator: Emulator, kind: str) -> None:
+        monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+        for name, value in emulator.env(kind).items():
+            monkeypatch.setenv(name, value)
+        # google-auth reads this variable once, when it is imported.
+        monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", emulator.metadata_host)
+
+    return use
 
 
 @pytest.fixture(name="emulator")

@@ -6,7 +6,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -187,10 +187,15 @@ class Emulator:
             extra=claims,
         )
 
-    def access_token(self, email: str | None = None, lifetime: float = 3600.0) -> str:
-        """Make an access token by hand, with the scope cloud-platform."""
+    def access_token(
+        self,
+        email: str | None = None,
+        lifetime: float = 3600.0,
+        scopes: Iterable[str] = CLOUD_SCOPES,
+    ) -> str:
+        """Make an access token by hand; *lifetime* in seconds may be negative."""
         identity = email or self.world.settings.identity
-        return self._state.tokens.access_token(identity, lifetime, CLOUD_SCOPES)
+        return self._state.tokens.access_token(identity, lifetime, scopes)
 
     def describe(self) -> dict[str, Any]:
         """All addresses and files, with the environment for each kind of credentials."""

@@ -51,6 +51,12 @@ def test_page_size_is_capped(make_emulator: MakeEmulator) -> None:
     assert len(emulator.counts()["list_services"]["demo/us-central1"]) == 5
 
 
+def test_negative_page_size(emulator: Emulator) -> None:
+    """A negative page size is an invalid argument."""
+    with pytest.raises(exceptions.InvalidArgument):
+        names(emulator, page_size=-1)
+
+
 def test_page_token_belongs_to_its_parent(make_emulator: MakeEmulator) -> None:
     """A page token of another region, or a made-up one, is an invalid argument."""
     emulator = make_emulator(many_services(3))

@@ -18,7 +18,7 @@ from google.auth.transport.requests import Request
 from emulator import Emulator
 from emulator.keys import SHARED, key_id
 from emulator.tokens import encode
-from tests.conftest import MakeEmulator
+from tests.conftest import MakeEmulator, UseCredentials
 from tests.emulator.support import (
     CLOUD,
     GOOGLE,
@@ -164,11 +164,10 @@ def test_unknown_grants(emulator: Emulator) -> None:
     ],
 )
 def test_generate_id_token(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, kind: str, target: str | None
+    emulator: Emulator, use_credentials: UseCredentials, kind: str, target: str | None
 ) -> None:
     """Each kind of credentials gets an ID token for an account that it may act as."""
-    for name, value in emulator.env(kind).items():  # google-auth makes a session of its own here
-        monkeypatch.setenv(name, value)
+    use_credentials(emulator, kind)  # google-auth makes a session of its own for this
     with auth_request(emulator) as request:
         base = source(emulator, kind)
         if kind.startswith("external_account_") and target == "identity":
@@ -255,6 +254,7 @@ def test_who_may_impersonate(emulator: Emulator) -> None:
     settings = emulator.world.settings
     chain = [f"projects/-/serviceAccounts/{settings.delegate}"]
     user, delegate = (emulator.access_token(it) for it in (settings.user, settings.delegate))
+    narrow = emulator.access_token(settings.delegate, scopes=["email"])
     body = {"audience": "https://a.example"}
     statuses = [
         generate(emulator, "made-up", **body).status_code,
@@ -265,8 +265,9 @@ def test_who_may_impersonate(emulator: Emulator) -> None:
         generate(emulator, user, **body, delegates=[settings.delegate]).status_code,
         generate(emulator, delegate, **body).status_code,
         generate(emulator, delegate).status_code,
+        generate(emulator, narrow, **body).status_code,
     ]
-    assert statuses == [401, 401, 403, 200, 403, 400, 200, 400]
+    assert statuses == [401, 401, 403, 200, 403, 400, 200, 400, 403]
 
 
 def test_accounts_are_the_worlds(emulator: Emulator) -> None:
@@ -329,11 +330,18 @@ def test_bad_exchanges(emulator: Emulator, name: str, value: str) -> None:
     assert requests.post(url, form | {name: value}, timeout=10).status_code == 400
 
 
-def test_revoked_user(emulator: Emulator) -> None:
-    """A refresh token that is not the one in the file is refused as revoked."""
-    file = info(emulator, "authorized_user") | {"refresh_token": "1//0old"}
-    credentials = GOOGLE.user_credentials.Credentials.from_authorized_user_info(file)
-    with auth_request(emulator) as request, pytest.raises(exceptions.RefreshError, match="revoked"):
+@pytest.mark.parametrize("kind", ["authorized_user", "external_account_authorized_user"])
+@pytest.mark.parametrize("name", ["refresh_token", "client_id", "client_secret"])
+def test_revoked_user(emulator: Emulator, kind: str, name: str) -> None:
+    """A user's file with another refresh token, client or secret than was given is refused."""
+    file = info(emulator, kind) | {name: "other"}
+    module, maker = {
+        "authorized_user": ("user_credentials", "from_authorized_user_info"),
+        "external_account_authorized_user": ("external_account_authorized_user", "from_info"),
+    }[kind]
+    credentials = getattr(getattr(GOOGLE, module).Credentials, maker)(file)
+    error = "revoked" if name == "refresh_token" else "invalid_client"
+    with auth_request(emulator) as request, pytest.raises(exceptions.GoogleAuthError, match=error):
         credentials.refresh(request)
 
 
@@ -386,12 +394,12 @@ def test_fault_garbage(make_emulator: MakeEmulator) -> None:
         answer.json()
 
 
-@pytest.mark.parametrize("fault", [{"hang": True}, {"drip": True}, {"latency": 5.0}])
+@pytest.mark.parametrize("fault", [{"hang": True}, {"drip": True}, {"latency": 60.0}])
 def test_fault_slow(make_emulator: MakeEmulator, fault: dict[str, Any]) -> None:
     """A hanging, dripping or slow issuer outlasts its client, and does not hold up others."""
     emulator = make_emulator(faulty(fault | {"audience": "https://bad*"}))
     form = {"grant_type": JWT_GRANT, "assertion": _assertion(emulator, "https://bad.example")}
-    with pytest.raises(requests.exceptions.RequestException):
+    with pytest.raises(requests.exceptions.RequestException, match="timed out"):
         requests.post(f"{emulator.issuer}/token", form, timeout=0.2)
     assert grant(emulator).status_code == 200
 

@@ -7,7 +7,7 @@ import requests
 from google.auth.transport.requests import Request
 
 from emulator import Emulator
-from tests.conftest import MakeEmulator
+from tests.conftest import MakeEmulator, UseCredentials
 from tests.emulator.support import GOOGLE, claims, scrape, uri, world
 
 FLAVOR = {"Metadata-Flavor": "Google"}
@@ -27,16 +27,9 @@ def get(emulator: Emulator, path: str, **query: str) -> requests.Response:
     return requests.get(url, query, headers=FLAVOR, timeout=10)
 
 
-@pytest.fixture
-def on_google(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
-    """google-auth's module, which reads its environment when imported, led to the emulator."""
-    monkeypatch.setattr(GOOGLE.metadata, "_GCE_METADATA_HOST", emulator.metadata_host)
-    monkeypatch.setenv("GCE_METADATA_IP", emulator.metadata_host)
-    return emulator
-
-
-def test_google_auth_finds_it(on_google: Emulator) -> None:
+def test_google_auth_finds_it(emulator: Emulator, use_credentials: UseCredentials) -> None:
     """google-auth recognises the server and gets project, account, access token, ID token."""
+    use_credentials(emulator, "metadata")
     with requests.Session() as http:
         request = Request(http)
         assert GOOGLE.metadata.ping(request)
@@ -45,13 +38,13 @@ def test_google_auth_finds_it(on_google: Emulator) -> None:
         access = GOOGLE.compute_engine.Credentials()
         access.refresh(request)
         credentials = GOOGLE.compute_engine.IDTokenCredentials(
-            request, uri(on_google), use_metadata_identity_endpoint=True
+            request, uri(emulator), use_metadata_identity_endpoint=True
         )
         credentials.refresh(request)
-    assert access.service_account_email == on_google.world.settings.identity
-    assert scrape(on_google, credentials.token).status_code == 200
+    assert access.service_account_email == emulator.world.settings.identity
+    assert scrape(emulator, credentials.token).status_code == 200
     headers = {"Authorization": f"Bearer {access.token}"}
-    url = f"{on_google.api}/v1/projects/demo/locations"
+    url = f"{emulator.api}/v1/projects/demo/locations"
     assert requests.get(url, headers=headers, timeout=10).status_code == 200
 
 
