@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from runscrape_generator import durations
 from runscrape_generator.options import BY_KEY
@@ -101,21 +100,11 @@ def _metrics_name(context: Context) -> str | None:
     return "node_exporter reads only names in .prom"
 
 
-def _same_file(first: str, second: str) -> Callable[[Context], str | None]:
-    def find(context: Context) -> str | None:
-        one, two = _path(context, first), _path(context, second)
-        if one is None or two is None or one.absolute() != two.absolute():
-            return None
-        return f"is the same file as {second}: name another"
-
-    return find
-
-
-def _path(context: Context, key: str) -> Path | None:
-    if key == "inventory":
-        return context.settings.inventory_path
-    found: Path | None = getattr(context.settings, key)
-    return found
+def _over_template(context: Context) -> str | None:
+    output, template = context.settings.output, context.settings.template
+    if output is None or template is None or output.absolute() != template.absolute():
+        return None
+    return "would overwrite the template: name another file"
 
 
 CHECKS = (
@@ -131,26 +120,15 @@ CHECKS = (
     Check(("targets_file", "mode"), _gateway_only("targets_file")),
     Check(("output",), _targets_name),
     Check(("metrics_file",), _metrics_name),
-    Check(("output", "inventory"), _same_file("output", "inventory")),
-    Check(("metrics_file", "output"), _same_file("metrics_file", "output")),
-    Check(("metrics_file", "inventory", "output"), _same_file("metrics_file", "inventory")),
-    Check(("template", "output"), _same_file("template", "output")),
+    Check(("output", "template"), _over_template),
 )
 
 
-def find(context: Context, wrong: frozenset[str]) -> list[str]:
-    """Give a line for each combination that cannot work; *wrong* are keys already found bad."""
+def find(context: Context, wrong: frozenset[str]) -> list[tuple[str, str]]:
+    """Give the key to blame and what is wrong; *wrong* are keys already found bad."""
     return [
-        f"{_place(context, check.keys[0])}: {message}"
+        (check.keys[0], message)
         for check in CHECKS
         if context.command in BY_KEY[check.keys[0]].commands and not wrong & {*check.keys}
         if (message := check.find(context))
     ]
-
-
-def _place(context: Context, key: str) -> str:
-    """Say where *key* was set, as the mistakes of single values do."""
-    origin = context.origins[key]
-    if origin == "default":
-        return BY_KEY[key].flag
-    return f"{origin}: {key}" if ":" in origin else origin

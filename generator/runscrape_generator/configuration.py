@@ -78,9 +78,11 @@ def _loaded(
         option.key: values[option.key].place if option.key in values else "default"
         for option in OPTIONS
     }
-    combined = checks.find(checks.Context(command, settings, origins), wrong.keys)
-    if lines := [*wrong.mistakes.lines, *combined]:
-        raise ConfigError("\n".join(lines))
+    for key, message in checks.find(checks.Context(command, settings, origins), wrong.keys):
+        place = values.get(key, Value(None, BY_KEY[key].flag))
+        wrong.mistakes.found.append((place.line, f"{place.where}: {message}"))
+    if wrong.mistakes.found:
+        raise ConfigError("\n".join(wrong.mistakes.lines))
     shown = {option.key: _shown(option, values.get(option.key)) for option in OPTIONS}
     return Loaded(
         settings=settings,

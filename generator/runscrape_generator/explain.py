@@ -12,8 +12,10 @@ from runscrape_generator.plain_text import cut, pad, printable, width
 
 _HEADINGS = ("SERVICE", "REGION", "PROJECT", "JOB OR REASON", "AUDIENCE", "TARGET", "WARNINGS")
 _GAP = "  "
-_NARROWEST = 6
-"""Columns that a cell keeps however narrow the terminal is."""
+_FIRST_TO_SHRINK = slice(3, 7)
+"""Job or reason, audience, target and warnings: long, and told apart by their first half."""
+_NARROW, _NARROWEST = 8, 6
+"""Columns that those keep at least, and that every cell keeps however narrow the terminal is."""
 
 Row = tuple[str, ...]
 
@@ -68,9 +70,15 @@ def _aligned(rows: Sequence[Row], columns: int | None) -> list[str]:
 
 def _fitted(natural: Sequence[int], columns: int) -> list[int]:
     """Take columns from the widest cells until all fit, or all are as narrow as may be."""
-    widths = list(natural)
-    room = columns - len(_GAP) * (len(widths) - 1)
-    while sum(widths) > room and max(widths) > _NARROWEST:
+    room = columns - len(_GAP) * (len(natural) - 1)
+    names, rest = list(natural[: _FIRST_TO_SHRINK.start]), list(natural[_FIRST_TO_SHRINK])
+    rest = _shrunk(rest, room - sum(names), _NARROW)
+    return _shrunk([*names, *rest], room, _NARROWEST)
+
+
+def _shrunk(widths: list[int], room: int, least: int) -> list[int]:
+    widths = list(widths)
+    while sum(widths) > room and max(widths) > least:
         widths[widths.index(max(widths))] -= 1
     return widths
 

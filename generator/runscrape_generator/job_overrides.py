@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runscrape_generator.kinds import Kind
-from runscrape_generator.values import Mistakes, Value, describe
+from runscrape_generator.values import Mistakes, Value, expected
 
 _AUTHENTICATION = "runscrape sets how the job authenticates"
 _SECRET = "a secret does not belong in this file"
@@ -82,7 +82,7 @@ _Finding = tuple[Value, str]
 
 def _read(value: Value, mistakes: Mistakes) -> dict[str, Any] | None:
     if not isinstance(value.data, Mapping):
-        mistakes.add(value, f"expected a mapping, got {describe(value.data)}")
+        mistakes.add(value, expected("a mapping", value.data))
         return None
     findings = (*_refused(value), *_connection(value), *_oauth2(value), *_headers(value))
     for place, message in (*findings, *_empty(value)):
@@ -122,14 +122,14 @@ def _connection(block: Value) -> Iterator[_Finding]:
         yield from ((key, f"{_SECRET}: use 'key_file'") for key in _get(tls, "key"))
     for proxy in _get(block, "proxy_url"):
         if not isinstance(proxy.data, str):
-            yield proxy, f"expected a URL, got {describe(proxy.data)}"
+            yield proxy, expected("a URL", proxy.data)
         elif "@" in proxy.data:
             yield proxy, f"{_SECRET}: leave user and password out of the URL"
 
 
 def _mapping(value: Value) -> Iterator[_Finding]:
     if not isinstance(value.data, Mapping):
-        yield value, f"expected a mapping, got {describe(value.data)}"
+        yield value, expected("a mapping", value.data)
 
 
 def _empty(value: Value) -> Iterator[_Finding]:

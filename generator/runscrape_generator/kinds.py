@@ -9,11 +9,11 @@ expressions here mean the same in Python and ECMAScript).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runscrape_generator.values import Mistakes, Value, describe, suggestion
+from runscrape_generator.values import Mistakes, Value, expected, quoted, suggestion
 
 Schema = Mapping[str, Any]
 
@@ -61,12 +61,12 @@ def text(
 
     def read(value: Value, mistakes: Mistakes) -> object:
         if not isinstance(value.data, str):
-            mistakes.add(value, f"expected {what}, got {describe(value.data)}{_quotes(value.data)}")
+            mistakes.add(value, expected(what, value.data) + _quotes(value.data, matcher))
             return None
         if not value.data:
             mistakes.add(value, f"is empty; expected {what}")
         elif not matcher.fullmatch(value.data):
-            mistakes.add(value, f"{value.data!r} is not {what}{hint(value.data)}")
+            mistakes.add(value, f"{quoted(value.data)} is not {what}{hint(value.data)}")
         else:
             return _converted(convert, value, mistakes)
         return None
@@ -84,9 +84,10 @@ def _converted(convert: Callable[[str], Any], value: Value, mistakes: Mistakes) 
         return None
 
 
-def _quotes(data: object) -> str:
-    """Suggest quotes where YAML made something else of what was meant as text."""
-    return ": put it in quotes" if isinstance(data, bool | int | float) else ""
+def _quotes(data: object, matcher: re.Pattern[str]) -> str:
+    """Suggest quotes where YAML made something else of what was meant as text (2.50, say)."""
+    meant = isinstance(data, float) or (isinstance(data, int) and matcher.fullmatch(str(data)))
+    return ": put it in quotes" if meant else ""
 
 
 def choice(names: type[Any] | tuple[str, ...]) -> Kind:
@@ -97,7 +98,7 @@ def choice(names: type[Any] | tuple[str, ...]) -> Kind:
         if value.data in words:
             return value.data if isinstance(names, tuple) else names(value.data)
         near = suggestion(value.data, words) if isinstance(value.data, str) else ""
-        mistakes.add(value, f"{describe(value.data)} is not one of {', '.join(words)}{near}")
+        mistakes.add(value, expected(f"one of {', '.join(words)}", value.data) + near)
         return None
 
     return Kind(metavar="|".join(words), read=read, schema={"enum": words})
@@ -113,7 +114,7 @@ def number(what: str, low: float, high: float, *, whole: bool, metavar: str) -> 
         # JSON Schema too takes 32.0 for an integer.
         if is_number and low <= data <= high and (data == int(data) or not whole):
             return kind(data)
-        mistakes.add(value, f"expected {what}, got {describe(data)}")
+        mistakes.add(value, expected(what, data))
         return None
 
     def from_text(text: str) -> object:
@@ -127,7 +128,7 @@ def number(what: str, low: float, high: float, *, whole: bool, metavar: str) -> 
 def _read_switch(value: Value, mistakes: Mistakes) -> object:
     if isinstance(value.data, bool):
         return value.data
-    mistakes.add(value, f"expected true or false, got {describe(value.data)}")
+    mistakes.add(value, expected("true or false", value.data))
     return None
 
 
@@ -145,7 +146,7 @@ def list_of(item: Kind, *, least: int = 0, single: bool = True) -> Kind:
 
     def read(value: Value, mistakes: Mistakes) -> tuple[Any, ...]:
         if not isinstance(value.data, list) and not single:
-            mistakes.add(value, f"expected a list, got {describe(value.data)}")
+            mistakes.add(value, expected("a list", value.data))
             return ()
         values = value.data if isinstance(value.data, list) else [value]
         if len(values) < least:
@@ -167,7 +168,7 @@ def mapping_of(item: Kind, key: Kind) -> Kind:
 
     def read(value: Value, mistakes: Mistakes) -> dict[str, Any]:
         if not isinstance(value.data, Mapping):
-            mistakes.add(value, f"expected a mapping, got {describe(value.data)}")
+            mistakes.add(value, expected("a mapping", value.data))
             return {}
         for name, each in value.data.items():
             key.read(Value(name, each.place, each.path, line=each.line), mistakes)
@@ -182,13 +183,13 @@ def mapping_of(item: Kind, key: Kind) -> Kind:
     )
 
 
-def record(fields: tuple[Field, ...], make: Callable[..., Any]) -> Kind:
+def record(fields: Sequence[Field], make: Callable[..., Any]) -> Kind:
     """A mapping with the keys of *fields*, given to *make* by keyword where they are set."""
     known = {field.key: field for field in fields}
 
     def read(value: Value, mistakes: Mistakes) -> object:
         if not isinstance(value.data, Mapping):
-            mistakes.add(value, f"expected a mapping, got {describe(value.data)}")
+            mistakes.add(value, expected("a mapping", value.data))
             return None
         before = len(mistakes.found)
         parsed = read_fields(value, known, mistakes)
@@ -218,7 +219,7 @@ def read_fields(value: Value, known: Mapping[str, Field], mistakes: Mistakes) ->
     }
 
 
-def record_schema(fields: tuple[Field, ...]) -> dict[str, Any]:
+def record_schema(fields: Sequence[Field]) -> dict[str, Any]:
     """Give the schema of a mapping with exactly these keys."""
     required = [field.key for field in fields if field.required]
     properties = {field.key: {"description": field.help, **field.kind.schema} for field in fields}

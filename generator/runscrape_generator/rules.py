@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from runscrape_generator import durations
@@ -62,7 +64,7 @@ def _endpoint() -> Kind:
     whole = record(ENDPOINT_FIELDS, _endpoint_rule)
 
     def read(value: Value, mistakes: Mistakes) -> object:
-        if not isinstance(value.data, str):
+        if isinstance(value.data, Mapping):
             return whole.read(value, mistakes)
         path = words.METRICS_PATH.read(value, mistakes)
         return None if path is None else EndpointRule(path=path)
@@ -111,4 +113,7 @@ RULE_FIELDS = (
     ),
 )
 
-RULES = list_of(record(RULE_FIELDS, _rule), single=False)
+_RULE = record(RULE_FIELDS, _rule)
+_SETS_SOMETHING = {"minProperties": 1, "not": {"required": ["match"], "maxProperties": 1}}
+
+RULES = list_of(replace(_RULE, schema={**_RULE.schema, **_SETS_SOMETHING}), single=False)

@@ -7,10 +7,13 @@ is checked by one piece of code wherever it came from.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+_USER_INFO = re.compile("//.*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,18 @@ class Mistakes:
         return [text for _, text in sorted(self.found, key=lambda mistake: mistake[0])]
 
 
+def quoted(text: str) -> str:
+    """Give *text* in quotes, but not the user and password of a URL."""
+    return repr(_USER_INFO.sub("//***@", text))
+
+
+def expected(what: str, data: object) -> str:
+    """Say that *what* should be there in place of *data*."""
+    if data is None:
+        return f"has no value: expected {what}"
+    return f"expected {what}, got {describe(data)}"
+
+
 def describe(data: object) -> str:
     """Name *data* as a message does: its text in quotes, or what kind of thing it is."""
     if isinstance(data, bool):
@@ -76,7 +91,7 @@ def describe(data: object) -> str:
         return "a list"
     if isinstance(data, Mapping):
         return "a mapping"
-    return "nothing" if data is None else repr(data)
+    return "nothing" if data is None else quoted(str(data))
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -42,6 +42,14 @@ def _url_hint(word: str) -> str:
     return "" if word.startswith(("http://", "https://")) else ": begin with http:// or https://"
 
 
+def _label_hint(word: str) -> str:
+    if word == "job":
+        return ": the rule's 'job' sets it"
+    if word.startswith("__"):
+        return ": names beginning with __ are Prometheus' own"
+    return ": letters, digits and _, no digit first"
+
+
 def _duration(word: str) -> str:
     durations.parse(word)
     return word
@@ -136,9 +144,9 @@ VERSION = text(
 )
 
 LABEL_NAME = text(
-    "a label name that a user may set: letters, digits and _, not beginning with __ or a digit, "
-    "and not 'job' (a rule's 'job' sets that)",
+    "a label name that a rule may set",
     "(?!__)(?!job$)[a-zA-Z_][a-zA-Z0-9_]*",
+    hint=_label_hint,
 )
 PARAM_NAME = text("a parameter name without spaces", r"[^\x00-\x20\x7f]+")
 _RUN_LABEL_KEY = r"[^\s=A-Z/.\x00-\x20\x7f]{1,63}"

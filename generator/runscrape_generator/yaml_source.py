@@ -102,7 +102,7 @@ def _compose(text: str) -> Node | None:
         loader = _Loader(text)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise _Refused(line, f"the control character #x{error.character:02x}") from None
+        raise _Refused(line, f"not YAML: the control character #x{error.character:02x}") from None
     try:
         root = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
@@ -144,8 +144,7 @@ def _pairs(node: MappingNode, at: Value, mistakes: Mistakes) -> Iterator[tuple[s
     """Yield the keys of a mapping, each once; a value's line is its key's."""
     lines: dict[str, int] = {}
     for key_node, value_node in node.value:
-        place = _at(at, at.path, key_node)
-        key = _key(key_node, place, mistakes)
+        key = _key(key_node, at, mistakes)
         if key is None:
             continue
         place = _at(at, f"{at.path}.{key}" if at.path else key, key_node)
@@ -156,12 +155,13 @@ def _pairs(node: MappingNode, at: Value, mistakes: Mistakes) -> Iterator[tuple[s
         yield key, _value(value_node, place, mistakes)
 
 
-def _key(node: Node, place: Value, mistakes: Mistakes) -> str | None:
+def _key(node: Node, at: Value, mistakes: Mistakes) -> str | None:
+    text = node.value if isinstance(node, ScalarNode) else "?"
+    place = _at(at, f"{at.path}.{text}" if at.path else text, node)
     if node.tag == "tag:yaml.org,2002:merge":
-        mistakes.add(place, "merge keys (<<) are not supported: repeat the keys")
+        mistakes.add(place, "merge keys are not supported: repeat the keys")
     elif node.tag != "tag:yaml.org,2002:str":
-        shown = f" {node.value!r}" if isinstance(node, ScalarNode) else ""
-        mistakes.add(place, f"the key{shown} is no text: put it in quotes")
+        mistakes.add(place, "a key that is no text: put it in quotes")
     else:
         return str(node.value)
     return None

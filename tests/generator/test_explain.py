@@ -1,0 +1,173 @@
+"""`runscrape explain`: the table and the JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from runscrape_generator import explain
+from runscrape_generator.model import Decision, Endpoint, Job, Scope, Service
+from runscrape_generator.plain_text import width
+
+
+def kept(name: str, *, audience: str | None = "https://a.example", paths: int = 1) -> Decision:
+    service = Service(project="demo", region="us-central1", name=name)
+    return Decision(
+        service=service,
+        endpoints=tuple(
+            Endpoint(
+                service=service,
+                job=f"cloudrun/demo/us-central1/{name}{number or ''}",
+                audience=audience,
+                target=f"{name}.example:443",
+            )
+            for number in range(paths)
+        ),
+        warnings=("maxInstances is 5",),
+    )
+
+
+def skipped(name: str, reason: str) -> Decision:
+    return Decision(
+        service=Service(project="demo", region="europe-west1", name=name), reason=reason
+    )
+
+
+def jobs(*decisions: Decision) -> tuple[Job, ...]:
+    return tuple(
+        Job(
+            name=endpoint.job,
+            audience=endpoint.audience,
+            scheme="https",
+            metrics_path="/metrics",
+            params={},
+            scrape_interval=None,
+            scrape_timeout=None,
+            scrape_config={},
+            endpoints=(endpoint,),
+        )
+        for decision in decisions
+        for endpoint in decision.endpoints
+    )
+
+
+DECISIONS = (
+    skipped("back-office", "ingress is internal"),
+    skipped("old", "opted out"),
+    skipped("older", "opted out"),
+    kept("api"),
+    kept("hello", audience=None),
+    kept("shop", paths=2),
+)
+
+
+def test_every_service_has_an_aligned_line() -> None:
+    """Not cut: a heading, a line per service with its columns below each other, the counts."""
+    decisions = (skipped("old", "opted out"), kept("api"))
+    assert explain.table(decisions, jobs(*decisions), (), width=None) == (
+        "SERVICE  REGION        PROJECT  JOB OR REASON                  "
+        "AUDIENCE           TARGET           WARNINGS\n"
+        "old      europe-west1  demo     opted out                      "
+        "-                  -\n"
+        "api      us-central1   demo     cloudrun/demo/us-central1/api  "
+        "https://a.example  api.example:443  maxInstances is 5\n"
+        "\n"
+        "2 services: 1 kept in 1 jobs, 1 skipped\n"
+        "  1 skipped: opted out\n"
+    )
+
+
+def test_a_service_with_several_endpoints_is_one_line() -> None:
+    """Its jobs stand side by side, what they share once; a public service has no audience."""
+    lines = explain.table(DECISIONS, jobs(*DECISIONS), (), width=None).splitlines()
+    shop = next(line for line in lines if line.startswith("shop"))
+    job = "cloudrun/demo/us-central1/shop"
+    assert f"  {job}, {job}1  https://a.example  shop.example:443 " in shop
+    assert "  public  " in next(line for line in lines if line.startswith("hello"))
+    assert "6 services: 3 kept in 4 jobs, 3 skipped" in lines
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 120, 200])
+def test_no_line_is_wider_than_the_terminal(columns: int) -> None:
+    """Cells are cut, the widest first, and end in an ellipsis; names stay as long as they can."""
+    wide = (*DECISIONS, kept("東京サービス"))
+    body = explain.table(wide, jobs(*wide), (), width=columns).split("\n\n")[0].splitlines()
+    assert len(body) == len(wide) + 1
+    assert max(width(line) for line in body) <= columns
+    assert any("…" in line for line in body) == (columns < 170)
+    if columns >= 80:
+        assert any(line.startswith("back-office  ") for line in body)
+
+
+def test_columns_align_for_wide_and_combining_characters() -> None:
+    """A column begins at the same place whatever the script of the names before it."""
+    names = ("東京サービス", "cafe\u0301", "plain")
+    lines = explain.table([kept(name) for name in names], (), (), width=None).splitlines()[1:4]
+    starts = {width(line[: line.index("us-central1  demo")]) for line in lines}
+    assert len(starts) == 1
+
+
+def test_hostile_text_is_shown_not_obeyed() -> None:
+    """Control characters in names, reasons and warnings come out escaped, each on its line."""
+    table = explain.table([skipped("a\x1b[2J\nb", "why\u202e\r")], (), (), width=None)
+    assert "a\\x1b[2J\\x0ab" in table
+    assert "why\\u202e\\x0d" in table
+    assert len(table.splitlines()) == 5
+
+
+def test_no_service_at_all_says_so() -> None:
+    """With nothing found there is no heading, and a reason why there are no jobs."""
+    assert explain.table((), (), (), width=80) == (
+        "0 services: 0 kept in 0 jobs, 0 skipped\n"
+        "0 jobs: no service was found in the projects and regions listed\n"
+    )
+
+
+def test_stale_scopes_are_named() -> None:
+    """What comes from the inventory and not from Google is said to."""
+    stale = (Scope("demo", "us-central1"), Scope("demo", "us-east1"))
+    last = explain.table(DECISIONS, (), stale, width=80).splitlines()[-1]
+    assert last == "not listed now, taken from the inventory: demo/us-central1, demo/us-east1"
+
+
+def test_reasons_are_counted_most_frequent_first() -> None:
+    """Each reason with its number; equal numbers in the order of the alphabet."""
+    decisions = (*DECISIONS, skipped("x", "another"))
+    assert explain.reasons(decisions) == (
+        ("opted out", 2),
+        ("another", 1),
+        ("ingress is internal", 1),
+    )
+
+
+def test_json_has_it_all_for_programs() -> None:
+    """Every service with its endpoints or its reason, the counts, the stale scopes; in ASCII."""
+    text = explain.as_json(DECISIONS, jobs(*DECISIONS), [Scope("demo", "us-east1")])
+    content = json.loads(text)
+    assert text.isascii()
+    assert content["skipped"] == {"opted out": 2, "ingress is internal": 1}
+    assert content["stale"] == ["demo/us-east1"]
+    assert len(content["jobs"]) == 4
+    services = {service["name"]: service for service in content["services"]}
+    assert services["old"] == {
+        "project": "demo",
+        "region": "europe-west1",
+        "name": "old",
+        "state": "skipped",
+        "reason": "opted out",
+        "endpoints": [],
+        "warnings": [],
+    }
+    assert services["hello"]["state"] == "kept"
+    assert services["hello"]["warnings"] == ["maxInstances is 5"]
+    assert services["hello"]["endpoints"] == [
+        {
+            "job": "cloudrun/demo/us-central1/hello",
+            "audience": None,
+            "scheme": "https",
+            "target": "hello.example:443",
+            "metrics_path": "/metrics",
+        }
+    ]
+    assert "reason" not in services["hello"]
