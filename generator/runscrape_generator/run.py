@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -108,13 +109,16 @@ def _places(settings: Settings) -> _Places:
     Raises WriteError for a place that cannot hold a file, ConfigError where two files are one.
     """
     output, known = settings.output, settings.inventory_path
-    named = {"--output": output, "--inventory": known, "--metrics-file": settings.metrics_file}
-    real = {option: files.resolve(path) for option, path in named.items() if path is not None}
-    for option, path in real.items():
-        for other, same in real.items():
-            if option < other and path == same:
-                raise ConfigError(f"{option} and {other} are the same file: {named[option]}")
-    return _Places(real.get("--output"), real.get("--inventory"))
+    places = _Places(*(files.resolve(path) if path else None for path in (output, known)))
+    real = {
+        "--output": places.output,
+        "--inventory": places.inventory,
+        "--metrics-file": settings.metrics_file and Path(os.path.realpath(settings.metrics_file)),
+    }
+    for (option, path), (other, same) in itertools.combinations(real.items(), 2):
+        if path is not None and path == same:
+            raise ConfigError(f"{option} and {other} are the same file: {path}")
+    return places
 
 
 @contextmanager

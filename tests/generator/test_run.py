@@ -1,0 +1,351 @@
+"""One whole run: what it prints, writes, counts and warns of, beyond its exit code."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from emulator import Emulator
+from runscrape_generator import run
+from runscrape_generator.errors import ConfigError, RunscrapeError, ShrinkError, ValidationError
+from runscrape_generator.model import Decision, Scope, Service
+from runscrape_generator.reload import Outcome
+from runscrape_generator.settings import Format, Settings
+from runscrape_generator.summary import Summary, why_none
+from tests.generator.commands_kit import Site, failing, make_site, world
+from tests.generator.publishing_kit import state, visible
+from tests.generator.recorder import Recorder
+
+
+@pytest.fixture(scope="module")
+def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    with Emulator(world(), tmp_path_factory.mktemp("google")) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(tmp_path: Path, google: Emulator) -> Settings:
+    google.update(world())
+    (tmp_path / "etc").mkdir()
+    return Settings(
+        projects=("demo",),
+        api_endpoint=google.api,
+        output=tmp_path / "etc" / "prometheus.yml",
+        promtool="none",
+    )
+
+
+def once(settings: Settings, command: run.Command = "generate", **more: Any) -> tuple[Any, ...]:
+    """Run; give the summary, standard output, and what was said."""
+    talk, stdout = Recorder(), io.StringIO()
+    summary = run.once(command, settings, talk, stdout=stdout, **more)
+    return summary, stdout.getvalue(), talk
+
+
+def folder_of(settings: Settings) -> Path:
+    assert settings.output is not None
+    return settings.output.parent
+
+
+def test_standard_output(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without --output the result is printed, and nothing is written anywhere."""
+    monkeypatch.chdir(tmp_path / "etc")
+    summary, stdout, _ = once(replace(settings, output=None))
+    names = [job["job_name"] for job in yaml.safe_load(stdout)["scrape_configs"]]
+    assert "cloudrun/demo/us-central1/svc-b" in names
+    assert summary.line() == "4 services, 4 jobs (+4), 0 skipped, written to standard output"
+    assert list(tmp_path.rglob("*")) == [tmp_path / "etc"]
+
+
+def test_standard_output_with_inventory(
+    settings: Settings, google: Emulator, tmp_path: Path
+) -> None:
+    """With --inventory it is kept for standard output too, and stands in for a failed region."""
+    printing = replace(settings, output=None, inventory=tmp_path / "known.json")
+    _, first, _ = once(printing)
+    google.update(world(faults=failing("*")))
+    summary, second, _ = once(printing)
+    assert (second, summary.exit_code) == (first, 3)
+
+
+def test_standard_output_is_validated(settings: Settings, tmp_path: Path) -> None:
+    """Promtool's no keeps a bad result from standard output as well."""
+    (tmp_path / "t").write_text("scrape_configs:\n  {{ cloud_run_jobs }}\nnonsense: 1\n")
+    stdout = io.StringIO()
+    bad = replace(settings, output=None, promtool="auto", template=tmp_path / "t")
+    with pytest.raises(ValidationError):
+        run.once("generate", bad, Recorder(), stdout=stdout)
+    assert stdout.getvalue() == ""
+
+
+@pytest.mark.parametrize("name", ["targets.json", "targets.yml", "targets.YAML"])
+def test_targets(settings: Settings, tmp_path: Path, name: str) -> None:
+    """Targets are JSON, or YAML where the file's name says so."""
+    output = tmp_path / "etc" / name
+    summary, _, _ = once(replace(settings, output=output), "targets")
+    text = output.read_text()
+    groups = json.loads(text) if name.endswith("json") else yaml.safe_load(text)
+    assert len(groups) == summary.jobs == 4
+    assert text.startswith("[") == name.endswith("json")
+    assert visible(output.parent) == ["inventory.json", name]
+
+
+def test_dry_run(settings: Settings, google: Emulator) -> None:
+    """A dry run prints the diff that patch would take, says so, and writes nothing."""
+    once(settings)
+    google.update(world("abc"))
+    folder = folder_of(settings)
+    before, modified = state(folder), folder.stat().st_mtime_ns
+    metrics = folder / "m.prom"
+    dry = replace(settings, dry_run=True, promtool="auto", metrics_file=metrics)
+    summary, stdout, _ = once(dry)
+    assert (state(folder), folder.stat().st_mtime_ns) == (before, modified)
+    assert "1 job" not in stdout
+    assert f"--- {settings.output}\n+++ {settings.output}\n" in stdout
+    assert '-- job_name: "cloudrun/demo/us-central1/svc-d"\n' in stdout
+    assert summary.line().endswith(f"{settings.output} would change")
+    once(settings)
+    old, new = before["prometheus.yml"][0].decode(), (settings.output or folder).read_text()
+    assert apply(stdout, old) == new
+    assert once(replace(settings, dry_run=True))[1] == ""
+
+
+def apply(diff: str, old: str) -> str:
+    """Do what patch does with a unified diff."""
+    lines, done, result = old.splitlines(keepends=True), 0, list[str]()
+    for line in diff.splitlines(keepends=True)[2:]:
+        if hunk := re.match(r"@@ -(\d+)", line):
+            start = int(hunk[1]) - 1
+            result += lines[done:start]
+            done = start
+        elif line.startswith("+"):
+            result.append(line[1:])
+        else:
+            assert lines[done] == line[1:]
+            result += [line[1:]] if line.startswith(" ") else []
+            done += 1
+    return "".join(result + lines[done:])
+
+
+def test_dry_run_of_a_first_run(settings: Settings) -> None:
+    """Where there is no file yet, the diff is from /dev/null, and not even a lock file is made."""
+    _, stdout, _ = once(replace(settings, dry_run=True))
+    assert stdout.startswith(f"--- /dev/null\n+++ {settings.output}\n@@ -0,0 +1,")
+    assert list(folder_of(settings).iterdir()) == []
+
+
+def test_dry_run_fails_like_the_real_run(
+    settings: Settings, google: Emulator, tmp_path: Path
+) -> None:
+    """What would end the real run with 5 or 6 ends the dry run with it too."""
+    once(settings)
+    google.update(world("a"))
+    with pytest.raises(ShrinkError):
+        once(replace(settings, dry_run=True))
+    (tmp_path / "t").write_text("scrape_configs:\n  {{ cloud_run_jobs }}\nnonsense: 1\n")
+    dry = replace(
+        settings, dry_run=True, template=tmp_path / "t", promtool="auto", max_removed=100.0
+    )
+    with pytest.raises(ValidationError):
+        once(dry)
+
+
+def test_no_jobs(settings: Settings, google: Emulator) -> None:
+    """No job at all comes with the reasons counted."""
+    google.update(world("ab", ingress="internal"))
+    _, _, talk = once(settings)
+    assert (
+        "0 jobs: 2 skipped: 2 \N{MULTIPLICATION SIGN} ingress is internal" in talk.of("warning")[0]
+    )
+    google.update(world(""))
+    _, _, talk = once(settings)
+    assert talk.of("warning") == [
+        "0 jobs: no services were found in the projects and regions listed"
+    ]
+
+
+def test_quiet_round(settings: Settings, google: Emulator) -> None:
+    """A quiet round in which nothing happened is only a step; one that changed is told."""
+    assert once(settings, quiet=True)[2].of("summary") != []
+    assert once(settings, quiet=True)[2].of("summary") == []
+    assert once(settings)[2].of("summary") == ["4 services, 4 jobs, 0 skipped, nothing changed"]
+    google.update(world("abcde"))
+    assert once(settings, quiet=True)[2].of("summary") != []
+
+
+def test_only_the_inventory_changes(settings: Settings, google: Emulator) -> None:
+    """A fact that the output does not show changes the inventory alone, and is told."""
+    once(settings)
+    before = state(folder_of(settings))["prometheus.yml"]
+    google.update(world(labels={"team": "sales"}))
+    summary, _, _ = once(settings)
+    assert summary.line().endswith("prometheus.yml unchanged, inventory updated")
+    assert state(folder_of(settings))["prometheus.yml"] == before
+
+
+def test_symbolic_link(settings: Settings, tmp_path: Path) -> None:
+    """An output that is a symbolic link stays one; the file behind it is replaced."""
+    real = tmp_path / "real.yml"
+    folder_of(settings).joinpath("prometheus.yml").symlink_to(real)
+    once(replace(settings, promtool="auto"))
+    assert (settings.output or real).is_symlink()
+    assert "svc-a" in real.read_text()
+    assert (folder_of(settings) / "inventory.json").exists()
+
+
+def test_hand_written_output_is_kept(settings: Settings) -> None:
+    """The file that somebody wrote before us is kept beside, and a warning says where."""
+    (settings.output or Path()).write_text("scrape_configs: []\n")
+    _, _, talk = once(settings)
+    assert folder_of(settings).joinpath("prometheus.yml.orig").read_text() == "scrape_configs: []\n"
+    assert "prometheus.yml.orig" in talk.of("warning")[0]
+
+
+@pytest.mark.parametrize("style", list(Format))
+def test_every_format_is_known_as_ours(settings: Settings, style: Format) -> None:
+    """A file that we wrote is never taken for one written by hand, whatever its format."""
+    once(replace(settings, format=style))
+    folder_of(settings).joinpath("inventory.json").unlink()
+    once(replace(settings, format=style, include=("svc-a",)))
+    assert visible(folder_of(settings)) == ["inventory.json", "prometheus.yml"]
+
+
+@pytest.mark.parametrize("twice", ["inventory", "metrics_file"])
+def test_two_files_in_one_place(settings: Settings, twice: str) -> None:
+    """Two options that name one file are refused before anything is listed."""
+    with pytest.raises(ConfigError, match="are the same file"):
+        once(replace(settings, **{twice: settings.output}))  # type: ignore[arg-type]
+
+
+def test_targets_named_as_the_inventory(settings: Settings) -> None:
+    """Targets cannot go to the very file where the inventory is kept by default."""
+    output = folder_of(settings) / "inventory.json"
+    with pytest.raises(ConfigError, match="--output and --inventory are the same file"):
+        once(replace(settings, output=output), "targets")
+
+
+def test_metrics_file_that_cannot_be_written(settings: Settings, tmp_path: Path) -> None:
+    """A metrics file that cannot be written is a warning, and the run counts."""
+    summary, _, talk = once(replace(settings, metrics_file=tmp_path / "etc"))
+    assert summary.written
+    assert "the metrics file was not written" in talk.of("warning")[0]
+
+
+def test_time_of_the_last_change(settings: Settings, tmp_path: Path, google: Emulator) -> None:
+    """The metrics say when the output last changed, also after runs that change nothing."""
+    measured = replace(settings, metrics_file=tmp_path / "m.prom")
+    seen = []
+    for names in ("abcd", "abcd", "abcde"):
+        google.update(world(names))
+        once(measured)
+        lines = (tmp_path / "m.prom").read_text().splitlines()
+        [line] = [line for line in lines if line.startswith("runscrape_last_change_timestamp")]
+        seen.append(float(line.split()[1]))
+    assert seen[0] == seen[1] < seen[2]
+    assert seen[2] == pytest.approx((settings.output or tmp_path).stat().st_mtime)
+
+
+def test_changed_settings_apply_to_stale_scopes(settings: Settings, google: Emulator) -> None:
+    """What the inventory stands in for is decided by the settings in force now."""
+    once(settings)
+    google.update(world(faults=failing("*")))
+    summary, _, _ = once(replace(settings, scrape_interval="5m", exclude=("svc-a",)))
+    text = (settings.output or Path()).read_text()
+    assert (summary.exit_code, summary.skipped, summary.removed) == (3, 1, 1)
+    assert "5m" in text
+    assert "svc-a" not in text
+
+
+def test_renaming_all_jobs_is_no_shrinking(settings: Settings) -> None:
+    """A new --job-name passes the shrink guard: no target goes."""
+    once(settings)
+    summary, _, _ = once(replace(settings, job_name="run/{project}/{region}/{service}"))
+    assert (summary.added, summary.removed) == (4, 4)
+
+
+def test_interrupted_writes_no_failure(settings: Settings, tmp_path: Path) -> None:
+    """A run that is interrupted is no failed run: the metrics stay as they were."""
+    measured = replace(settings, metrics_file=tmp_path / "m.prom")
+
+    def interrupt() -> Any:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        once(measured, hold=interrupt)
+    assert not (tmp_path / "m.prom").exists()
+
+
+def test_two_runs_at_once(tmp_path: Path, google: Emulator) -> None:
+    """Of runs that start together each publishes or finds the lock held; the files are whole."""
+    google.update(world(faults={"list_services": [{"latency": 0.5}]}))
+    site = make_site(tmp_path, google)
+    codes: list[int] = []
+    runs = [threading.Thread(target=lambda: codes.append(run_code(site))) for _ in range(3)]
+    for each in runs:
+        each.start()
+    for each in runs:
+        each.join()
+    assert 0 in codes
+    assert set(codes) <= {0, 9}
+    assert len(json.loads((site.folder / "inventory.json").read_text())["scopes"]) == 2
+    assert visible(site.folder) == ["inventory.json", "prometheus.yml"]
+
+
+def run_code(site: Site) -> int:
+    return site.run().returncode
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        (
+            {"added": 2, "removed": 1, "written": True, "reload": Outcome.DONE},
+            "120 jobs (+2 \N{MINUS SIGN}1), 8 skipped, written to a.yml, Prometheus reloaded",
+        ),
+        ({"added": 1}, "120 jobs (+1), 8 skipped, nothing changed"),
+        (
+            {"stale": (Scope("a", "b"),), "written": True},
+            "120 jobs, 8 skipped, 1 scope from the inventory, written to a.yml",
+        ),
+        (
+            {"reload": Outcome.UNKNOWN},
+            "120 jobs, 8 skipped, nothing changed, Prometheus not reached",
+        ),
+        ({"dry_run": True}, "120 jobs, 8 skipped, a.yml would not change"),
+        ({"output": None}, "120 jobs, 8 skipped, written to standard output"),
+    ],
+)
+def test_summary_line(values: dict[str, Any], line: str) -> None:
+    """The line that cron mails counts first, then says what was done."""
+    base = {"services": 128, "jobs": 120, "added": 0, "removed": 0, "skipped": 8}
+    summary = Summary(**{**base, "output": Path("a.yml"), **values})
+    assert summary.line() == f"128 services, {line}"
+
+
+def test_reasons_are_counted() -> None:
+    """The most frequent reasons come first, and a long list is cut."""
+    decisions = [
+        Decision(service=Service(project="p", region="r", name=f"s{n}"), reason=f"reason {n % 7}")
+        for n in range(20)
+    ]
+    said = why_none(decisions).replace("\N{MULTIPLICATION SIGN}", "x")
+    assert said.startswith("0 jobs: 20 skipped: 3 x reason 0; 3 x reason 1; ")
+    assert "; … (runscrape explain has all)" in said
+
+
+def test_every_error_is_ours(settings: Settings, tmp_path: Path) -> None:
+    """Whatever is wrong with the places, it is an error with an exit code."""
+    for output in (tmp_path, tmp_path / "a" / "b", Path("/dev/null"), tmp_path / ("x" * 300)):
+        with pytest.raises(RunscrapeError):
+            once(replace(settings, output=output))

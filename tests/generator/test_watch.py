@@ -1,0 +1,250 @@
+"""``--watch`` goes on whatever happens, and does at once what signals ask for."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from emulator import Emulator
+from runscrape_generator import lock, signals, watch
+from runscrape_generator.errors import ConfigError
+from runscrape_generator.settings import Settings
+from tests.generator.commands_kit import Site, failing, make_site, world
+from tests.generator.publishing_kit import state, until
+from tests.generator.recorder import Recorder
+
+Step = Callable[[], object]
+
+
+@pytest.fixture(scope="module")
+def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    with Emulator(world(), tmp_path_factory.mktemp("google")) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(tmp_path: Path, google: Emulator) -> Settings:
+    google.update(world())
+    (tmp_path / "etc").mkdir()
+    return Settings(
+        projects=("demo",),
+        api_endpoint=google.api,
+        output=tmp_path / "etc" / "prometheus.yml",
+        promtool="none",
+        watch=300.0,
+    )
+
+
+def play(load: Callable[[], Settings], *between: Step) -> tuple[Recorder, list[float]]:
+    """Watch; take one step in place of each sleep, then SIGTERM. Gives the talk and the sleeps."""
+    talk, slept, steps = Recorder(), list[float](), iter(between)
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        next(steps, lambda: os.kill(os.getpid(), signal.SIGTERM))()
+
+    with signals.raising(), pytest.raises(signals.Terminated):
+        watch.watch("generate", load, talk, stdout=io.StringIO(), sleep=sleep)
+    return talk, slept
+
+
+def hang_up() -> None:
+    os.kill(os.getpid(), signal.SIGHUP)
+
+
+def text_of(settings: Settings) -> str:
+    return (settings.output or Path()).read_text()
+
+
+def test_rounds(settings: Settings, google: Emulator) -> None:
+    """Each round publishes what is new; one in which nothing changed says nothing."""
+    talk, _ = play(
+        lambda: settings,
+        lambda: None,
+        lambda: google.update(world("abcde")),
+        lambda: None,
+    )
+    assert ["(+4)" in talk.of("summary")[0], "(+1)" in talk.of("summary")[1]] == [True, True]
+    assert len(talk.of("summary")) == 2
+    assert "svc-e" in text_of(settings)
+
+
+def test_jitter(settings: Settings) -> None:
+    """The sleeps are within 10 % of the interval, and not all the same."""
+    _, slept = play(lambda: settings, *[lambda: None] * 5)
+    assert all(270 <= seconds <= 330 for seconds in slept)
+    assert len(set(slept)) > 1
+    assert watch.interval(300, lambda low, high: high - low) == pytest.approx(60)
+
+
+def test_failing_rounds(settings: Settings, google: Emulator) -> None:
+    """Rounds that fail are told and change nothing; the next good one goes on."""
+
+    def fail() -> None:
+        (settings.output or Path()).parent.joinpath("inventory.json").unlink()
+        google.update(world(faults=failing("*")))
+
+    before: list[object] = []
+    talk, _ = play(
+        lambda: settings,
+        fail,
+        lambda: before.append(text_of(settings)),
+        lambda: google.update(world("abcde")),
+    )
+    assert any("PERMISSION_DENIED" in line or "denied" in line for line in talk.of("error"))
+    assert before == [before[0]]
+    assert "svc-a" in str(before[0])
+    assert "svc-e" in text_of(settings)
+
+
+def test_first_round_may_fail(settings: Settings, google: Emulator) -> None:
+    """Google may be down when the watch starts."""
+    google.update(world(faults=failing("*")))
+    talk, _ = play(lambda: settings, lambda: google.update(world()))
+    assert talk.of("error") != []
+    assert "svc-a" in text_of(settings)
+
+
+def test_first_mistake_in_the_settings_ends_it(settings: Settings) -> None:
+    """A usage error of the first round ends the watch: nobody has seen it work yet."""
+    wrong = replace(settings, inventory=settings.output)
+    with pytest.raises(ConfigError):
+        watch.watch("generate", lambda: wrong, Recorder(), stdout=io.StringIO())
+
+
+def test_held_lock_is_a_warning(settings: Settings) -> None:
+    """While another run holds the lock a round is left out, with a warning."""
+    held = lock.held(settings.output or Path())
+    held.__enter__()
+    talk, _ = play(lambda: settings, lambda: held.__exit__(None, None, None))
+    assert "another run" in talk.of("warning")[0]
+    assert talk.of("error") == []
+    assert "svc-a" in text_of(settings)
+
+
+def test_bug_does_not_end_it(settings: Settings) -> None:
+    """Not even an error that nobody thought of ends the watch."""
+    patch = pytest.MonkeyPatch()
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    patch.setattr("runscrape_generator.discovery.discover", broken)
+    talk, _ = play(lambda: settings, patch.undo)
+    assert "ZeroDivisionError" in talk.of("error")[0]
+    assert "svc-a" in text_of(settings)
+
+
+def test_hangup_reads_the_settings_again(settings: Settings) -> None:
+    """SIGHUP during a sleep reads the settings and runs with them at once."""
+    versions = iter([settings, replace(settings, scrape_interval="7m")])
+    talk, slept = play(lambda: next(versions), hang_up)
+    assert "7m" in text_of(settings)
+    assert talk.of("step").count("settings read again") == 1
+    assert len(slept) == 2
+
+
+def test_hangup_with_a_mistake_keeps_the_settings(settings: Settings) -> None:
+    """Bad new settings are told, line by line, and the old ones stay in force."""
+    first = iter([settings])
+
+    def load() -> Settings:
+        for one in first:
+            return one
+        raise ConfigError("runscrape.yaml:1: nonsense: unknown\nrunscrape.yaml:2: more: unknown")
+
+    talk, slept = play(load, hang_up)
+    assert talk.of("warning") == [
+        "runscrape.yaml:1: nonsense: unknown",
+        "runscrape.yaml:2: more: unknown",
+        "the settings stay as they were",
+    ]
+    assert len(slept) == 2
+
+
+def test_hangup_while_publishing_waits() -> None:
+    """SIGHUP while files are published is heeded after that, and costs no publish."""
+    hangup = signals.Hangup()
+    reached = []
+
+    def publish() -> None:
+        with hangup.disarmed():
+            hang_up()
+            reached.append("published")
+        reached.append("never")
+
+    with hangup.installed(), hangup.armed(), pytest.raises(signals.Reread):
+        publish()
+    assert reached == ["published"]
+
+
+def test_hangup_before_it_is_armed() -> None:
+    """A SIGHUP that comes between two rounds is not lost."""
+    hangup = signals.Hangup()
+    with hangup.installed():
+        hang_up()
+        with pytest.raises(signals.Reread), hangup.armed():
+            pytest.fail("the block ran")
+        with hangup.armed():
+            pass
+
+
+def test_handlers_are_put_back() -> None:
+    """After the block every signal is handled as before."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    with signals.raising(), signals.Hangup().installed():
+        assert [signal.getsignal(number) for number in numbers] != before
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
+def test_ignored_interrupt_stays_ignored() -> None:
+    """A SIGINT that the parent ignores (nohup, a shell's &) is left ignored."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with signals.raising():
+            os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_command_under_signals(tmp_path: Path, google: Emulator) -> None:
+    """The real command: SIGHUP ends a hanging listing and runs anew, SIGTERM ends it with 143."""
+    google.update(world(faults={"list_services": [{"hang": True, "first": 2}]}))
+    google.reset_counts()
+    site = make_site(tmp_path, google)
+    config = tmp_path / "runscrape.yaml"
+    config.write_text("scrape_interval: 3m\n")
+    with site.start("--watch", "1h", "--config", str(config)) as running:
+        until(lambda: len(google.counts()["list_services"]) >= 2, why="the listing to hang")
+        config.write_text("scrape_interval: 7m\n")
+        running.send_signal(signal.SIGHUP)
+        until(lambda: published(site), why="the run after SIGHUP")
+        assert "7m" in site.output.read_text()
+        before = state(site.folder)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(20) == 143
+    assert state(site.folder) == before
+
+
+def published(site: Site) -> bool:
+    return site.output.exists() and site.metrics.exists()
+
+
+def test_nothing_is_left_behind(settings: Settings) -> None:
+    """Over many rounds open files, sockets and threads do not add up."""
+    counts: list[int] = []
+
+    def count() -> None:
+        descriptors = sum(1 for _ in Path("/proc/self/fd").iterdir())
+        counts.append(descriptors + threading.active_count())
+
+    play(lambda: settings, *[count] * 40)
+    assert min(counts[20:]) < counts[0] + 10
