@@ -1,0 +1,263 @@
+"""The state machine of the tokens, step by step and without threads."""
+
+from __future__ import annotations
+
+import pytest
+
+from runscrape_proxy.entry import Entry, Pool, State
+from runscrape_proxy.errors import TemporarilyUnavailable
+from runscrape_proxy.ledger import Ledger
+from runscrape_proxy.token import Kind, Token
+
+A, B, C = "https://a.run.app", "https://b.run.app", "https://c.run.app"
+HOUR = 3600.0
+PATIENCE = 4.0
+
+
+def ledger(kind: Kind = Kind.SERVICE_ACCOUNT, *, retry_slots: int = 2, limit: int = 100) -> Ledger:
+    return Ledger(kind, random=lambda: 0.5, retry_slots=retry_slots, limit=limit)
+
+
+def ask(book: Ledger, audience: str, now: float) -> Entry:
+    return book.ask(audience, now, patience=PATIENCE)
+
+
+def take(book: Ledger, now: float, pool: Pool = Pool.COLD) -> Entry:
+    entry = book.take(pool, now)
+    assert entry is not None
+    return entry
+
+
+def hold(book: Ledger, audience: str, token: Token, now: float) -> Entry:
+    """Have ``book`` hold ``token``."""
+    ask(book, audience, now)
+    entry = take(book, now)
+    assert book.minted(entry, token, now) == ""
+    return entry
+
+
+def test_one_mint_however_many_ask() -> None:
+    """An audience is minted once, whoever asks while it is queued or in flight."""
+    book = ledger()
+    entries = {ask(book, A, 0), ask(book, A, 1)}
+    taken = take(book, 1)
+    assert entries == {taken, ask(book, A, 2)}
+    assert book.take(Pool.COLD, 2) is None
+    assert not taken.landed.is_set()
+    book.minted(taken, Token("1", HOUR), 3)
+    assert taken.landed.is_set()
+    assert ask(book, A, 4).state is State.IDLE
+
+
+def test_first_come_first_served() -> None:
+    """Audiences that are waited for are minted in the order of asking."""
+    book = ledger()
+    for now, audience in enumerate((B, A, C, A)):
+        ask(book, audience, now / 10)
+    assert [take(book, 1).audience for _ in range(3)] == [B, A, C]
+
+
+def test_a_held_token_is_never_replaced_by_a_failure() -> None:
+    """A failed renewal leaves the token, and the audience is answered from it as before."""
+    book = ledger()
+    entry = hold(book, A, Token("good", HOUR), 0)
+    assert book.next_due() == HOUR / 2
+    assert book.step(HOUR / 2)
+    assert take(book, HOUR / 2, Pool.RENEWING) is entry
+    book.failed(entry, "Google is down", HOUR / 2)
+    assert entry.token == Token("good", HOUR)
+    assert (entry.last_error, entry.last_error_at) == ("Google is down", HOUR / 2)
+    assert book.next_due() == HOUR / 2 + 1
+
+
+@pytest.mark.parametrize("ends", [HOUR - 1, HOUR / 2 + 90, 100.0])
+def test_a_held_token_is_never_replaced_by_one_that_ends_sooner(ends: float) -> None:
+    """A new token that ends before the held one is thrown away; it is no failure."""
+    book = ledger()
+    entry = hold(book, A, Token("good", HOUR), 0)
+    book.step(HOUR / 2)
+    take(book, HOUR / 2, Pool.RENEWING)
+    assert book.minted(entry, Token("worse", ends), HOUR / 2) == ""
+    assert entry.token == Token("good", HOUR)
+    assert entry.failures == 0
+    assert book.next_due() == HOUR * 3 / 4
+
+
+def test_metadata_server_is_polled_until_the_end_moves() -> None:
+    """While the metadata server repeats its token, it is asked every 15 to 30 s, and no oftener."""
+    book = ledger(Kind.METADATA)
+    entry = hold(book, A, Token("same", HOUR), 0)
+    now = book.next_due()
+    assert now == HOUR - 255
+    for _ in range(3):
+        assert book.step(now)
+        assert book.minted(take(book, now, Pool.RENEWING), Token("same", HOUR), now) == ""
+        assert book.next_due() == now + 22.5
+        now = book.next_due()
+    book.step(now)
+    book.minted(take(book, now, Pool.RENEWING), Token("next", now + HOUR), now)
+    assert entry.token == Token("next", now + HOUR)
+    assert book.next_due() == now + HOUR - 255
+
+
+def test_renewals_and_cold_mints_have_their_own_slots() -> None:
+    """Neither pool takes the other's work, however much of it there is."""
+    book = ledger()
+    hold(book, A, Token("good", HOUR), 0)
+    for number in range(50):
+        ask(book, f"https://{number}.run.app", HOUR / 2)
+    book.step(HOUR / 2)
+    assert take(book, HOUR / 2, Pool.RENEWING).audience == A
+    assert book.take(Pool.RENEWING, HOUR / 2) is None
+    assert sum(book.take(Pool.COLD, HOUR / 2) is not None for _ in range(99)) == 50
+
+
+def test_the_token_that_ends_first_is_renewed_first() -> None:
+    """Renewals are taken in the order of what they keep alive, not of their turn."""
+    book = ledger()
+    for audience, ends in ((A, 5000.0), (B, 4000.0), (C, 4500.0)):
+        hold(book, audience, Token("t", ends), 0)
+    book.step(3000)
+    taken = [take(book, 3000, Pool.RENEWING).audience for _ in range(3)]
+    assert taken == [B, C, A]
+
+
+def test_failing_audiences_leave_room_for_others() -> None:
+    """Retries that nobody waits for take half of the cold slots at most."""
+    book = ledger(retry_slots=2)
+    for number in range(5):
+        ask(book, f"https://{number}.run.app", 0)
+        book.failed(take(book, 0), "no", 0)
+    book.step(10)
+    retries = [take(book, 10), take(book, 10)]
+    assert book.take(Pool.COLD, 10) is None
+    assert not book.has_work(Pool.COLD)
+    ask(book, A, 10)
+    assert take(book, 10).audience == A
+    book.failed(retries[0], "no", 11)
+    assert book.take(Pool.COLD, 11) is not None
+
+
+def test_a_mint_that_nobody_waits_for_any_more_is_dropped() -> None:
+    """A queue that grew while Google hung is not worked off: it empties by itself."""
+    book = ledger()
+    stale = ask(book, A, 0)
+    ask(book, B, 3)
+    assert take(book, 5).audience == B
+    assert stale.state is State.IDLE
+    assert "no mint slot came free" in stale.last_error
+    assert stale.landed.is_set()
+    assert stale.is_resting(5)
+
+
+def test_whoever_gives_up_last_drops_the_mint() -> None:
+    """A caller that leaves ends the queued mint only where no later caller waits for it."""
+    book = ledger()
+    entry = ask(book, A, 0)
+    ask(book, A, 2)
+    book.give_up(entry, 4)
+    assert book.has_work(Pool.COLD)
+    book.give_up(entry, 6)
+    assert entry.is_resting(6)
+    assert book.take(Pool.COLD, 6) is None
+
+
+def test_resting_after_a_failure() -> None:
+    """Asking again during the back-off queues nothing; after it, one mint."""
+    book = ledger()
+    entry = ask(book, A, 0)
+    book.failed(take(book, 0), "no", 0)
+    assert ask(book, A, 0.5).is_resting(0.5)
+    assert book.take(Pool.COLD, 0.5) is None
+    assert not ask(book, A, 1.5).is_resting(1.5)
+    assert take(book, 1.5) is entry
+
+
+def test_a_retry_that_somebody_asks_for_moves_up() -> None:
+    """A queued retry or renewal becomes a cold mint when a caller needs it, and is made once."""
+    book = ledger(retry_slots=0)
+    book.prewarm(A, 0)
+    assert book.take(Pool.COLD, 0) is None
+    ask(book, A, 0)
+    assert book.minted(take(book, 0), Token("t", HOUR), 0) == ""
+    book.step(HOUR / 2)
+    ask(book, A, HOUR - 30)
+    assert take(book, HOUR - 30).audience == A
+    assert book.take(Pool.RENEWING, HOUR - 30) is None
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [(45, "ends in 45 s, and 60 s must be left"), (-5, "ended already: set this machine's clock")],
+)
+def test_a_token_about_to_end_is_no_success(left: float, said: str) -> None:
+    """A new token that cannot be answered with is a failure that says so."""
+    book = ledger()
+    ask(book, A, 1000)
+    entry = take(book, 1000)
+    assert said in book.minted(entry, Token("t", 1000 + left), 1000)
+    assert said in entry.last_error
+    assert entry.is_resting(1000)
+
+
+def test_what_nobody_asks_for_is_forgotten() -> None:
+    """After 3 h without a question an audience is let go instead of renewed."""
+    book = ledger()
+    hold(book, A, Token("0", HOUR), 0)
+    renewals = 0
+    while (now := book.next_due()) < 1e9:
+        if book.step(now):
+            book.minted(take(book, now, Pool.RENEWING), Token("t", now + HOUR), now)
+            renewals += 1
+    assert book.entries == {}
+    assert renewals == 6
+
+
+def test_what_fails_and_nobody_asks_for_is_forgotten_sooner() -> None:
+    """A mistyped audience does not keep the proxy unready, and Google busy, for hours."""
+    book = ledger()
+    ask(book, A, 0)
+    book.failed(take(book, 0), "no", 0)
+    tries = 0
+    while (now := book.next_due()) < 1e9:
+        if book.step(now):
+            book.failed(take(book, now), "no", now)
+            tries += 1
+    assert book.entries == {}
+    assert now == float("inf")
+    assert 15 < tries < 30
+
+
+def test_a_clock_that_is_set_back_holds_nothing_up() -> None:
+    """A back-off counted by a clock that was a day ahead ends when the clock is put right."""
+    book = ledger()
+    day = 86_400.0
+    ask(book, A, day)
+    book.step(day)
+    book.failed(take(book, day), "the JWT is from tomorrow", day)
+    assert book.step(10)
+    assert take(book, 10).audience == A
+
+
+def test_no_more_audiences_than_the_limit() -> None:
+    """Beyond the limit a new audience is refused with the remedy; known ones are served."""
+    book = ledger(limit=2)
+    ask(book, A, 0)
+    ask(book, B, 0)
+    with pytest.raises(TemporarilyUnavailable, match=r"2 audiences are in use.*narrow --allow"):
+        ask(book, C, 0)
+    assert ask(book, A, 0).audience == A
+    book.forget(book.entries[B])
+    assert ask(book, C, 0).audience == C
+
+
+def test_forgotten_while_in_flight() -> None:
+    """What lands for a forgotten audience changes nothing."""
+    book = ledger()
+    ask(book, A, 0)
+    entry = take(book, 0)
+    book.forget(entry)
+    book.minted(entry, Token("t", HOUR), 1)
+    assert book.entries == {}
+    assert not book.step(HOUR)
+    assert book.next_due() == float("inf")
