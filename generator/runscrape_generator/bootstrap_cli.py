@@ -62,7 +62,7 @@ def parameters() -> list[click.Parameter]:
             "What the programs are to Google; by default runscrape of the first project.",
             metavar="EMAIL",
         ),
-        _option("--namespace", "Of the objects (kubernetes).", default="monitoring"),
+        _option("--namespace", "Of the objects (kubernetes).", default="runscrape"),
         _option("--program-dir", "Of the programs (systemd).", default=program_dir, metavar="DIR"),
     ]
 

@@ -49,7 +49,7 @@ class Choices:
     """None: the metadata server, or workload identity."""
     google_service_account: str | None = None
     """None: ``runscrape@PROJECT.iam.gserviceaccount.com`` of the first project."""
-    namespace: str = "monitoring"
+    namespace: str = "runscrape"
     """Of the Kubernetes objects."""
     program_dir: str = "/opt/runscrape/bin"
     """Of the systemd units: the folder with both commands."""

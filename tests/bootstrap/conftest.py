@@ -1,0 +1,168 @@
+"""A Google with a few services, and each platform's bundle written for it and run."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from emulator import Emulator
+from tests.bootstrap import bundles
+from tests.bootstrap.processes import PROGRAMS, eventually, get, running
+
+METRICS = {
+    "process_start_time_seconds": 1_700_000_000.0,
+    "process_cpu_seconds_total": 12.5,
+    "process_resident_memory_bytes": 5e7,
+}
+WORLD: dict[str, Any] = {
+    "projects": {
+        "demo": {
+            "number": 123456789012,
+            "regions": ["europe-west1", "us-central1"],
+            "services": [
+                {"name": "api", "region": "us-central1"},
+                {"name": "hello", "region": "europe-west1", "invoker_iam_disabled": True},
+            ],
+        }
+    }
+}
+for _service in WORLD["projects"]["demo"]["services"]:
+    _service["app"] = {"paths": {"/metrics": {"metrics": METRICS}}}
+LATER = {"name": "shop", "region": "us-central1", "app": {"paths": {"/metrics": {}}}}
+"""A service that comes after the bundle was written."""
+
+# Prometheus in these tests is Debian's, so the bundles are written for one as old.
+OLD_PROMETHEUS = ("--prometheus-image", "docker.io/prom/prometheus:v2.42.0")
+
+
+@dataclass(frozen=True)
+class Google:
+    """The emulator, and what a user's own runscrape.yaml says to get there."""
+
+    emulator: Emulator
+    config: Path
+
+    def bootstrap(
+        self, directory: Path, *arguments: str, config: bool = True, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the real command."""
+        own = ["--config", str(self.config)] if config else []
+        done = subprocess.run(
+            [PROGRAMS / "runscrape", "bootstrap", directory, *arguments, "--project", "demo", *own],
+            env=os.environ | self.emulator.env("service_account"),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert not check or done.returncode == 0, done.stderr
+        return done
+
+
+@pytest.fixture(scope="session")
+def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Google]:
+    directory = tmp_path_factory.mktemp("google")
+    with Emulator(WORLD, directory) as emulator:
+        config = directory / "runscrape.yaml"
+        through = {"proxy_url": emulator.proxy_url, "tls_config": {"ca_file": str(emulator.ca_file)}}
+        content = {"api_endpoint": emulator.api, "rules": [{"scrape_config": through}]}
+        config.write_text(yaml.safe_dump(content))
+        yield Google(emulator, config)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A bundle that runs."""
+
+    platform: str
+    prometheus: str
+    proxy: str
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """Ask Prometheus; gives the result's series."""
+        request = urllib_quote(expression)
+        answer = json.loads(get(f"{self.prometheus}/api/v1/query?query={request}"))
+        assert answer["status"] == "success", answer
+        result: list[dict[str, Any]] = answer["data"]["result"]
+        return result
+
+    def up(self) -> dict[str, str]:
+        """Give ``up`` by service, or by job where it is none."""
+        return {
+            each["metric"].get("service_name", each["metric"]["job"]): each["value"][1]
+            for each in self.query("up")
+        }
+
+
+def urllib_quote(text: str) -> str:
+    from urllib.parse import quote  # noqa: PLC0415
+
+    return quote(text, safe="")
+
+
+@pytest.fixture(scope="session", params=["compose", "kubernetes", "systemd"])
+def stack(
+    request: pytest.FixtureRequest, google: Google, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    """One platform's bundle, written by the command, run by what is written in it."""
+    if shutil.which("prometheus") is None:
+        pytest.skip("prometheus is not installed")
+    platform = str(request.param)
+    directory = tmp_path_factory.mktemp(platform)
+    bundle, logs = directory / "bundle", directory / "logs"
+    logs.mkdir()
+    google.bootstrap(bundle, *_arguments(platform, google))
+    plan = _plan(platform, bundle, directory)
+    google.emulator.update(_with_later())
+    with running(plan, _machine(platform, google), logs) as places:
+        here = Running(
+            platform, f"http://{places['127.0.0.1:9090']}", f"http://{places['127.0.0.1:7777']}"
+        )
+        eventually(lambda: len(here.up()) > 0, f"{platform}: Prometheus answers")
+        yield here
+    google.emulator.update(WORLD)
+
+
+def _arguments(platform: str, google: Google) -> list[str]:
+    quick = ["--platform", platform, *OLD_PROMETHEUS, "--scrape-interval", "1s"]
+    quick += ["--scrape-timeout", "1s"]
+    if platform == "compose":
+        quick += ["--credentials-file", str(google.emulator.credentials("service_account"))]
+    return quick
+
+
+def _plan(platform: str, bundle: Path, directory: Path) -> bundles.Plan:
+    if platform == "compose":
+        return bundles.compose(bundle)
+    if platform == "kubernetes":
+        return bundles.kubernetes(bundle)
+    root = directory / "root"
+    root.mkdir()
+    subprocess.run(
+        ["sh", bundle / "install.sh"], env=os.environ | {"DESTDIR": str(root)}, check=True
+    )
+    return bundles.systemd(root)
+
+
+def _machine(platform: str, google: Google) -> Mapping[str, str]:
+    """What the machine gives the processes: a way out, and for two of them its identity."""
+    kind = "service_account" if platform == "compose" else "metadata"
+    variables = dict(google.emulator.env(kind))
+    variables.pop("GOOGLE_APPLICATION_CREDENTIALS", None)
+    return variables
+
+
+def _with_later() -> dict[str, Any]:
+    world = copy.deepcopy(WORLD)
+    world["projects"]["demo"]["services"].append(LATER)
+    return world
