@@ -40,13 +40,16 @@ class Api:
     def __init__(self, state: State, port: int = 0) -> None:
         self._state = state
         self._pages = Pages()
+        self._server = Server(
+            self._rest, port, listening=False, first_bytes=self._sniff, closing=state.closing
+        )
+        self.url = f"http://{self._server.address}"
         self._pool = ThreadPoolExecutor(_MAX_CALLS, thread_name_prefix="emulator-grpc")
         self._grpc = grpc.server(self._pool, options=[("grpc.so_reuseport", 0)])
         self._grpc.add_generic_rpc_handlers((_Handlers(self._list_services),))
         self._grpc_port = self._grpc.add_insecure_port("127.0.0.1:0")
         self._grpc.start()
-        self._server = Server(self._rest, port, first_bytes=self._sniff, closing=state.closing)
-        self.url = f"http://{self._server.address}"
+        self._server.listen(on=True)
 
     def close(self) -> None:
         """Stop both servers."""
@@ -117,7 +120,7 @@ class Api:
         """Wait for the client to give up, or for the end; raises GoogleError."""
         gone = threading.Event()
         if context.add_callback(gone.set):
-            while not gone.wait(0.1) and not self._state.closing.is_set():
+            while not gone.wait(0.5) and not self._state.closing.is_set():
                 pass
         raise GoogleError("CANCELLED", "The operation was cancelled.")
 

@@ -8,7 +8,7 @@ are open.
 from __future__ import annotations
 
 import contextlib
-import http
+import http.client
 import logging
 import select
 import socket
@@ -32,6 +32,7 @@ from emulator.wire import (
 
 _LOG = logging.getLogger("emulator")
 _NO_BODY = (204, 304)
+_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 @dataclass
@@ -79,25 +80,24 @@ class Server:
         self.closing.set()
         self._stop_listening()
         self._drop_connections()
-        for thread in list(self._threads):
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
             thread.join(timeout=5)
 
-    def spawn(self, target: Callable[[], None], *sockets: socket.socket) -> None:
-        """Run *target* in a thread that close() waits for, after it has shut *sockets* down."""
+    def spawn(self, target: Callable[[], None]) -> None:
+        """Run *target* in a thread that close() waits for."""
 
         def run() -> None:
             try:
                 target()
             finally:
-                for sock in sockets:
-                    self.forget(sock)
                 with self._lock:
                     self._threads.discard(thread)
 
         thread = threading.Thread(target=run, daemon=True)
         with self._lock:
             self._threads.add(thread)
-            self._open |= {id(sock): sock for sock in sockets}
         thread.start()
 
     def watch(self, sock: socket.socket) -> None:
@@ -116,7 +116,11 @@ class Server:
     def _bind(self) -> None:
         self._listener = socket.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(("127.0.0.1", self.port))  # bound, not listening: nobody can take it
+        try:
+            self._listener.bind(("127.0.0.1", self.port))  # bound, not listening: nobody takes it
+        except OSError:
+            self._listener.close()
+            raise
         self.port = self._listener.getsockname()[1]
 
     def _listen(self) -> None:
@@ -152,11 +156,13 @@ class _Connection:
         server.watch(sock)
 
     def run(self) -> None:
-        with contextlib.suppress(OSError, ValueError, BadRequestError):
+        with contextlib.suppress(OSError, ValueError):
             try:
                 taken = self._server.first_bytes and self._server.first_bytes(self._sock)
                 if not taken:
                     self._serve(self._server.handler)
+            except BadRequestError:
+                self._sock.sendall(_BAD_REQUEST)
             finally:
                 self._server.forget(self._sock)
 
@@ -193,7 +199,7 @@ class _Connection:
             return False
         keep = not answer.close and request.headers.get("connection", "").lower() != "close"
         pieces, framing = framed(answer)
-        head = [f"HTTP/1.1 {answer.status} {http.HTTPStatus(answer.status).phrase}"]
+        head = [f"HTTP/1.1 {answer.status} {http.client.responses.get(answer.status, 'Odd')}"]
         head += [f"{name}: {value}" for name, value in (*answer.headers, *framing)]
         head += [] if keep else ["Connection: close"]
         start = "\r\n".join([*head, "", ""]).encode()
@@ -224,11 +230,12 @@ class _Connection:
         return True
 
     def _wait_for_end(self) -> None:
-        poll = select.poll()
+        poll = select.poll()  # close() shuts the socket down, which wakes this too
         poll.register(self._sock.fileno(), select.POLLIN | select.POLLHUP)
         while not self._server.closing.is_set():
-            if poll.poll(250) and not _has_more(self._sock):
+            if poll.poll(5000) and not _has_more(self._sock):
                 return
+            self._server.closing.wait(0.25)
 
 
 def _answered(handler: Handler, request: Request) -> Answer:

@@ -111,10 +111,10 @@ def read_request(reader: BinaryIO) -> Request | None:
     headers = _read_headers(reader)
     if version == "HTTP/1.0":
         headers.setdefault("connection", "close")
-    length = int(headers.get("content-length", "0"))
-    if "transfer-encoding" in headers or not 0 <= length <= _MAX_BODY:
+    length = headers.get("content-length", "0")
+    if "transfer-encoding" in headers or not length.isdecimal() or int(length) > _MAX_BODY:
         raise BadRequestError
-    return Request(method, target, headers, reader.read(length))
+    return Request(method, target, headers, reader.read(int(length)))
 
 
 def _read_headers(reader: BinaryIO) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from typing import Any
 
@@ -12,7 +13,7 @@ from google.api_core import exceptions
 
 from emulator import Emulator
 from tests.conftest import MakeEmulator
-from tests.emulator.support import PARENT, many_services, one_service, run_client, world
+from tests.emulator.support import PARENT, many_services, one_service, run_client, wait_for, world
 
 
 def names(emulator: Emulator, parent: str = PARENT, **request: Any) -> list[str]:
@@ -287,7 +288,7 @@ def test_closing_ends_a_hanging_call(make_emulator: MakeEmulator) -> None:
     emulator.close()
     thread.join(10)
     assert failures
-    assert threading.active_count() <= before
+    wait_for(lambda: threading.active_count() <= before)
 
 
 def test_update_is_seen_at_once(emulator: Emulator) -> None:
@@ -295,6 +296,25 @@ def test_update_is_seen_at_once(emulator: Emulator) -> None:
     assert names(emulator) == ["shop", "api"]
     emulator.update(many_services(1))
     assert names(emulator) == ["svc-000"]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/3\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+)
+def test_bad_request(emulator: Emulator, sent: bytes) -> None:
+    """Bytes that are no request that the emulator reads get 400 and the end of the connection."""
+    host, _, port = emulator.api.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(sent)
+        with connection.makefile("rb") as answer:
+            assert answer.read().startswith(b"HTTP/1.1 400 ")
 
 
 def test_nothing_else_is_there(emulator: Emulator) -> None:
