@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from runscrape_proxy.token import Token
+
+
+LANDED: Final = threading.Event()
+"""What an audience without a mint in flight has: set, and shared."""
+LANDED.set()
 
 
 class State(Enum):
@@ -51,7 +56,7 @@ class Entry:
     started_at: float = 0.0
     wanted_until: float = 0.0
     """Nobody waits any more after this: a mint still queued by then is dropped."""
-    landed: threading.Event = field(default_factory=threading.Event)
+    landed: threading.Event = LANDED
     """Set when the mint that is queued or in flight has ended, however."""
 
     def is_resting(self, now: float) -> bool:

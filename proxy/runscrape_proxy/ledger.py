@@ -21,7 +21,7 @@ from collections import OrderedDict
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from runscrape_proxy.entry import Entry, Lane, Pool, State
+from runscrape_proxy.entry import LANDED, Entry, Lane, Pool, State
 from runscrape_proxy.errors import TemporarilyUnavailable
 from runscrape_proxy.schedule import FRESH, is_fresh, refresh_at, retry_at
 
@@ -127,7 +127,7 @@ class Ledger:
             return reason
         entry.failures, entry.last_error, entry.last_error_at = 0, "", None
         self._schedule(entry, refresh_at(entry.token, now, self._kind, self._random()))
-        entry.landed.set()
+        _land(entry)
         return ""
 
     def failed(self, entry: Entry, reason: str, now: float) -> None:
@@ -146,7 +146,7 @@ class Ledger:
         """Let go of an audience; what is in flight for it will be thrown away."""
         self.entries.pop(entry.audience, None)
         self._unqueue(entry)
-        entry.landed.set()
+        _land(entry)
 
     def _known(self, audience: str, now: float) -> Entry:
         entry = self.entries.get(audience)
@@ -218,7 +218,7 @@ class Ledger:
         entry.last_error, entry.last_error_at = reason, now
         held_until = entry.token.expires_at if entry.token is not None else None
         self._schedule(entry, retry_at(now, entry.failures, self._random(), held_until=held_until))
-        entry.landed.set()
+        _land(entry)
 
     def _schedule(self, entry: Entry, due_at: float) -> None:
         entry.state, entry.due_at = State.IDLE, due_at
@@ -230,6 +230,12 @@ class Ledger:
         for entry in self.entries.values():
             if entry.is_resting(now):
                 self._schedule(entry, now)
+
+
+def _land(entry: Entry) -> None:
+    """Wake whoever waits; an idle audience keeps no event of its own (a kilobyte each)."""
+    entry.landed.set()
+    entry.landed = LANDED
 
 
 def _short_lived(left: float) -> str:

@@ -59,7 +59,7 @@ class Tokens:
         minter: Minter,
         *,
         mint_timeout: float = 4.0,
-        mint_concurrency: int = 32,
+        mint_concurrency: int = 64,
         max_waiting: int = 1024,
         max_audiences: int = 20_000,
         clock: Callable[[], float] = time.time,
