@@ -78,10 +78,10 @@ def once(
         summary, measured = _run(command, settings, talk, stdout, hold)
     except LockedError:
         raise  # the run that has the lock will write the metrics
-    except Exception:
-        record(None)
+    except Exception as error:
+        record(None, getattr(error, "exit_code", RunscrapeError.exit_code))
         raise
-    record(measured)
+    record(measured, summary.exit_code)
     (talk.step if quiet and not summary.eventful else talk.summary)(summary.line())
     return summary
 
@@ -246,7 +246,11 @@ def _measured(made: _Outcome) -> textfile.Measured:
 
 
 def _record(
-    settings: Settings, talk: Talk, begun: float, measured: textfile.Measured | None
+    settings: Settings,
+    talk: Talk,
+    begun: float,
+    measured: textfile.Measured | None,
+    exit_code: int,
 ) -> None:
     """Write the metrics file; that it cannot be written is a warning, the run counts."""
     if settings.metrics_file is None or settings.dry_run:
@@ -258,6 +262,7 @@ def _record(
             seconds=time.monotonic() - begun,
             changed=_modified(settings.output),
             measured=measured,
+            exit_code=exit_code,
         )
     except (RunscrapeError, OSError) as error:
         talk.warning(f"the metrics file was not written: {error}")

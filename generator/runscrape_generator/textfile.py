@@ -19,6 +19,7 @@ from runscrape_generator.model import Scope
 
 _SUCCESS_TIME = "runscrape_last_success_timestamp_seconds"
 _SUCCESS = "runscrape_last_run_success"
+_EXIT_CODE = "runscrape_last_exit_code"
 _SECONDS = "runscrape_run_duration_seconds"
 _CHANGE = "runscrape_last_change_timestamp_seconds"
 _JOBS = "runscrape_jobs"
@@ -28,6 +29,7 @@ _STALE = "runscrape_scope_stale"
 _HELP = {
     _SUCCESS_TIME: "When a run last published, or found nothing to change.",
     _SUCCESS: "1 if the last run published or found nothing to change, 0 if it failed.",
+    _EXIT_CODE: "What the last run ended with: 5 is a refusal by the guard, see the manual.",
     _SECONDS: "How long the last run took.",
     _CHANGE: "When the output last changed.",
     _JOBS: "Scrape jobs in the output.",
@@ -48,7 +50,13 @@ class Measured:
 
 
 def write(
-    path: Path, *, ended: float, seconds: float, changed: float | None, measured: Measured | None
+    path: Path,
+    *,
+    ended: float,
+    seconds: float,
+    changed: float | None,
+    measured: Measured | None,
+    exit_code: int = 0,
 ) -> None:
     """Replace the file; raises WriteError.
 
@@ -63,6 +71,7 @@ def write(
 
     gauge(_SUCCESS_TIME, ended if measured else old.value(_SUCCESS_TIME))
     gauge(_SUCCESS, 1 if measured else 0)
+    gauge(_EXIT_CODE, exit_code)
     gauge(_SECONDS, seconds)
     gauge(_CHANGE, changed if changed is not None else old.value(_CHANGE))
     gauge(_JOBS, measured.jobs if measured else old.value(_JOBS))

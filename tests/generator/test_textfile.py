@@ -31,6 +31,7 @@ def test_success(tmp_path: Path) -> None:
     assert samples(path) == {
         "runscrape_last_success_timestamp_seconds": 100.0,
         "runscrape_last_run_success": 1.0,
+        "runscrape_last_exit_code": 0.0,
         "runscrape_run_duration_seconds": 2.5,
         "runscrape_last_change_timestamp_seconds": 90.0,
         "runscrape_jobs": 3.0,
@@ -42,13 +43,14 @@ def test_success(tmp_path: Path) -> None:
 
 
 def test_failure_keeps_what_it_cannot_know(tmp_path: Path) -> None:
-    """After a failure only success and duration change; the rest is that of the last success."""
+    """After a failure success, exit code and duration change; the rest is of the last success."""
     path = tmp_path / "runscrape.prom"
     textfile.write(path, ended=100.0, seconds=2.5, changed=90.0, measured=MEASURED)
     before = samples(path)
-    textfile.write(path, ended=200.0, seconds=1.0, changed=None, measured=None)
+    textfile.write(path, ended=200.0, seconds=1.0, changed=None, measured=None, exit_code=5)
     assert samples(path) == before | {
         "runscrape_last_run_success": 0.0,
+        "runscrape_last_exit_code": 5.0,
         "runscrape_run_duration_seconds": 1.0,
     }
 
