@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml
 	  || { echo "runscrape needs Python 3.11 or newer, and '$(PYTHON)' is not: try make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
 	  || { echo "Python's venv module is missing: sudo apt-get install python3-venv" >&2; exit 1; }
-	@echo "setting up $(VENV) (first time only)"
+	@echo "installing into $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
