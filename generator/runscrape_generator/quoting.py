@@ -57,9 +57,8 @@ def key(text: object) -> str:
         raise ValidationError(f"{text!r} cannot be a key in YAML here: write it as a string")
     if isinstance(text, int):
         return str(text)
-    if _PLAIN_KEY.fullmatch(text) and text.lower() not in _RESERVED:
-        return text
-    scalar = quoted(text)
+    plain = _PLAIN_KEY.fullmatch(text) and text.lower() not in _RESERVED
+    scalar = text if plain else quoted(text)
     if len(scalar.encode(errors="surrogatepass")) > _LONGEST_KEY:
         raise ValidationError(f"a key of {len(text)} characters is too long: {scalar[:60]}…")
     return scalar

@@ -23,7 +23,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runscrape_generator import quoting
+from runscrape_generator import parsing, quoting
 from runscrape_generator.errors import ValidationError
 from runscrape_generator.settings import EndpointRule, Format, Mode, Rule
 
@@ -219,6 +219,22 @@ def test_any_scrape_config_survives(extra: dict[str, Any]) -> None:
         return
     (job,) = yaml.load(text, Loader=LOADER)["scrape_configs"]
     assert {name: job[name] for name in extra} == extra
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(0, -5, 10**30, 1.5, 1e20, 1e-7, 1.5e300, -0.0, float("inf"), float("-inf")),
+        *(True, False, None, [], {}, [[]], [{}], [{"a": []}, "b", {}], {"a": {"b": {}}}),
+        *([["a", ["b"]], {"c": "d"}], {"on": 1, "y": 2, "Null": 3, "~": 4, "": 5, "a b": 6, 7: 8}),
+    ],
+)
+def test_every_kind_of_data_survives(value: object) -> None:
+    """Numbers, nothing, and empty or nested lists and mappings keep their type and value."""
+    found = yaml.safe_load("key:" + quoting.block(value, 2))["key"]
+    assert repr(found) == repr(value)
+    (ours,) = parsing.documents("key:" + quoting.block(value, 2))
+    assert repr(ours["key"]) == repr(value)
 
 
 @pytest.mark.parametrize("value", [b"bytes", {1.5: "x"}, {True: "x"}, object(), {"a": {2, 3}}])

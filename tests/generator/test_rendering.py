@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
-from runscrape_generator import rendering, templating
+from runscrape_generator import quoting, rendering, templating
 from runscrape_generator.errors import ConfigError, ValidationError
 from runscrape_generator.settings import Format, Match, Mode, Rule, Settings
 
-from .services import assemble, read_jobs, render, service
+from .services import assemble, read_jobs, render, service, targets
 
 API = "cloudrun/demo/us-central1/api"
 BARE = (Format.SCRAPE_CONFIGS, Format.VMAGENT)
@@ -199,13 +199,50 @@ class TestGateway:
 class TestCheck:
     """The check reads back what was written and compares it with what was meant."""
 
-    def test_a_value_that_becomes_structure_is_found(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """With quoting broken, a hostile name no longer reads back as it was."""
-        monkeypatch.setitem(templating.FILTERS, "quoted", str)
+    @pytest.mark.parametrize(
+        ("name", "broken"),
+        [
+            ("quoted", str),
+            ("quoted", lambda text: quoting.quoted(text.upper())),
+            ("block", lambda value, indent: quoting.block(value, indent).replace("443", "80")),
+            ("block", lambda _value, _indent: ' "x"'),
+            ("key", lambda name: f'"{name} "'),
+        ],
+    )
+    @pytest.mark.parametrize("each", [Format.PROMETHEUS, *BARE])
+    def test_a_value_written_wrong_is_found(
+        self, each: Format, name: str, broken: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With a filter broken the text is refused, whether it still is YAML or not."""
+        jobs = assemble([service("api: x")], format=each)
+        monkeypatch.setitem(templating.FILTERS, name, broken)
         templating.environment.cache_clear()
         try:
             with pytest.raises(ValidationError):
-                render([service("api: x")], format=Format.VMAGENT)
+                rendering.render(jobs, Settings(format=each))
+        finally:
+            templating.environment.cache_clear()
+
+    def test_resources_written_wrong_are_found(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The resources of the operator format are read back too."""
+        monkeypatch.setitem(templating.FILTERS, "block", lambda _value, _indent: ' "x"')
+        templating.environment.cache_clear()
+        try:
+            with pytest.raises(ValidationError, match="does not read back"):
+                render([service()], format=Format.OPERATOR)
+        finally:
+            templating.environment.cache_clear()
+
+    def test_targets_written_wrong_are_found(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Targets are read back too, as JSON and as YAML."""
+        monkeypatch.setattr(rendering, "as_json", lambda _: "[]")
+        with pytest.raises(ValidationError, match="do not read back"):
+            targets([service()])
+        monkeypatch.setitem(templating.FILTERS, "block", lambda _value, _indent: ' "x"')
+        templating.environment.cache_clear()
+        try:
+            with pytest.raises(ValidationError, match="does not read back"):
+                targets([service()], as_yaml=True)
         finally:
             templating.environment.cache_clear()
 
