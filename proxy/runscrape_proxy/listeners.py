@@ -50,7 +50,11 @@ def open_all(settings: Settings, environ: Mapping[str, str]) -> Listening:
     else:
         listening = Listening(tuple(bind(settings.listen)), passed=False)
     if settings.client_secret_file is None:
-        refuse_open(listening.sockets)
+        try:
+            refuse_open(listening.sockets)
+        except StartError:
+            _close(listening.sockets)
+            raise
     return listening
 
 
@@ -85,8 +89,7 @@ def bind(addresses: Iterable[str]) -> list[socket.socket]:
         for address in addresses:
             sockets.append(_bind(address))  # noqa: PERF401  what is open must be closed on error
     except BaseException:
-        for opened in sockets:
-            opened.close()
+        _close(sockets)
         raise
     return sockets
 
@@ -114,6 +117,11 @@ def name_of(opened: socket.socket) -> str:
         return f"{UNIX}{name}"
     host, port = name[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _close(sockets: Iterable[socket.socket]) -> None:
+    for opened in sockets:
+        opened.close()
 
 
 def _bind(address: str) -> socket.socket:

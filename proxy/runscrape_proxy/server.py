@@ -48,8 +48,8 @@ def run(settings: Settings, minter: Minter | None = None) -> None:
     connections = _connections()
     settings = _within(settings, connections)
     tls = ServerTls(settings) if settings.tls_cert else None
-    listening = listeners.open_all(settings, os.environ)
     service = Service(settings, minter or load_minter(settings))
+    listening = listeners.open_all(settings, os.environ)
     Server(settings, service, tls, listening, connections).run()
 
 

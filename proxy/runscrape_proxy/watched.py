@@ -42,15 +42,15 @@ class WatchedFile(Generic[T]):
 
     def load(self) -> T:
         """Read now. Raises StartError in one line if that fails."""
-        self.refresh()
+        self.refresh(quiet=True)
         if self.value is None:
             raise StartError(f"{self._what} {self.path}: {self.error}")
         return self.value
 
-    def refresh(self) -> bool:
+    def refresh(self, *, quiet: bool = False) -> bool:
         """Read again if the file is another one than last time; True if ``value`` is new.
 
-        A bad file is named in the log once, and the old value stays.
+        A bad file is named in the log once (unless ``quiet``), and the old value stays.
         """
         with self._lock:
             try:
@@ -59,7 +59,7 @@ class WatchedFile(Generic[T]):
                     return False
                 value = self._parse(content)
             except (OSError, ValueError, RecursionError) as error:
-                self._failed(_reason(error))
+                self._failed(_reason(error), quiet=quiet)
                 return False
             if self.error and self.value is not None:
                 log.info("%s %s is good again", self._what, self.path)
@@ -81,8 +81,8 @@ class WatchedFile(Generic[T]):
             raise ValueError("larger than 256 MiB")
         return content, signature, stat.st_mtime
 
-    def _failed(self, reason: str) -> None:
-        if reason != self.error:
+    def _failed(self, reason: str, *, quiet: bool) -> None:
+        if reason != self.error and not quiet:
             kept = "; the one read before stays in force" if self.value is not None else ""
             log.error("%s %s: %s%s", self._what, self.path, reason, kept)
         self.error = reason
