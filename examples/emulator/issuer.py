@@ -229,7 +229,7 @@ def _grant_error(reason: str) -> Response:
 
 
 def parse_form(request: Request) -> Form | None:
-    """Read a form or, as google-auth sends for some, a JSON object; None where it is neither."""
+    """Read an URL-encoded form; None where the Content-Type says that it is none."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip()
     if kind == "application/x-www-form-urlencoded":
         return dict(urllib.parse.parse_qsl(request.body.decode("utf-8", "replace")))

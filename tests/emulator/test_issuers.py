@@ -231,6 +231,7 @@ def test_user_id_token_is_of_no_use(emulator: Emulator) -> None:
     with auth_request(emulator) as request:
         credentials = source(emulator, "authorized_user")
         credentials.refresh(request)
+    assert claims(credentials.id_token)["aud"] == info(emulator, "authorized_user")["client_id"]
     assert scrape(emulator, credentials.id_token).status_code == 401
     assert scrape(emulator, credentials.token).status_code == 401
 
