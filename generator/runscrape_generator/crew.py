@@ -41,6 +41,12 @@ class Crew(Generic[Key, Value]):
         """Queue a call under a key of its own; also while :meth:`outcomes` is being read."""
         self._waiting.append((key, call))
 
+    def withdraw(self) -> list[Key]:
+        """Take back what has not begun; gives its keys."""
+        keys = [key for key, _ in self._waiting]
+        self._waiting.clear()
+        return keys
+
     def outcomes(self) -> Iterator[tuple[Key, Value | Exception]]:
         """Yield each call's result or error, as they come, until none is left."""
         while self._waiting or self._running:

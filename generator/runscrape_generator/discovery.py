@@ -15,7 +15,7 @@ from functools import partial
 from runscrape_generator.access import Access, open_access
 from runscrape_generator.crew import Crew
 from runscrape_generator.model import Discovery, Scope, ScopeFailure, Service
-from runscrape_generator.patience import Patience
+from runscrape_generator.patience import Patience, is_outage
 from runscrape_generator.regions import list_regions
 from runscrape_generator.remedies import Circumstances, failure
 from runscrape_generator.run_api import Listing, RunApi
@@ -99,6 +99,8 @@ class _Round:
         self._begun = time.monotonic()
         self._scopes: dict[Scope, tuple[Service, ...]] = {}
         self._failures: list[ScopeFailure] = []
+        self._unanswered = 0
+        self._answered = False
 
     def run(self) -> Discovery:
         """List everything; the scopes and failures come out sorted."""
@@ -126,14 +128,36 @@ class _Round:
         projects, regions = len(self._access.projects), len(set(self._settings.regions))
         with _Progress(self._talk, projects, regions) as progress:
             for key, outcome in self._crew.outcomes():
-                if isinstance(key, Scope):
-                    self._take_services(key, outcome)
-                    progress.listed()
-                else:
-                    progress.regions(self._take_regions(key, outcome))
+                self._take(key, outcome, progress)
+                if isinstance(outcome, Exception) and self._hopeless(outcome):
+                    for spared in self._crew.withdraw():
+                        self._take(spared, outcome, progress)
+
+    def _take(
+        self, key: str | Scope, outcome: Listing | Regions | Exception, progress: _Progress
+    ) -> None:
+        if isinstance(key, Scope):
+            self._take_services(key, outcome)
+            progress.listed()
+        else:
+            progress.regions(self._take_regions(key, outcome))
+
+    def _hopeless(self, error: Exception) -> bool:
+        """Say whether as many calls as are made at once went unanswered, and none was answered.
+
+        With Google out of reach, 400 scopes would else cost 13 timeouts one after the other. One
+        answer, even a refusal, is enough to give every scope its chance: a region that is down
+        may well take all the places at once.
+        """
+        if is_outage(error):
+            self._unanswered += 1
+        else:
+            self._answered = True
+        return not self._answered and self._unanswered >= self._settings.concurrency
 
     def _take_services(self, scope: Scope, outcome: Listing | Regions | Exception) -> None:
         if isinstance(outcome, Listing):
+            self._answered = True
             self._scopes[scope] = outcome.services
             self._talk.detail(
                 f"{scope.key}: {len(outcome.services)} services on {outcome.pages} "

@@ -78,6 +78,33 @@ def is_transient(error: BaseException) -> bool:
     """Say whether another try may help: 429, 5xx, connections; never a refusal."""
     if isinstance(error, exceptions.MethodNotImplemented):  # 501, UNIMPLEMENTED: the wrong server
         return False
+    if distrusts(str(error)):
+        return False
     if isinstance(error, GoogleAuthError) and error.retryable:
         return True
     return isinstance(error, _TRANSIENT)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Say whether a call ran out of time, without any answer that settles it."""
+    _, cause = unwrapped(error)
+    return is_transient(cause) or isinstance(cause, TimeoutError)
+
+
+def unwrapped(error: BaseException) -> tuple[str, BaseException]:
+    """Take an error out of its wrappers: which call it was, and the last try's own error."""
+    call = ""
+    while True:
+        if isinstance(error, CallFailedError):
+            call = call or str(error)
+        elif not isinstance(error, exceptions.RetryError):
+            return call, error
+        inner = error.__cause__ or getattr(error, "cause", None)
+        if inner is None:
+            return call, error
+        error = inner
+
+
+def distrusts(message: str) -> bool:
+    """Say whether a connection failed because of the server's certificate (OpenSSL's words)."""
+    return "CERTIFICATE_VERIFY_FAILED" in message

@@ -13,7 +13,7 @@ from google.auth.exceptions import GoogleAuthError
 
 from runscrape_generator.access import LOGIN, first_line
 from runscrape_generator.model import ScopeFailure
-from runscrape_generator.patience import CallFailedError
+from runscrape_generator.patience import distrusts, unwrapped
 from runscrape_generator.run_api import ListingError
 
 _NAMED = 3
@@ -38,14 +38,21 @@ def failure(
     error: Exception, project: str, region: str | None, about: Circumstances
 ) -> ScopeFailure:
     """Explain ``error``, met while listing the region (None: the regions) of a project."""
-    call, cause = _unwrapped(error)
+    call, cause = unwrapped(error)
     reason, remedy = _explain(cause, project, region, about)
-    if region is None and "--region" not in remedy:
+    if region is None and not _concerns_all_calls(cause):
         remedy = f"{remedy}, or name the regions with --region"
     where = f" ({call})" if call else ""
     return ScopeFailure(
         project=project, region=region, reason=f"{reason.rstrip('.')}{where}", remedy=remedy
     )
+
+
+def _concerns_all_calls(error: BaseException) -> bool:
+    """Say whether listing services would fail just as listing regions did."""
+    if isinstance(error, exceptions.GoogleAPICallError):
+        return _error_reason(error) in _BY_REASON or isinstance(error, exceptions.Unauthorized)
+    return isinstance(error, GoogleAuthError)
 
 
 def folded(failures: Iterable[ScopeFailure]) -> tuple[tuple[str, tuple[ScopeFailure, ...]], ...]:
@@ -74,20 +81,6 @@ def _without_region(one: ScopeFailure) -> tuple[str, str]:
     if one.region is None:
         return one.reason, one.remedy
     return one.reason.replace(one.region, "*"), one.remedy.replace(one.region, "*")
-
-
-def _unwrapped(error: BaseException) -> tuple[str, BaseException]:
-    """Take an error out of its wrappers: which call it was, and the last try's own error."""
-    call = ""
-    while True:
-        if isinstance(error, CallFailedError):
-            call = call or str(error)
-        elif not isinstance(error, exceptions.RetryError):
-            return call, error
-        inner = error.__cause__ or getattr(error, "cause", None)
-        if inner is None:
-            return call, error
-        error = inner
 
 
 def _explain(
@@ -202,17 +195,21 @@ def _timed_out(about: Circumstances) -> tuple[str, str]:
 
 
 def _unreachable(message: str, about: Circumstances) -> tuple[str, str]:
-    return (
-        f"cannot reach {about.endpoint}: {message}",
-        "check the network, HTTPS_PROXY and --api-endpoint, or run again later",
-    )
+    remedy = "check the network, HTTPS_PROXY and --api-endpoint, or run again later"
+    if distrusts(message):
+        remedy = (
+            "if a proxy inspects TLS, set REQUESTS_CA_BUNDLE and "
+            "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH to a file with its CA"
+        )
+    return f"cannot reach {about.endpoint}: {message}", remedy
 
 
 def _network_reason(error: requests.exceptions.RequestException) -> str:
-    """Cut urllib3's nested report down to its last part ("Connection refused")."""
-    text = first_line(error, 2000)
-    known = re.search(r"\[Errno -?\d+\] [^'\")\]]+|certificate verify failed[^'\")]*", text)
-    return known.group() if known else first_line(error, 200)
+    """Take the system's own words ("[Errno 111] Connection refused") out of urllib3's report."""
+    inner: Any = error.args[0] if error.args else error
+    inner = getattr(inner, "reason", inner)  # MaxRetryError
+    inner = getattr(inner, "original_error", inner)  # ProxyError
+    return first_line(Exception(str(inner).rpartition("a new connection: ")[2]))
 
 
 def _error_reason(error: exceptions.GoogleAPICallError) -> str | None:
@@ -226,10 +223,14 @@ def _error_reason(error: exceptions.GoogleAPICallError) -> str | None:
     return None
 
 
+_GRPC_ADDRESS = re.compile(r"^failed to connect to all addresses; last error: \w+: ipv[46]:\S+ ")
+"""gRPC names the address that it tried last, another one each time."""
+
+
 def _message(error: exceptions.GoogleAPICallError) -> str:
     """Google's words, without the ``GET URL:`` that google-api-core puts before them."""
     text = str(error.message)
     request = getattr(error.response, "request", None)
     if request is not None:
         text = text.removeprefix(f"{request.method} {request.url}: ")
-    return first_line(Exception(text))
+    return first_line(Exception(_GRPC_ADDRESS.sub("", text)))

@@ -71,7 +71,9 @@ from runscrape_generator.discovery import discover
 from runscrape_generator.settings import Settings
 from tests.generator.recorder import Recorder
 
-found = discover(Settings(api_endpoint=sys.argv[1], timeout=20), Recorder())
+found = discover(
+    Settings(api_endpoint=sys.argv[1], regions=tuple(sys.argv[2:]), timeout=20), Recorder()
+)
 print(json.dumps({
     "services": {s.key: [one.name for one in ones] for s, ones in found.scopes.items()},
     "failures": [[f.project, f.region, f.reason, f.remedy] for f in found.failures],
@@ -90,12 +92,14 @@ def strict(make_emulator: MakeEmulator, tmp_path: Path) -> Iterator[tuple[Emulat
         yield emu, endpoint, ca
 
 
-def listed(emu: Emulator, endpoint: str, ca: Path, kind: str, **more: str) -> dict[str, Any]:
+def listed(
+    emu: Emulator, endpoint: str, ca: Path, kind: str, *regions: str, **more: str
+) -> dict[str, Any]:
     """List in a process of its own: gRPC reads the CA file once in a process."""
     env = {"PATH": os.environ["PATH"], "HOME": str(ca.parent)} | emu.env(kind)
     env |= {"REQUESTS_CA_BUNDLE": str(ca), "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(ca)}
     env |= {"NO_PROXY": "127.0.0.1,localhost", "PYTHONWARNINGS": "error"} | more
-    command = [sys.executable, "-c", LIST, endpoint]
+    command = [sys.executable, "-c", LIST, endpoint, *regions]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -129,6 +133,16 @@ def test_refusal_names_the_caller(strict: tuple[Emulator, str, Path]) -> None:
     assert "run.locations.list" in reason
     email = "prometheus@demo.iam.gserviceaccount.com"
     assert f"--member=serviceAccount:{email} --role=roles/run.viewer" in remedy
+
+
+@pytest.mark.parametrize("regions", [(), ("us-central1",)], ids=["REST", "gRPC"])
+def test_unknown_authority(strict: tuple[Emulator, str, Path], regions: tuple[str, ...]) -> None:
+    """A certificate that nothing vouches for fails at once, says what to set, and no more."""
+    emu, endpoint, ca = strict
+    ca.write_text(emu.ca_file.read_text())
+    ((_, _, reason, remedy),) = listed(emu, endpoint, ca, "service_account", *regions)["failures"]
+    assert "CERTIFICATE_VERIFY_FAILED" in reason
+    assert "set REQUESTS_CA_BUNDLE and GRPC_DEFAULT_SSL_ROOTS_FILE_PATH" in remedy
 
 
 @pytest.fixture

@@ -392,6 +392,27 @@ def test_slow_project_holds_up_nobody(make_emulator: MakeEmulator) -> None:
     assert (only(discovery).project, only(discovery).region) == ("slow", None)
 
 
+def test_google_out_of_reach(make_emulator: MakeEmulator) -> None:
+    """Once as many calls as are made at once all time out, the rest is spared its own timeouts."""
+    content = world(faults={"list_services": [{"code": "UNAVAILABLE"}]})
+    projects = tuple(f"p-{n}" for n in range(20))
+    content["projects"] = dict.fromkeys(projects, content["projects"]["demo"])
+    emu, talk = make_emulator(content), Recorder()
+    discovery = found(emu, talk, projects=projects, concurrency=4, timeout=0.5)
+    assert len(discovery.failures) == 40
+    assert len(emu.counts()["list_services"]) < 10
+    assert [(total, sum(steps)) for _, total, steps in talk.bars] == [(20, 20), (40, 40)]
+
+
+def test_part_of_google_out_of_reach(make_emulator: MakeEmulator) -> None:
+    """Once a scope was answered, every scope gets its chance, however many time out in a row."""
+    content = world(faults={"list_services": [{"code": "UNAVAILABLE", "region": "us*"}]})
+    projects = tuple(f"p-{n}" for n in range(4))
+    content["projects"] = dict.fromkeys(projects, content["projects"]["demo"])
+    discovery = found(make_emulator(content), projects=projects, concurrency=1, timeout=0.3)
+    assert [f.region for f in discovery.failures] == ["us-central1"] * 4
+
+
 def test_crew_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call that ignores its deadline costs its time and the grace, and not the run."""
     monkeypatch.setattr(crew, "GRACE", 0.05)

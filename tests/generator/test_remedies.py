@@ -8,6 +8,7 @@ import google.api_core.exceptions
 import google.auth.exceptions
 import pytest
 import requests.exceptions
+import urllib3
 
 from runscrape_generator.model import ScopeFailure
 from runscrape_generator.patience import CallFailedError, is_transient
@@ -28,6 +29,22 @@ LOGIN = (
     "or set GOOGLE_APPLICATION_CREDENTIALS to a credentials file"
 )
 REACH = "check the network, HTTPS_PROXY and --api-endpoint, or run again later"
+
+
+TRUST = (
+    "if a proxy inspects TLS, set REQUESTS_CA_BUNDLE and "
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH to a file with its CA"
+)
+NO = "Failed to establish a new connection: "
+POOL = urllib3.HTTPSConnectionPool("run.googleapis.com")
+CONNECTION = urllib3.connection.HTTPSConnection("run.googleapis.com")
+
+
+def caused_by(reason: Exception) -> Exception:
+    """Wrap an error as requests does."""
+    return requests.exceptions.ConnectionError(
+        urllib3.exceptions.MaxRetryError(POOL, "/v1/projects", reason)
+    )
 
 
 def with_reason(reason: str) -> Exception:
@@ -117,11 +134,32 @@ def with_reason(reason: str) -> Exception:
             REACH,
         ),
         (
-            requests.exceptions.ConnectionError(
-                "HTTPSConnectionPool(host='x'): Max retries exceeded (Caused by "
-                "NewConnectionError('<o at 0x7f>: Failed: [Errno 111] Connection refused'))"
+            caused_by(
+                urllib3.exceptions.NewConnectionError(CONNECTION, f"{NO}[Errno 111] refused")
             ),
-            "cannot reach run.googleapis.com:443: [Errno 111] Connection refused",
+            "cannot reach run.googleapis.com:443: [Errno 111] refused",
+            REACH,
+        ),
+        (
+            caused_by(
+                urllib3.exceptions.ProxyError("Unable to connect", OSError("502 Bad Gateway"))
+            ),
+            "cannot reach run.googleapis.com:443: 502 Bad Gateway",
+            REACH,
+        ),
+        (
+            caused_by(urllib3.exceptions.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED] own CA")),
+            "cannot reach run.googleapis.com:443: [SSL: CERTIFICATE_VERIFY_FAILED] own CA",
+            TRUST,
+        ),
+        (
+            exceptions.ServiceUnavailable("OPENSSL_internal:CERTIFICATE_VERIFY_FAILED"),
+            "cannot reach run.googleapis.com:443: OPENSSL_internal:CERTIFICATE_VERIFY_FAILED",
+            TRUST,
+        ),
+        (
+            requests.exceptions.ConnectionError("RemoteDisconnected"),
+            "cannot reach run.googleapis.com:443: RemoteDisconnected",
             REACH,
         ),
         (
@@ -173,6 +211,16 @@ def test_regions_remedy() -> None:
         "grant roles/run.viewer on project demo to the identity that runs runscrape, "
         "or name the regions with --region"
     )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [with_reason("SERVICE_DISABLED"), exceptions.Unauthenticated("who?"), auth.RefreshError("no")],
+    ids=["disabled", "unauthenticated", "no token"],
+)
+def test_regions_are_no_remedy(error: Exception) -> None:
+    """Naming the regions is not offered where it would not help."""
+    assert "--region" not in failure(error, "demo", None, SCRAPER).remedy
 
 
 def test_user_is_a_user() -> None:
@@ -255,6 +303,8 @@ def test_folded() -> None:
         (exceptions.MethodNotImplemented(""), False),
         (exceptions.Cancelled(""), False),
         (ListingError(""), False),
+        (caused_by(urllib3.exceptions.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED]")), False),
+        (exceptions.ServiceUnavailable("CERTIFICATE_VERIFY_FAILED"), False),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
 )
