@@ -47,11 +47,7 @@ def variant(name: str, path: str, differing: Mapping[str, object]) -> str:
     """*name* for another *path*, and for *differing* settings if there are any."""
     if not differing:
         return name + path
-    return f"{name}{path}-{_digest(json.dumps(differing, sort_keys=True, default=_plain))}"
-
-
-def _plain(value: object) -> object:
-    return dict(value) if isinstance(value, Mapping) else str(value)
+    return f"{name}{path}-{_digest(json.dumps(differing, sort_keys=True, default=str))}"
 
 
 def gateway(settings: Settings) -> str:

@@ -1,4 +1,4 @@
-"""Jobs and targets as text, each checked before it leaves: it reads back as what was meant.
+"""Jobs and targets as text, which never leaves unchecked: it reads back as what was meant.
 
 What is meant is built as plain data, the templates write it, and a parser that knows nothing of
 them reads it back. Whatever a service's name or label did to the text would show as a difference.
@@ -55,21 +55,6 @@ def render_targets(decisions: Iterable[Decision], settings: Settings, *, yaml: b
     if json.loads(text) != groups:
         raise ValidationError("the targets do not read back as they were meant")
     return text
-
-
-def check(text: str, settings: Settings) -> None:
-    """Whether *text* is well-formed for its format, with unique keys and job names.
-
-    For text that :func:`render` did not make just now; what it makes, it checks itself, against
-    what was meant. Raises ValidationError.
-    """
-    encode(text)
-    found = parsing.documents(text)
-    if settings.format is Format.OPERATOR:
-        names = [each["metadata"]["name"] for each in found]
-        _unique(names, "resource name")
-    else:
-        _unique([each["job_name"] for each in _entries(found)], "job name")
 
 
 def _prometheus(entries: list[Data], settings: Settings) -> str:

@@ -25,6 +25,8 @@ MARKER = "cloud_run_jobs"
 LARGEST = 64 * 1024 * 1024
 """Characters of output without the jobs; Prometheus takes many seconds for a tenth of that."""
 
+LARGEST_EXPONENT = 64
+
 _STAND_IN = "\x00cloud run jobs\x00"
 """What the marker renders to; a NUL is in no YAML, so nothing else can be taken for it."""
 
@@ -42,17 +44,19 @@ class _Environment(ImmutableSandboxedEnvironment):
         """Refuse what multiplies to more than :data:`LARGEST` characters or digits."""
         if operator == "%" and isinstance(left, str):
             raise jinja2.TemplateRuntimeError("% formatting is not available here, ~ joins text")
-        if operator == "*" and _size(left) * _size(right) > LARGEST:
+        if operator == "*" and _repeated(left, right) > LARGEST:
             raise jinja2.TemplateRuntimeError("a product too large to render")
-        if operator == "**" and _size(left) > 1 and abs(right) > 64:  # noqa: PLR2004 (bits)
+        if operator == "**" and abs(right) > LARGEST_EXPONENT:
             raise jinja2.TemplateRuntimeError("a power too large to render")
         return super().call_binop(context, operator, left, right)
 
 
-def _size(value: object) -> int:
-    if isinstance(value, str | list | tuple):
-        return len(value)
-    return abs(value) if isinstance(value, int) else 1
+def _repeated(left: object, right: object) -> int:
+    """How long text or a list becomes by being repeated; 0 for a product of numbers."""
+    for one, times in ((left, right), (right, left)):
+        if isinstance(one, str | list | tuple) and isinstance(times, int):
+            return len(one) * times
+    return 0
 
 
 def render(path: Path, jobs: str) -> str:

@@ -160,6 +160,7 @@ class TestOperator:
     def test_names_are_kubernetes_names(self) -> None:
         """Names hold to RFC 1123, and two jobs never share one."""
         jobs = ["A/b", "a/b", "a-b", "a.b", "-", "", "ünï/cödé", "x" * 300, "x" * 301]
+        assert naming.kubernetes("Cloudrun/API").startswith("cloudrun-api-")
         names = [naming.kubernetes(job) for job in jobs]
         assert len(set(names)) == len(jobs)
         for name in names:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from runscrape_generator import quoting, rendering, templating
+from runscrape_generator import parsing, quoting, rendering, templating
 from runscrape_generator.errors import ConfigError, ValidationError
 from runscrape_generator.settings import Format, Match, Mode, Rule, Settings
 
@@ -249,29 +249,19 @@ class TestCheck:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("scrape_configs: [", "is not YAML"),
-            ("- job_name: a\n- job_name: a\n", "job name 'a' is there more than once"),
-            ("- job_name: a\n  job_name: b\n", "line 2 holds the key 'job_name' a second time"),
-            ("- scheme: http\n", "without a job_name"),
-            ("scrape_configs: 5\n", "has no list of scrape jobs"),
-            ("a: 1\n---\nb: 2\n", "has 2 YAML documents"),
-            ("- job_name: *a\n", "the alias \\*a of nothing before it"),
-            ("- ? [a]\n  : b\n", "a key that is itself a list"),
-            ("- job_name: \ud800\n", "not Unicode text"),
+            ("a: [", "is not YAML"),
+            ("a: b: c", "is not YAML: mapping values are not allowed"),
+            ("- a: 1\n  a: 2\n", "line 2 holds the key 'a' a second time"),
+            ("- a: *b\n", "line 1 holds the alias \\*b of nothing before it"),
+            ("- ? [a]\n  : b\n", "line 1 holds a key that is itself a list"),
         ],
     )
-    def test_a_broken_text_is_refused(self, text: str, message: str) -> None:
-        """Malformed YAML, duplicate keys and duplicate names are told with their place."""
+    def test_what_no_reader_would_take_is_told_with_its_place(
+        self, text: str, message: str
+    ) -> None:
+        """Malformed YAML and duplicate keys are refused, as Prometheus does and PyYAML does not."""
         with pytest.raises(ValidationError, match=message):
-            rendering.check(text, Settings(format=Format.VMAGENT))
-
-    @pytest.mark.parametrize("each", Format)
-    @pytest.mark.parametrize("mode", Mode)
-    def test_what_is_rendered_passes(self, each: Format, mode: Mode) -> None:
-        """Every format and mode passes the check that stands before publishing."""
-        settings = Settings(format=each, mode=mode)
-        jobs = assemble([service("a"), service("b")], format=each, mode=mode)
-        rendering.check(rendering.render(jobs, settings), settings)
+            parsing.documents(text)
 
 
 def test_output_is_a_pure_function_of_its_input() -> None:

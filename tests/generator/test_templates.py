@@ -36,6 +36,7 @@ def fill(template: Path, text: str, *names: str, **settings: Any) -> str:
         "scrape_configs:\n- job_name: own\n{{ cloud_run_jobs }}\n- job_name: last\n",
         "{% if true %}\nscrape_configs:\n    {{ cloud_run_jobs -}}\n{% endif %}\n\n",
         "a: &x {b: 1}\nc: *x\nscrape_configs:\n  {{ cloud_run_jobs }}\n",
+        "# {{ 100000 * 100000 }} {{ 2 ** 10 }} {{ 'ab' * 3 }} {{ 7 % 4 }}\n" + PLAIN,
         "{% set jobs = cloud_run_jobs %}scrape_configs:\n  {{ jobs | indent(2) }}\n",
     ],
 )
@@ -159,6 +160,10 @@ def test_a_file_that_cannot_be_read(template: Path) -> None:
         (f"scrape_configs:\n- job_name: {API}\n{{{{ cloud_run_jobs }}}}\n", "more than once"),
         ("x: |\n  {{ cloud_run_jobs }}\nscrape_configs: []\n", "do not read back"),
         ("scrape_configs:\n  {{ cloud_run_jobs }}\nglobal: {}\nglobal: {}\n", "a second time"),
+        ("scrape_configs:\n- scheme: http\n{{ cloud_run_jobs }}\n", "without a job_name"),
+        ("scrape_configs: 5\nx:\n{{ cloud_run_jobs }}\n", "has no list of scrape jobs"),
+        (PLAIN + "---\na: 1\n", "has 2 YAML documents"),
+        (PLAIN + "a: '\x7f'", "is not YAML"),
     ],
 )
 def test_jobs_that_are_lost_or_doubled_are_noticed(template: Path, text: str, message: str) -> None:
