@@ -20,6 +20,7 @@ from runscrape_generator import (
     inventory,
     jobs,
     lock,
+    previous,
     publishing,
     rendering,
     selection,
@@ -141,10 +142,25 @@ def _make(command: Command, settings: Settings, talk: Talk, places: _Places) -> 
     assembled = jobs.assemble(decisions, settings)
     _tell(decisions, talk)
     text = _render(command, decisions, assembled, settings)
-    targets = frozenset(_targets(decisions))
-    if before is not None:
-        guard.check(before.targets, targets, max_removed=settings.max_removed)
+    _guard(before, decisions, text, places, settings)
     return _Outcome(recalled, decisions, assembled, text, before)
+
+
+def _guard(
+    before: Inventory | None,
+    decisions: tuple[Decision, ...],
+    text: str,
+    places: _Places,
+    settings: Settings,
+) -> None:
+    """Refuse to shrink what the inventory has or, where that is lost, what the output has."""
+    if before is not None:
+        old, new = before.targets, frozenset(_targets(decisions))
+    else:
+        data = files.read(places.output) if places.output else None
+        old = previous.targets(data) if data else frozenset()
+        new = previous.targets(text.encode()) if old else frozenset()
+    guard.check(old, new, max_removed=settings.max_removed)
 
 
 def _tell(decisions: tuple[Decision, ...], talk: Talk) -> None:

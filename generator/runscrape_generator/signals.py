@@ -74,30 +74,28 @@ class Hangup:
     @contextmanager
     def armed(self) -> Iterator[None]:
         """Raise :class:`Reread` at once inside the block, also for a SIGHUP that came before."""
-        with self._while(armed=True):
+        self._armed = True
+        try:
+            self.heed()
             yield
+        finally:
+            self._armed = False
 
     @contextmanager
     def disarmed(self) -> Iterator[None]:
-        """Remember a SIGHUP until the block is over; used around publishing."""
-        with self._while(armed=False):
-            yield
-
-    @contextmanager
-    def _while(self, *, armed: bool) -> Iterator[None]:
-        before, self._armed = self._armed, armed
+        """Remember a SIGHUP for :meth:`heed`; used around publishing."""
+        before, self._armed = self._armed, False
         try:
-            self._raise_if_due()
             yield
         finally:
             self._armed = before
-        self._raise_if_due()
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         self._pending = True
-        self._raise_if_due()
+        self.heed()
 
-    def _raise_if_due(self) -> None:
+    def heed(self) -> None:
+        """Raise :class:`Reread` if a SIGHUP has come and may be heeded now."""
         if self._armed and self._pending:
             self._pending = False
             raise Reread

@@ -39,8 +39,7 @@ class Promtool:
 
     def check_file(self, temporary: Path) -> None:
         """Raise ValidationError if it refuses the file that is to be renamed to the output."""
-        in_place = self.output is not None and not self.output.is_symlink()
-        if in_place and temporary.parent.samefile(self._folder):
+        if temporary.parent.samefile(self._folder):
             check_config(self.program, temporary, self._name)
         else:
             self.check(temporary.read_bytes())

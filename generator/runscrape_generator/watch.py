@@ -45,6 +45,7 @@ def watch(
                 with hangup.armed():
                     _round(command, settings, talk, stdout, hangup, first=first)
                     first = False
+                    hangup.heed()
                     sleep(interval(settings.watch or 0.0, uniform))
             except Reread:
                 settings = _reread(load, settings, talk)

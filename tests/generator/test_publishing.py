@@ -263,6 +263,29 @@ def test_failure_over_an_unconfirmed_version_keeps_that_one(
     assert state(live.folder) == before
 
 
+def test_order_of_the_steps(live: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each file is synced before it is renamed, and its folder after that."""
+    steps: list[str] = []
+    fsync, rename = os.fsync, Path.replace
+
+    def synced(descriptor: int) -> None:
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+        steps.append(f"sync {name.split('.')[1] if name.startswith('.') else 'folder'}")
+        fsync(descriptor)
+
+    def renamed(self: Path, target: Path) -> Path:
+        steps.append(f"rename {Path(target).stem}")
+        return rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    live.publish("2", reload=False)
+    assert steps == [
+        *("sync inventory", "sync out"),
+        *("rename inventory", "sync folder", "rename out", "sync folder"),
+    ]
+
+
 @pytest.mark.parametrize("again", [False, True])
 def test_hand_written_file_is_kept(stage: Stage, *, again: bool) -> None:
     """What somebody wrote by hand is kept beside, once, and an older .orig is not overwritten."""

@@ -217,8 +217,31 @@ def test_every_format_is_known_as_ours(settings: Settings, style: Format) -> Non
     """A file that we wrote is never taken for one written by hand, whatever its format."""
     once(replace(settings, format=style))
     folder_of(settings).joinpath("inventory.json").unlink()
-    once(replace(settings, format=style, include=("svc-a",)))
+    once(replace(settings, format=style, include=("svc-a",), max_removed=100.0))
     assert visible(folder_of(settings)) == ["inventory.json", "prometheus.yml"]
+
+
+@pytest.mark.parametrize("lost", ["missing", "corrupt"])
+@pytest.mark.parametrize(
+    ("command", "style"),
+    [("generate", style) for style in Format if style is not Format.OPERATOR]
+    + [("targets", Format.PROMETHEUS)],
+)
+def test_lost_inventory_still_guards(
+    settings: Settings, google: Emulator, command: run.Command, style: Format, lost: str
+) -> None:
+    """Without a readable inventory the output itself says what must not go all at once."""
+    settings = replace(settings, format=style)
+    once(settings, command)
+    inventory = folder_of(settings) / "inventory.json"
+    inventory.unlink() if lost == "missing" else inventory.write_text("{")
+    before = state(folder_of(settings))
+    google.update(world("a"))
+    with pytest.raises(ShrinkError, match="3 of 4 jobs"):
+        once(settings, command)
+    assert state(folder_of(settings)) == before
+    google.update(world("abc"))
+    assert once(settings, command)[0].written
 
 
 @pytest.mark.parametrize("twice", ["inventory", "metrics_file"])

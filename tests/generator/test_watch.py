@@ -178,11 +178,22 @@ def test_hangup_while_publishing_waits() -> None:
         with hangup.disarmed():
             hang_up()
             reached.append("published")
+        reached.append("and told")
+        hangup.heed()
         reached.append("never")
 
     with hangup.installed(), hangup.armed(), pytest.raises(signals.Reread):
         publish()
-    assert reached == ["published"]
+    assert reached == ["published", "and told"]
+
+
+def test_hangup_during_the_reload(settings: Settings) -> None:
+    """A SIGHUP while Prometheus reloads does not cut the round short, and is heeded after it."""
+    noisy = replace(settings, reload_command=f"kill -HUP {os.getpid()}")
+    talk, slept = play(lambda: noisy)
+    assert [line.endswith("Prometheus reloaded") for line in talk.of("summary")] == [True]
+    assert talk.of("step").count("settings read again") == 1
+    assert len(slept) == 1
 
 
 def test_hangup_before_it_is_armed() -> None:
