@@ -1,0 +1,241 @@
+"""The application by itself: page, health, metrics and errors, over WSGI with parts given to it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runscrape_proxy import inventory
+from runscrape_proxy.app import create_app
+from runscrape_proxy.clients import Clients
+from runscrape_proxy.errors import TemporarilyUnavailable
+from runscrape_proxy.metrics import Metrics
+from runscrape_proxy.origin import Origin
+from runscrape_proxy.page import LIMIT, in_words
+from runscrape_proxy.policy import Audiences, Policy
+from runscrape_proxy.token import AudienceStatus, Token
+from tests.proxy.fake import FakeMinter, token_for
+from tests.proxy.harness import API, SHOP
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flask.testing import FlaskClient
+    from werkzeug.test import TestResponse
+
+    from runscrape_proxy.inventory import Inventory
+    from runscrape_proxy.watched import WatchedFile
+
+NOW = 1_800_000_000.0
+
+
+class Holder:
+    """Tokens as a test lays them out."""
+
+    def __init__(self, *statuses: AudienceStatus) -> None:
+        self.held = statuses
+        self.answer: Token | Exception = token_for(API, NOW + 3600)
+        self.left: int | Exception = 3570
+
+    def get(self, _audience: str) -> Token:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def expires_in(self, _token: Token) -> int:
+        if isinstance(self.left, Exception):
+            raise self.left
+        return self.left
+
+    def statuses(self) -> tuple[AudienceStatus, ...]:
+        return self.held
+
+    def ready(self) -> bool:
+        return all(status.expires_at is not None for status in self.held)
+
+
+def status(audience: str, left: float | None, error: str = "") -> AudienceStatus:
+    expires_at = None if left is None else NOW + left
+    return AudienceStatus(audience, expires_at, error, NOW - 90 if error else None)
+
+
+def client(tokens: Holder, file: WatchedFile[Inventory] | None = None) -> FlaskClient:
+    counters = Metrics(tokens.statuses, lambda: None if file is None else not file.error)
+    policy = Policy(Origin(), Clients(), Audiences((), file))
+    app = create_app(
+        tokens=tokens, policy=policy, counters=counters, minter=FakeMinter(), clock=lambda: NOW
+    )
+    return app.test_client()
+
+
+def ask(tokens: Holder) -> TestResponse:
+    return client(tokens).post("/token", data={"audience": API})
+
+
+def test_a_bug_is_a_500_that_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """What nobody foresaw is server_error in JSON without detail, counted and logged."""
+    tokens = Holder()
+    tokens.answer = RuntimeError("the cause")
+    asked = client(tokens)
+    answer = asked.post("/token", data={"audience": API})
+    assert answer.status_code == 500
+    assert answer.get_json()["error"] == "server_error"
+    assert "the cause" not in answer.text
+    assert "the cause" in caplog.text
+    assert 'token_requests_total{result="server_error"} 1.0' in asked.get("/metrics").text
+
+
+def test_a_bug_in_a_page_is_a_500_too(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page fails as the token endpoint does."""
+    tokens = Holder()
+    asked = client(tokens)
+    monkeypatch.setattr(tokens, "held", None)
+    answer = asked.get("/")
+    assert (answer.status_code, answer.get_json()["error"]) == (500, "server_error")
+    assert "TypeError" in caplog.text
+
+
+def test_a_token_about_to_end_is_no_answer() -> None:
+    """Where nothing honest can be said of expires_in there is a 503 with Retry-After."""
+    tokens = Holder()
+    tokens.left = TemporarilyUnavailable("about to end", retry_after=7)
+    answer = ask(tokens)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "7")
+
+
+def test_ready_names_what_is_missing() -> None:
+    """/-/ready is 503 and says which audience has no token and why; with all of them it is 200."""
+    assert client(Holder()).get("/-/ready").status_code == 200
+    assert client(Holder(status(API, 1000, "renewal failed"))).get("/-/ready").status_code == 200
+    answer = client(Holder(status(API, 1000), status(SHOP, None, "no role"))).get("/-/ready")
+    assert answer.status_code == 503
+    assert answer.text == f"not ready\n{SHOP}: no role\n"
+
+
+def test_ready_is_short_however_much_is_missing() -> None:
+    """A thousand audiences without a token do not make a thousand lines."""
+    tokens = Holder(*(status(f"https://s{n}.run.app", None) for n in range(1000)))
+    lines = client(tokens).get("/-/ready").text.splitlines()
+    assert len(lines) == 102
+    assert lines[-1] == "and 900 more"
+
+
+def test_ready_waits_for_the_inventory(tmp_path: Path) -> None:
+    """An inventory that was never read keeps /-/ready red, and health green."""
+    file = inventory.watch(tmp_path / "inventory.json")
+    file.refresh()
+    asked = client(Holder(), file)
+    assert asked.get("/-/ready").status_code == 503
+    assert "No such file" in asked.get("/-/ready").text
+    assert asked.get("/-/healthy").status_code == 200
+    file.path.write_text('{"version": 1, "scopes": {}}')
+    file.refresh()
+    assert asked.get("/-/ready").status_code == 200
+
+
+def test_page_shows_what_people_look_for(tmp_path: Path) -> None:
+    """Audiences, time left, the last error with its remedy, identity and inventory; no token."""
+    file = inventory.watch(tmp_path / "inventory.json")
+    file.path.write_text('{"version": 1, "scopes": {}}')
+    file.refresh()
+    tokens = Holder(status(API, 3125), status(SHOP, None, "permission denied: grant the role"))
+    page = client(tokens, file).get("/").text
+    for shown in (
+        API,
+        SHOP,
+        "52 min",
+        f'data-expires="{int(NOW) + 3125}"',
+        "permission denied: grant the role",
+        "1 min ago",
+        "no token",
+        "1 of 2 audiences",
+        FakeMinter.identity,
+        "service_account",
+        str(file.path),
+    ):
+        assert shown in page
+    assert page.index(SHOP) < page.index(API), "what has no token comes first"
+    assert "eyJ" not in page
+
+
+def test_page_is_locked_down() -> None:
+    """No script or style but our own, no frame, no cache, nothing from elsewhere."""
+    answer = client(Holder(status(API, 10))).get("/")
+    policy = answer.headers["Content-Security-Policy"]
+    nonce = re.search(r"script-src 'nonce-([\w-]+)'", policy)
+    assert nonce
+    assert policy.startswith("default-src 'none'")
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.text.count(f'nonce="{nonce[1]}"') == 2
+    assert answer.text.count("<script") == answer.text.count("<style") == 1
+    assert not re.search(r"(src|href)=.(https?:)?//", answer.text)
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert answer.headers["Cache-Control"] == "no-store"
+    other = client(Holder()).get("/").headers["Content-Security-Policy"]
+    assert other != policy, "a nonce is used once"
+
+
+def test_page_escapes_hostile_text() -> None:
+    """An audience or an error is text on the page, never markup."""
+    hostile = "<script>alert(1)</script>"
+    page = client(Holder(status(hostile, None, hostile))).get(f"/?q={hostile}").text
+    assert hostile not in page
+    assert page.count("&lt;script&gt;") == 3
+
+
+def test_page_with_very_many_audiences() -> None:
+    """10,000 audiences: those without a token first, the rest cut off, the filter finds each."""
+    rows = [status(f"https://s{n:05d}.run.app", 1000) for n in range(9_999)]
+    asked = client(Holder(*rows, status(SHOP, None, "broken")))
+    page = asked.get("/").text
+    assert page.count("<tr class") == LIMIT
+    assert SHOP in page
+    assert f"{LIMIT} of 10000" in page
+    assert len(page) < 200_000
+    found = asked.get("/?q=S09876").text
+    assert found.count("<tr class") == 1
+    assert "s09876" in found
+
+
+def test_head_of_every_page() -> None:
+    """HEAD answers as GET does, without the body."""
+    asked = client(Holder())
+    for path in ("/", "/metrics", "/-/healthy", "/-/ready"):
+        answer = asked.head(path)
+        assert (answer.status_code, answer.data) == (200, b"")
+
+
+def test_metrics_of_the_state() -> None:
+    """Each allowed audience has its expiry; one without a token counts, and has none."""
+    tokens = Holder(status(API, 100), status(SHOP, None, "x"))
+    text = client(tokens).get("/metrics").text
+    expiry = "runscrape_proxy_token_expiry_timestamp_seconds"
+    assert f'{expiry}{{audience="{API}"}} 1.8000001e+09' in text
+    assert SHOP not in text
+    assert "runscrape_proxy_audiences 2.0" in text
+    assert 'runscrape_proxy_build_info{version="' in text
+    assert "inventory_last_reload" not in text, "there is no inventory"
+    assert "_created" not in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-5, "0 s"),
+        (59.9, "59 s"),
+        (60, "1 min"),
+        (3599, "59 min"),
+        (3600, "1 h 0 min"),
+        (86_399, "23 h 59 min"),
+        (200_000, "2 d"),
+    ],
+)
+def test_in_words(seconds: float, words: str) -> None:
+    """A time span is shown in its two largest units."""
+    assert in_words(seconds) == words
