@@ -39,7 +39,7 @@ def prometheus(directory: Path, config: dict[str, Any]) -> Iterator[str]:
     file.write_text(yaml.safe_dump(config))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        address = "127.0.0.1:{}".format(probe.getsockname()[1])
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
     command = [
         "prometheus",
         f"--config.file={file}",

@@ -87,7 +87,7 @@ def test_an_open_address_without_a_secret_answers_nobody(
 
 
 def test_a_bad_setting_ends_gunicorn(tmp_path: Path) -> None:
-    """gunicorn ends with our line and does not start worker after worker."""
+    """Gunicorn ends with our line and does not start worker after worker."""
     env = {"RUNSCRAPE_PROXY_THREADS": "many"}
     with gunicorn(tmp_path, "--bind", "127.0.0.1:0", env=env) as proxy:
         assert proxy.process.wait(PATIENCE) == 4
