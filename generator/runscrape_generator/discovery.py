@@ -8,7 +8,6 @@ is known. What fails is kept as a :class:`ScopeFailure`; half a scope is never r
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -96,7 +95,6 @@ class _Round:
         self._crew: Crew[str | Scope, Listing | Regions] = Crew(
             settings.concurrency, settings.timeout
         )
-        self._begun = time.monotonic()
         self._scopes: dict[Scope, tuple[Service, ...]] = {}
         self._failures: list[ScopeFailure] = []
         self._unanswered = 0
@@ -163,7 +161,7 @@ class _Round:
                 f"{scope.key}: {len(outcome.services)} services on {outcome.pages} "
                 f"page{'s' if outcome.pages > 1 else ''} in {outcome.seconds:.2f} s"
             )
-        else:
+        elif isinstance(outcome, Exception):
             self._fail(scope.project, scope.region, outcome)
 
     def _take_regions(self, project: str, outcome: Listing | Regions | Exception) -> int:
@@ -172,14 +170,12 @@ class _Round:
             self._talk.detail(f"{project}: {len(outcome)} regions")
             self._add(project, outcome)
             return len(outcome)
-        self._fail(project, None, outcome)
+        if isinstance(outcome, Exception):
+            self._fail(project, None, outcome)
         return 0
 
-    def _fail(self, project: str, region: str | None, outcome: object) -> None:
-        if not isinstance(outcome, Exception):
-            raise TypeError(outcome)  # a call of the other kind: cannot be
-        about = _circumstances(self._access, self._settings)
-        one = failure(outcome, project, region, about)
+    def _fail(self, project: str, region: str | None, error: Exception) -> None:
+        one = failure(error, project, region, _circumstances(self._access, self._settings))
         self._failures.append(one)
         self._talk.detail(f"{project}{f'/{region}' if region else ''}: {one.reason}")
 
