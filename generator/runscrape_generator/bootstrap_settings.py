@@ -13,7 +13,9 @@ from runscrape_generator.bootstrap_model import CONFIG, PLACES, STATE, Choices
 from runscrape_generator.configuration import Loaded
 from runscrape_generator.settings import Format, Settings
 
-_OF_ONE_RUN = frozenset({"output", "dry_run", "watch", "promtool", "reload", "reload_command", "verbosity"})
+_OF_ONE_RUN = frozenset(
+    {"output", "dry_run", "watch", "promtool", "reload", "reload_command", "verbosity"}
+)
 """Keys that the commands of the bundle set, or that are about this run of bootstrap."""
 
 _HEAD = """\

@@ -1,4 +1,4 @@
-"""Reading a written bundle as its platform would: which processes, with what, seeing which files."""
+"""Reading a written bundle as its platform would: which processes, seeing which files."""
 
 from __future__ import annotations
 
@@ -130,7 +130,9 @@ def kubernetes(bundle: Path) -> Plan:
                 places[mount["mountPath"]] = str(path)
     _no_nesting(places)
     places["/bin/node_exporter"] = exporter(bundle / "node_exporter")
-    first = [_pod_process(each, kustomization, bundle, once=True) for each in spec["initContainers"]]
+    first = [
+        _pod_process(each, kustomization, bundle, once=True) for each in spec["initContainers"]
+    ]
     rest = [_pod_process(each, kustomization, bundle) for each in spec["containers"]]
     return Plan([*first, *rest], places, bundle)
 
@@ -161,7 +163,9 @@ def _volumes(
         path = bundle / "volumes" / volume["name"]
         path.mkdir(parents=True)
         volumes[volume["name"]] = path
-        source = volume.get("configMap", {}).get("name") or volume.get("secret", {}).get("secretName")
+        source = volume.get("configMap", {}).get("name") or volume.get("secret", {}).get(
+            "secretName"
+        )
         for file in made[source]["files"] if source else []:
             key, _, origin = file.rpartition("=")
             shutil.copyfile(bundle / origin, path / (key or Path(origin).name))
@@ -169,9 +173,13 @@ def _volumes(
 
 
 def _pod_process(
-    container: Mapping[str, Any], kustomization: Mapping[str, Any], bundle: Path, *, once: bool = False
+    container: Mapping[str, Any],
+    kustomization: Mapping[str, Any],
+    bundle: Path,
+    *,
+    once: bool = False,
 ) -> Process:
-    first = ["prometheus"] if "command" not in container else container["command"]
+    first = container.get("command", ["prometheus"])
     environment = {each["name"]: each["value"] for each in container.get("env", [])}
     made = {each["name"]: each for each in kustomization["configMapGenerator"]}
     for source in container.get("envFrom", []):

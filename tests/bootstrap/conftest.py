@@ -11,13 +11,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import yaml
 
 from emulator import Emulator
+from runscrape_generator import cli
 from tests.bootstrap import bundles
-from tests.bootstrap.processes import PROGRAMS, eventually, get, running
+from tests.bootstrap.processes import PROGRAMS, Plan, eventually, get, running
 
 METRICS = {
     "process_start_time_seconds": 1_700_000_000.0,
@@ -68,16 +70,50 @@ class Google:
         assert not check or done.returncode == 0, done.stderr
         return done
 
+    def write(self, directory: Path, *arguments: str) -> Path:
+        """Run it in this process, which is quicker; with no settings but where Google is."""
+        own = ["--project", "demo", "--api-endpoint", self.emulator.api, "-q"]
+        assert cli.main(["bootstrap", str(directory), *arguments, *own]) == 0
+        return directory
+
 
 @pytest.fixture(scope="session")
 def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Google]:
     directory = tmp_path_factory.mktemp("google")
     with Emulator(WORLD, directory) as emulator:
         config = directory / "runscrape.yaml"
-        through = {"proxy_url": emulator.proxy_url, "tls_config": {"ca_file": str(emulator.ca_file)}}
+        through = {
+            "proxy_url": emulator.proxy_url,
+            "tls_config": {"ca_file": str(emulator.ca_file)},
+        }
         content = {"api_endpoint": emulator.api, "rules": [{"scrape_config": through}]}
         config.write_text(yaml.safe_dump(content))
         yield Google(emulator, config)
+
+
+@dataclass(frozen=True)
+class Written:
+    """The bundles as they are written with everything on."""
+
+    compose: Path
+    kubernetes: Path
+    systemd: Path
+
+    def each(self) -> dict[str, Path]:
+        return {"compose": self.compose, "kubernetes": self.kubernetes, "systemd": self.systemd}
+
+
+@pytest.fixture(scope="session")
+def written(google: Google, tmp_path_factory: pytest.TempPathFactory) -> Written:
+    directory = tmp_path_factory.mktemp("written")
+    key = str(google.emulator.credentials("service_account"))
+    return Written(
+        google.write(
+            directory / "c", "--platform", "compose", "--grafana", "--credentials-file", key
+        ),
+        google.write(directory / "k", "--platform", "kubernetes", "--operator"),
+        google.write(directory / "s", "--platform", "systemd", "--credentials-file", key),
+    )
 
 
 @dataclass(frozen=True)
@@ -90,7 +126,7 @@ class Running:
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """Ask Prometheus; gives the result's series."""
-        request = urllib_quote(expression)
+        request = quote(expression, safe="")
         answer = json.loads(get(f"{self.prometheus}/api/v1/query?query={request}"))
         assert answer["status"] == "success", answer
         result: list[dict[str, Any]] = answer["data"]["result"]
@@ -102,12 +138,6 @@ class Running:
             each["metric"].get("service_name", each["metric"]["job"]): each["value"][1]
             for each in self.query("up")
         }
-
-
-def urllib_quote(text: str) -> str:
-    from urllib.parse import quote  # noqa: PLC0415
-
-    return quote(text, safe="")
 
 
 @pytest.fixture(scope="session", params=["compose", "kubernetes", "systemd"])
@@ -141,7 +171,7 @@ def _arguments(platform: str, google: Google) -> list[str]:
     return quick
 
 
-def _plan(platform: str, bundle: Path, directory: Path) -> bundles.Plan:
+def _plan(platform: str, bundle: Path, directory: Path) -> Plan:
     if platform == "compose":
         return bundles.compose(bundle)
     if platform == "kubernetes":

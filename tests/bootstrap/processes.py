@@ -64,7 +64,9 @@ def replacer(places: Mapping[str, str]) -> Callable[[str], str]:
     """Replace whole paths and addresses, the longest first."""
     names = sorted(places, key=len, reverse=True)
     pattern = re.compile(
-        r"(?<![A-Za-z0-9_./-])(https?://)?(" + "|".join(map(re.escape, names)) + r")(?![A-Za-z0-9_-])"
+        r"(?<![A-Za-z0-9_./-])(https?://)?("
+        + "|".join(map(re.escape, names))
+        + r")(?![A-Za-z0-9_-])"
     )
     return lambda text: pattern.sub(lambda found: (found[1] or "") + places[found[2]], text)
 
@@ -115,7 +117,7 @@ def _start(
     argv: Sequence[str], environment: Mapping[str, str], log: Path, listen: str
 ) -> subprocess.Popen[bytes]:
     with log.open("wb") as output, contextlib.ExitStack() as stack:
-        passed = ()
+        passed: tuple[int, ...] = ()
         if listen:
             host, port = listen.rsplit(":", 1)
             opened = stack.enter_context(socket.create_server((host, int(port))))

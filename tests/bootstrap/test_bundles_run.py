@@ -8,7 +8,8 @@ from tests.bootstrap.processes import eventually
 
 def test_prometheus_reports_every_target_up(stack: Running) -> None:
     """The bundle runs as it is: Cloud Run, proxy, generator metrics and Prometheus are all up,
-    a service that came after the bundle was written among them."""
+    a service that came after the bundle was written among them.
+    """
     everything = {"api", "hello", "shop", "prometheus", "runscrape-proxy", "runscrape"}
 
     def settled() -> bool:

@@ -1,0 +1,83 @@
+"""The Grafana dashboard: JSON that Grafana reads, and queries that Prometheus has data for."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from typing import Any
+
+import pytest
+
+from runscrape_generator import bootstrap_templates
+from tests.bootstrap.conftest import Running
+from tests.bootstrap.processes import eventually, get
+
+
+def dashboard() -> dict[str, Any]:
+    text = bootstrap_templates.render("common/dashboard.json", stale_after=900)
+    content: dict[str, Any] = json.loads(text)
+    return content
+
+
+def queries() -> list[tuple[str, str]]:
+    return [
+        (panel["title"], target["expr"])
+        for panel in dashboard()["panels"]
+        for target in panel["targets"]
+    ]
+
+
+def test_its_shape() -> None:
+    """Each panel has an id of its own, a title, a description, a place that is only its own, and
+    the data source that the user chooses.
+    """
+    panels = dashboard()["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    taken: set[tuple[int, int]] = set()
+    for panel in panels:
+        assert panel["title"]
+        assert panel["description"]
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        columns = range(place["x"], place["x"] + place["w"])
+        cells = set(itertools.product(columns, range(place["y"], place["y"] + place["h"])))
+        assert not cells & taken, panel["title"]
+        taken |= cells
+        for target in panel["targets"]:
+            assert target["datasource"]["uid"] == "${datasource}"
+        assert panel["targets"]
+
+
+def test_its_variables() -> None:
+    """Every variable in a query is one of the dashboard's."""
+    known = {each["name"] for each in dashboard()["templating"]["list"]}
+    used = set(re.findall(r"\$(\w+)", " ".join(expression for _, expression in queries())))
+    assert used <= known
+
+
+@pytest.mark.parametrize("stack", ["compose"], indirect=True)
+def test_every_query_returns_data(stack: Running) -> None:
+    """With the bundle running, no panel is empty; of the series, the numbers are numbers."""
+    plain = [(title, re.sub(r"\$\w+", ".*", expression)) for title, expression in queries()]
+
+    def empty() -> list[str]:
+        return [
+            f"{title}: {expression}" for title, expression in plain if not stack.query(expression)
+        ]
+
+    try:
+        eventually(lambda: not empty(), "data for every panel")
+    except AssertionError:
+        raise AssertionError("\n".join(empty())) from None
+
+
+@pytest.mark.parametrize("stack", ["compose"], indirect=True)
+def test_rules_are_loaded(stack: Running) -> None:
+    """Prometheus runs the bundle's rules, and none of them fails."""
+    found = json.loads(get(f"{stack.prometheus}/api/v1/rules"))["data"]["groups"]
+    names = {group["name"] for group in found}
+    assert names >= {"runscrape-proxy", "runscrape-generator", "runscrape-targets"}
+    assert names >= {"runscrape-recording", "runscrape-down"}
+    for rule in (rule for group in found for rule in group["rules"]):
+        assert rule["health"] != "err", rule

@@ -1,0 +1,99 @@
+"""Alert and recording rules, asked of promtool."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from runscrape_generator import bootstrap_templates
+
+HERE = Path(__file__).parent
+VALUES = {
+    "proxy_log": "PROXY LOG",
+    "generator_log": "GENERATOR LOG",
+    "stale_after": 900,
+    "failing_for": "15m",
+    "scrape_timeout": "10",
+}
+
+
+@pytest.fixture(scope="module")
+def rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("rules")
+    for name in ("alerts.yml", "recording.yml"):
+        text = bootstrap_templates.render(f"common/{name}", **VALUES)
+        (directory / name).write_text(text)
+    (directory / "cases.yml").write_text((HERE / "alerts_test.yml").read_text())
+    return directory
+
+
+def promtool(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["promtool", *arguments], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+def test_promtool_accepts_them(rules: Path) -> None:
+    """Both files are rules that Prometheus loads, without a lint."""
+    done = promtool("check", "rules", "--lint=all", "alerts.yml", "recording.yml", cwd=rules)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "FAILED" not in done.stdout + done.stderr
+
+
+def test_every_case_holds(rules: Path) -> None:
+    """Each alert fires, with its text, when it should, and is silent when it should be."""
+    done = promtool("test", "rules", "cases.yml", cwd=rules)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_case_can_fail(rules: Path) -> None:
+    """The cases look at the rules: with a threshold moved, promtool refuses them."""
+    text = (rules / "alerts.yml").read_text()
+    broken = rules / "broken"
+    broken.mkdir()
+    (broken / "alerts.yml").write_text(text.replace("> 0.8", "> 8"))
+    for name in ("recording.yml", "cases.yml"):
+        (broken / name).write_text((rules / name).read_text())
+    assert promtool("test", "rules", "cases.yml", cwd=broken).returncode != 0
+
+
+def test_every_alert_has_both_cases(rules: Path) -> None:
+    """No alert without a case in which it fires and one in which it does not."""
+    cases: dict[str, set[bool]] = {}
+    for test in yaml.safe_load((rules / "cases.yml").read_text())["tests"]:
+        for case in test.get("alert_rule_test", []):
+            cases.setdefault(case["alertname"], set()).add(bool(case.get("exp_alerts")))
+    alerts = {each["alert"] for each in of(rules / "alerts.yml")}
+    assert alerts == cases.keys()
+    assert all(both == {True, False} for both in cases.values())
+
+
+def test_every_record_has_a_case(rules: Path) -> None:
+    """No recording rule that no case looks at."""
+    tests = yaml.safe_load((rules / "cases.yml").read_text())["tests"]
+    asked = " ".join(case["expr"] for test in tests for case in test.get("promql_expr_test", []))
+    for record in {each["record"] for each in of(rules / "recording.yml")}:
+        assert re.search(rf"(?<![\w:]){record}(?![\w:])", asked), record
+
+
+def of(path: Path) -> list[dict[str, Any]]:
+    groups = yaml.safe_load(path.read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def test_they_name_metrics_that_exist(rules: Path) -> None:
+    """Each runscrape metric in a rule is one that the proxy or the generator has."""
+    root = Path(bootstrap_templates.__file__).parents[2]
+    code = (root / "proxy/runscrape_proxy/metrics.py").read_text()
+    code += (root / "generator/runscrape_generator/textfile.py").read_text()
+    names = set(re.findall(r"\brunscrape_\w+(?=[{ )])", (rules / "alerts.yml").read_text()))
+    names |= set(re.findall(r"\brunscrape_\w+(?=[{ )])", (rules / "recording.yml").read_text()))
+    assert len(names) > 8
+    for name in names:
+        short = name.removeprefix("runscrape_proxy_").removesuffix("_total")
+        assert f'"{short}"' in code or f'"{name}"' in code, name

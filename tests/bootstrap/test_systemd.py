@@ -1,0 +1,152 @@
+"""The systemd units, asked of systemd itself."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.bootstrap import bundles
+from tests.bootstrap.conftest import Written
+
+UNITS = (
+    "runscrape-proxy.socket",
+    "runscrape-proxy.service",
+    "runscrape.service",
+    "runscrape.timer",
+    "runscrape-metrics.service",
+)
+SERVICES = tuple(name for name in UNITS if name.endswith(".service"))
+PROMETHEUS = """\
+[Service]
+User=prometheus
+EnvironmentFile=/etc/default/prometheus
+ExecStart=/usr/bin/prometheus $ARGS
+"""
+"""As Debian's package has it, as far as the drop-in is about it."""
+
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd is not installed"
+)
+
+
+@pytest.fixture(scope="module")
+def root(written: Written, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install into a scratch root, with the programs that the units start."""
+    root = tmp_path_factory.mktemp("root")
+    environment = os.environ | {"DESTDIR": str(root)}
+    subprocess.run(["sh", written.systemd / "install.sh"], env=environment, check=True)
+    for program in (
+        "opt/runscrape/bin/runscrape",
+        "opt/runscrape/bin/runscrape-proxy",
+        "usr/bin/prometheus",
+        "usr/bin/prometheus-node-exporter",
+        "bin/kill",
+    ):
+        path = root / program
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("#!/bin/sh\n")
+        path.chmod(0o755)
+    system = root / "usr/lib/systemd/system"
+    system.mkdir(parents=True)
+    (system / "prometheus.service").write_text(PROMETHEUS)
+    for target in Path("/usr/lib/systemd/system").glob("*.target"):
+        shutil.copy(target, system, follow_symlinks=True)
+    return root
+
+
+def verify(root: Path) -> tuple[int, str]:
+    done = subprocess.run(
+        ["systemd-analyze", f"--root={root}", "--man=no", "verify", *UNITS, "prometheus.service"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # Of the machine's own targets we have no say.
+    said = [
+        line for line in done.stderr.splitlines() if "runscrape" in line or "prometheus" in line
+    ]
+    return done.returncode, "\n".join(said)
+
+
+@needs_systemd
+def test_verify(root: Path) -> None:
+    """systemd-analyze verify has nothing to say."""
+    assert verify(root) == (0, "")
+
+
+@needs_systemd
+@pytest.mark.parametrize(
+    "breakage", [("DynamicUser=true", "DynamicUsr=true"), ("bin/runscrape-proxy", "bin/gone")]
+)
+def test_verify_would_say_so(root: Path, tmp_path: Path, breakage: tuple[str, str]) -> None:
+    """A key that systemd does not know, or a program that is not there, is found."""
+    broken = tmp_path / "root"
+    shutil.copytree(root, broken)
+    service = broken / "etc/systemd/system/runscrape-proxy.service"
+    service.write_text(service.read_text().replace(*breakage))
+    assert verify(broken)[1] != ""
+
+
+@needs_systemd
+@pytest.mark.parametrize("service", SERVICES)
+def test_exposure(root: Path, service: str) -> None:
+    """systemd-analyze security rates each service's exposure at most 2.0."""
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", service],
+        env=os.environ | {"SYSTEMD_UNIT_PATH": f"{root}/etc/systemd/system:"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = re.search(r"exposure level for \S+: ([\d.]+)", done.stdout)
+    assert found is not None, done.stdout + done.stderr
+    assert float(found[1]) <= 2.0
+    assert done.returncode == 0
+
+
+def test_proxy_unit(root: Path) -> None:
+    """The proxy is socket activated, has no lasting user, and gets the secret as a credential."""
+    units = root / "etc/systemd/system"
+    service = bundles.unit(units / "runscrape-proxy.service")["Service"]
+    assert service["DynamicUser"] == ["true"]
+    assert service["Type"] == ["notify"]
+    assert "client-secret:/etc/runscrape/client-secret" in service["LoadCredential"]
+    socket = bundles.unit(units / "runscrape-proxy.socket")["Socket"]
+    assert socket["ListenStream"] == ["127.0.0.1:7777"]
+
+
+def test_install_keeps_what_was_edited(written: Written, tmp_path: Path) -> None:
+    """install.sh leaves a file that differs alone, names it, and never touches the generator's."""
+    environment = os.environ | {"DESTDIR": str(tmp_path)}
+    install = ["sh", str(written.systemd / "install.sh")]
+    subprocess.run(install, env=environment, check=True)
+    edited = tmp_path / "etc/runscrape/runscrape.yaml"
+    kept = tmp_path / "var/lib/runscrape/prometheus.yml"
+    secret = tmp_path / "etc/runscrape/client-secret"
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    edited.write_text("project: [mine]\n")
+    kept.write_text("newer\n")
+    done = subprocess.run(install, env=environment, check=True, capture_output=True, text=True)
+    assert str(edited) in done.stderr
+    assert edited.read_text() == "project: [mine]\n"
+    assert "demo" in edited.with_name("runscrape.yaml.new").read_text()
+    assert kept.read_text() == "newer\n"
+
+
+def test_crontab(written: Written) -> None:
+    """The crontab's one line is five fields, a user, and a command without a % of its own."""
+    lines = [
+        line
+        for line in (written.systemd / "crontab").read_text().splitlines()
+        if line and not line.startswith(("#", "PATH="))
+    ]
+    (line,) = lines
+    assert re.fullmatch(
+        r"\*/5 \* \* \* \* runscrape /opt/runscrape/bin/runscrape generate [^%]+", line
+    )
