@@ -5,9 +5,13 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from runscrape_proxy.errors import MintError
 from runscrape_proxy.token import Kind, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Clock:
@@ -46,11 +50,12 @@ class Minter:
 
     identity = "prometheus@demo.iam.gserviceaccount.com"
 
-    def __init__(self, clock: Clock, issuer: Issuer | None = None) -> None:
+    def __init__(self, clock: Callable[[], float], issuer: Issuer | None = None) -> None:
         self.clock = clock
         self.issuer = issuer or Issuer()
         self.gate = threading.Event()
         self.gate.set()
+        self.overstay: float | None = None  # how long it hangs whatever its timeout
         self.fault: Exception | None = None
         self.at_once = 0
         self.most_at_once = 0
@@ -66,7 +71,7 @@ class Minter:
             self.most_at_once = max(self.most_at_once, self.at_once)
             fault = self.fault
         try:
-            if not self.gate.wait(timeout):
+            if not self.gate.wait(self.overstay or timeout):
                 raise MintError(f"Google did not answer within {timeout:g} s")
             if fault is not None:
                 raise fault

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from runscrape_proxy import workers
 from runscrape_proxy.errors import MintError, TemporarilyUnavailable
 from runscrape_proxy.token import Kind, Token
 from runscrape_proxy.tokens import MintResult, Tokens
@@ -197,7 +198,9 @@ def test_an_unexpected_exception_is_one_failure(make: MakeTokens, minter: Minter
     assert tokens.get(B)
 
 
-def test_a_google_that_hangs_costs_a_quick_503(make: MakeTokens, minter: Minter) -> None:
+def test_a_google_that_hangs_costs_a_quick_503(
+    make: MakeTokens, clock: Clock, minter: Minter
+) -> None:
     """With 1,000 cold audiences and a Google that hangs: 503s in time, few threads, all heals."""
     warm = "https://warm.run.app"
     tokens = make(minter, mint_timeout=1.0, mint_concurrency=16)
@@ -222,7 +225,7 @@ def test_a_google_that_hangs_costs_a_quick_503(make: MakeTokens, minter: Minter)
     minter.gate.set()
 
     def heals() -> bool:
-        wake(tokens, minter.clock, 2)
+        wake(tokens, clock, 2)
         time.sleep(0.05)
         return tokens.ready()
 
@@ -255,25 +258,44 @@ def test_no_more_wait_than_may(make: MakeTokens, minter: Minter) -> None:
     assert minter.issuer.mints == {A: 1, B: 1}
 
 
-def test_a_minter_that_breaks_its_deadline(make: MakeTokens, clock: Clock) -> None:
-    """A mint that overstays its timeout (a resolver that hangs) holds no further caller up."""
-    never_mind = threading.Event()
-
-    class Stuck(Minter):
-        def mint(self, audience: str, *, timeout: float) -> Token:
-            del timeout
-            never_mind.wait()
-            return self.issuer.issue(audience, self.clock())
-
-    tokens = make(Stuck(clock), mint_timeout=0.05)
-    assert refused(tokens, A).description == "Google has not answered within 0.05 s"
-    clock.now += 0.1
+def test_who_gives_up_in_the_queue_rests(make: MakeTokens, minter: Minter) -> None:
+    """A caller whose mint got no slot in time is told so, and again at once when it asks again."""
+    minter.gate.clear()
+    minter.overstay = LONG
+    tokens = make(minter, mint_timeout=0.05, mint_concurrency=1)
+    refused(tokens, A)
+    first = refused(tokens, B)
+    tokens._mint_timeout = LONG  # whoever waits now would wait long
     began = time.monotonic()
-    tokens._mint_timeout = LONG - 1  # whoever waits now would wait long
-    clock.now += LONG
+    second = refused(tokens, B)
+    assert time.monotonic() - began < LONG / 2
+    assert "no mint slot came free" in first.description
+    assert (second.description, second.retry_after) == (first.description, 1)
+
+
+def test_a_retry_wakes_the_scheduler(make: MakeTokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A retry that is due sooner than all else is made when it is due, not at the next look."""
+    monkeypatch.setattr(workers, "_LONGEST_SLEEP", 3600.0)
+    minter = Minter(time.time)
+    minter.fault = MintError("no")
+    tokens = make(minter, clock=time.time)
+    refused(tokens, A)
+    minter.fault = None
+    eventually(tokens.ready)
+
+
+def test_a_minter_that_breaks_its_deadline(make: MakeTokens, clock: Clock, minter: Minter) -> None:
+    """A mint that overstays its timeout (a resolver that hangs) holds no further caller up."""
+    minter.gate.clear()
+    minter.overstay = 2 * LONG
+    tokens = make(minter, mint_timeout=0.05)
+    assert refused(tokens, A).description == "Google has not answered within 0.05 s"
+    tokens._mint_timeout = LONG  # whoever waits now would wait long
+    clock.now += LONG + 1
+    began = time.monotonic()
     assert refused(tokens, A).retry_after >= 1
     assert time.monotonic() - began < LONG / 2
-    never_mind.set()
+    minter.gate.set()
     eventually(tokens.ready)
 
 
