@@ -13,7 +13,7 @@ from typing import NoReturn, TextIO
 
 from runscrape_generator import run
 from runscrape_generator.errors import ConfigError, LockedError, RunscrapeError
-from runscrape_generator.run import Command
+from runscrape_generator.pipeline import Command
 from runscrape_generator.settings import Settings
 from runscrape_generator.signals import Hangup, Reread
 from runscrape_generator.talk import Talk

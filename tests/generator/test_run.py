@@ -17,10 +17,8 @@ import yaml
 from emulator import Emulator
 from runscrape_generator import run
 from runscrape_generator.errors import ConfigError, RunscrapeError, ShrinkError, ValidationError
-from runscrape_generator.model import Decision, Scope, Service
-from runscrape_generator.reload import Outcome
+from runscrape_generator.pipeline import Command
 from runscrape_generator.settings import Format, Settings
-from runscrape_generator.summary import Summary, why_none
 from tests.generator.commands_kit import Site, failing, make_site, world
 from tests.generator.publishing_kit import state, visible
 from tests.generator.recorder import Recorder
@@ -44,7 +42,7 @@ def settings(tmp_path: Path, google: Emulator) -> Settings:
     )
 
 
-def once(settings: Settings, command: run.Command = "generate", **more: Any) -> tuple[Any, ...]:
+def once(settings: Settings, command: Command = "generate", **more: Any) -> tuple[Any, ...]:
     """Run; give the summary, standard output, and what was said."""
     talk, stdout = Recorder(), io.StringIO()
     summary = run.once(command, settings, talk, stdout=stdout, **more)
@@ -228,7 +226,7 @@ def test_every_format_is_known_as_ours(settings: Settings, style: Format) -> Non
     + [("targets", Format.PROMETHEUS)],
 )
 def test_lost_inventory_still_guards(
-    settings: Settings, google: Emulator, command: run.Command, style: Format, lost: str
+    settings: Settings, google: Emulator, command: Command, style: Format, lost: str
 ) -> None:
     """Without a readable inventory the output itself says what must not go all at once."""
     settings = replace(settings, format=style)
@@ -327,44 +325,6 @@ def test_two_runs_at_once(tmp_path: Path, google: Emulator) -> None:
 
 def run_code(site: Site) -> int:
     return site.run().returncode
-
-
-@pytest.mark.parametrize(
-    ("values", "line"),
-    [
-        (
-            {"added": 2, "removed": 1, "written": True, "reload": Outcome.DONE},
-            "120 jobs (+2 \N{MINUS SIGN}1), 8 skipped, written to a.yml, Prometheus reloaded",
-        ),
-        ({"added": 1}, "120 jobs (+1), 8 skipped, nothing changed"),
-        (
-            {"stale": (Scope("a", "b"),), "written": True},
-            "120 jobs, 8 skipped, 1 scope from the inventory, written to a.yml",
-        ),
-        (
-            {"reload": Outcome.UNKNOWN},
-            "120 jobs, 8 skipped, nothing changed, Prometheus not reached",
-        ),
-        ({"dry_run": True}, "120 jobs, 8 skipped, a.yml would not change"),
-        ({"output": None}, "120 jobs, 8 skipped, written to standard output"),
-    ],
-)
-def test_summary_line(values: dict[str, Any], line: str) -> None:
-    """The line that cron mails counts first, then says what was done."""
-    base = {"services": 128, "jobs": 120, "added": 0, "removed": 0, "skipped": 8}
-    summary = Summary(**{**base, "output": Path("a.yml"), **values})
-    assert summary.line() == f"128 services, {line}"
-
-
-def test_reasons_are_counted() -> None:
-    """The most frequent reasons come first, and a long list is cut."""
-    decisions = [
-        Decision(service=Service(project="p", region="r", name=f"s{n}"), reason=f"reason {n % 7}")
-        for n in range(20)
-    ]
-    said = why_none(decisions).replace("\N{MULTIPLICATION SIGN}", "x")
-    assert said.startswith("0 jobs: 20 skipped: 3 x reason 0; 3 x reason 1; ")
-    assert "; … (runscrape explain has all)" in said
 
 
 def test_every_error_is_ours(settings: Settings, tmp_path: Path) -> None:

@@ -1,0 +1,137 @@
+"""The pipeline up to publishing: discover, recall, decide, render, check; nothing is written."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from runscrape_generator import (
+    discovery,
+    files,
+    guard,
+    inventory,
+    jobs,
+    previous,
+    rendering,
+    selection,
+)
+from runscrape_generator.errors import ConfigError
+from runscrape_generator.inventory import Inventory, Recalled
+from runscrape_generator.model import Decision, Job
+from runscrape_generator.publishing import Document
+from runscrape_generator.settings import Settings
+from runscrape_generator.summary import why_none
+from runscrape_generator.talk import Talk
+
+Command = Literal["generate", "targets"]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the files really are, symbolic links resolved; None where there is none."""
+
+    output: Path | None
+    inventory: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What the pipeline made, before any of it is published."""
+
+    recalled: Recalled
+    decisions: tuple[Decision, ...]
+    jobs: tuple[Job, ...]
+    text: str
+    before: Inventory | None
+
+
+def find_places(settings: Settings) -> Places:
+    """Resolve every file before anything is listed, so that nobody waits for a mistyped folder.
+
+    Raises WriteError for a place that cannot hold a file, ConfigError where two files are one.
+    """
+    output, known = settings.output, settings.inventory_path
+    places = Places(*(files.resolve(path) if path else None for path in (output, known)))
+    real = {
+        "--output": places.output,
+        "--inventory": places.inventory,
+        "--metrics-file": settings.metrics_file and Path(os.path.realpath(settings.metrics_file)),
+    }
+    for (option, path), (other, same) in itertools.combinations(real.items(), 2):
+        if path is not None and path == same:
+            raise ConfigError(f"{option} and {other} are the same file: {path}")
+    return places
+
+
+def make(command: Command, settings: Settings, talk: Talk, places: Places) -> Made:
+    """Discover, decide, render and check; nothing is written."""
+    before = inventory.load(places.inventory, talk) if places.inventory else None
+    found = discovery.discover(settings, talk)
+    recalled = inventory.recall(found, before, talk)
+    talk.step(f"{len(recalled.services)} services in {len(recalled.scopes)} scopes")
+    decisions = selection.decide(recalled.services, settings)
+    assembled = jobs.assemble(decisions, settings)
+    _tell(decisions, talk)
+    text = _render(command, decisions, assembled, settings)
+    _guard(before, decisions, text, places, settings)
+    return Made(recalled, decisions, assembled, text, before)
+
+
+def _guard(
+    before: Inventory | None,
+    decisions: tuple[Decision, ...],
+    text: str,
+    places: Places,
+    settings: Settings,
+) -> None:
+    """Refuse to shrink what the inventory has or, where that is lost, what the output has."""
+    if before is not None:
+        old, new = before.targets, frozenset(targets(decisions))
+    else:
+        data = files.read(places.output) if places.output else None
+        old = previous.targets(data) if data else frozenset()
+        new = previous.targets(text.encode()) if old else frozenset()
+    guard.check(old, new, max_removed=settings.max_removed)
+
+
+def _tell(decisions: tuple[Decision, ...], talk: Talk) -> None:
+    """Say what is worth a look; the warnings of single services only where somebody watches."""
+    warned = [(item, warning) for item in decisions for warning in item.warnings]
+    for item, warning in warned:
+        talk.detail(f"{item.service.id}: {warning}")
+    if warned:
+        talk.step(f"{len(warned)} warnings on services: runscrape explain shows them")
+    if not any(item.kept for item in decisions):
+        talk.warning(why_none(decisions))
+
+
+def _render(
+    command: Command,
+    decisions: tuple[Decision, ...],
+    assembled: tuple[Job, ...],
+    settings: Settings,
+) -> str:
+    if command == "generate":
+        return rendering.render(assembled, settings)
+    suffix = settings.output.suffix.lower() if settings.output else ""
+    return rendering.render_targets(decisions, settings, yaml=suffix in {".yml", ".yaml"})
+
+
+def targets(decisions: Iterable[Decision]) -> Iterable[guard.Target]:
+    """List job, ``host:port`` and metrics path of everything that is kept."""
+    for decision in decisions:
+        for endpoint in decision.endpoints:
+            yield endpoint.job, endpoint.target, endpoint.metrics_path
+
+
+def documents(places: Places, made: Made) -> tuple[Document | None, Document | None]:
+    """Give inventory and output as they should be."""
+    listed = inventory.render(made.decisions, made.recalled.scopes)
+    return (
+        Document(places.inventory, listed.encode()) if places.inventory else None,
+        Document(places.output, made.text.encode()) if places.output else None,
+    )
