@@ -7,6 +7,7 @@ import logging
 import os
 import resource
 import signal
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 from gunicorn import glogging, systemd
@@ -36,7 +37,7 @@ MAX_CONNECTIONS = 16_384
 SPARE_DESCRIPTORS = 256
 """For calls to Google, files and the interpreter; the rest of the limit is for connections."""
 
-SHARED_MEMORY = "/dev/shm"  # noqa: S108  for the heartbeat file: writable under a read-only root
+SHARED_MEMORY = "/dev/shm"  # noqa: S108  writable even where the root file system is not
 
 
 def run(settings: Settings, minter: Minter | None = None) -> None:
@@ -137,9 +138,17 @@ def _options(settings: Settings, connections: int) -> dict[str, object]:
         # Headers of another proxy never count here.
         "forwarded_allow_ips": "",
         "control_socket_disable": True,
-        "worker_tmp_dir": SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None,
+        "worker_tmp_dir": _heartbeat_folder(),
         "proc_name": "runscrape-proxy",
     }
+
+
+def _heartbeat_folder() -> str:
+    """Find a folder for the file by which gunicorn's worker shows that it lives."""
+    try:
+        return SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else tempfile.gettempdir()
+    except FileNotFoundError:
+        raise StartError("no folder to write in: mount a tmpfs at /dev/shm or /tmp") from None
 
 
 def _tls_options(tls: ServerTls | None) -> dict[str, object]:

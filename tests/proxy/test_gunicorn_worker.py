@@ -1,0 +1,69 @@
+"""What the worker does where the system gives no more threads or descriptors."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from runscrape_proxy import server
+from runscrape_proxy.errors import StartError
+from runscrape_proxy.gunicorn_worker import Pool, ProxyWorker
+
+if TYPE_CHECKING:
+    import socket
+
+
+def test_no_more_threads(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Work goes to the threads that there are; without any, the caller hears of it."""
+    started: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def only_one(thread: threading.Thread) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", only_one)
+    with Pool(max_workers=8) as pool:
+        assert list(pool.map(abs, range(-20, 0))) == list(range(20, 0, -1))
+    assert "no more threads" in caplog.text
+    with Pool(max_workers=8) as empty, pytest.raises(RuntimeError):
+        empty.submit(abs, 1)
+
+
+class Listener:
+    """A listening socket that fails."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+    def accept(self) -> None:
+        raise OSError(self.code, os.strerror(self.code))
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_no_more_descriptors(code: int, caplog: pytest.LogCaptureFixture) -> None:
+    """A connection that cannot be accepted now is left for later; gunicorn alone would end."""
+    worker = object.__new__(ProxyWorker)
+    worker.nr_conns = 0
+    worker.accept(cast("socket.socket", Listener(code)))
+    assert "cannot accept a connection" in caplog.text
+    with pytest.raises(OSError, match="Bad file"):
+        worker.accept(cast("socket.socket", Listener(errno.EBADF)))
+
+
+def test_nowhere_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any folder to write in the start ends with what to mount."""
+
+    def nowhere() -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(server, "SHARED_MEMORY", "/nowhere")
+    monkeypatch.setattr("tempfile.gettempdir", nowhere)
+    with pytest.raises(StartError, match="mount a tmpfs"):
+        server._heartbeat_folder()
