@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runscrape_generator import durations, naming
+from runscrape_generator import durations, naming, overrides
 from runscrape_generator.annotations import Wishes
 from runscrape_generator.model import Endpoint, Service
 from runscrape_generator.settings import EndpointRule, Rule, Settings
@@ -21,34 +21,32 @@ DEFAULT_INTERVAL = "1m"
 DEFAULT_TIMEOUT = "10s"
 
 _AUTHORITY = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
-_PORTS = {"http": "80", "https": "443"}
+_HTTPS_PORT = "443"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a service answers: ``https`` (or ``http``), ``host:port``, and the name to show."""
+    """Where a service answers, always over https: ``host:port``, and the name to show for it."""
 
-    scheme: str
     target: str
     instance: str
 
 
 def place(service: Service, rule: Rule) -> Place | None:
-    """The rule's target, else the host of the service's URL; None where neither is usable."""
+    """The rule's target, else the host of the service's URL; None where that is unusable.
+
+    A token never goes where anyone on the way can read it, so a URL with http is unusable too.
+    """
     if rule.target is not None:
-        return _place("https", rule.target)
-    scheme, _, authority = service.uri.partition("://")
-    return _place(scheme, authority.rstrip("/")) if scheme in _PORTS else None
-
-
-def _place(scheme: str, authority: str) -> Place | None:
-    match = _AUTHORITY.fullmatch(authority)
+        match = _AUTHORITY.fullmatch(rule.target)
+    else:
+        scheme, _, authority = service.uri.partition("://")
+        match = _AUTHORITY.fullmatch(authority.rstrip("/")) if scheme == "https" else None
     if match is None:
         return None
-    host, usual = match["host"], _PORTS[scheme]
-    port = match["port"] or usual
-    instance = host if port == usual else f"{host}:{port}"
-    return Place(scheme, f"{host}:{port}", instance)
+    host, port = match["host"], match["port"] or _HTTPS_PORT
+    target = f"{host}:{port}"
+    return Place(target, host if port == _HTTPS_PORT else target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +114,6 @@ def build(
             service=service,
             job="",
             audience=audience,
-            scheme=where.scheme,
             target=where.target,
             metrics_path=own.path,
             params={**wishes.params, **rule.params, **own.params},
@@ -151,25 +148,26 @@ def _job(endpoint: Endpoint, rule: Rule, settings: Settings, earlier: Sequence[E
     """
     service, path = endpoint.service, endpoint.metrics_path
     if rule.job is None and settings.audience == "custom" and _is_shared(endpoint):
-        return naming.shared(endpoint.audience or "", path, _set(endpoint), settings)
+        differing = _differing(endpoint, overrides.universal(settings.rules), settings)
+        return naming.shared(endpoint.audience or "", path, differing, settings)
     name = naming.fill(rule.job or settings.job_name, service)
     if not earlier:
         return name
     known = any(each.metrics_path == path for each in earlier)
-    return naming.variant(name, path, _set(endpoint) if known else {})
+    return naming.variant(name, path, _differing(endpoint, Rule(), settings) if known else {})
 
 
 def _is_shared(endpoint: Endpoint) -> bool:
     return endpoint.audience not in (None, endpoint.service.uri)
 
 
-def _set(endpoint: Endpoint) -> dict[str, object]:
-    """The job's settings that differ from the global ones."""
-    chosen: dict[str, object] = {
-        "params": dict(endpoint.params),
-        "interval": endpoint.scrape_interval,
-        "timeout": endpoint.scrape_timeout,
-        "scrape_config": dict(endpoint.scrape_config),
-        "scheme": endpoint.scheme if endpoint.scheme != "https" else None,
+def _differing(endpoint: Endpoint, usual: Rule, settings: Settings) -> dict[str, object]:
+    """The job's settings that are not the *usual* ones: what makes it a job of another name."""
+    times = timing(EndpointRule(path=""), usual, Wishes(), settings)
+    pairs: dict[str, tuple[object, object]] = {
+        "params": (dict(endpoint.params), dict(usual.params)),
+        "interval": (endpoint.scrape_interval, times.interval),
+        "timeout": (endpoint.scrape_timeout, times.timeout),
+        "scrape_config": (dict(endpoint.scrape_config), dict(usual.scrape_config)),
     }
-    return {name: value for name, value in chosen.items() if value}
+    return {name: own for name, (own, common) in pairs.items() if own != common}

@@ -52,7 +52,7 @@ def _group(endpoint: Endpoint, settings: Settings) -> Group:
 def _gateway_target(endpoint: Endpoint) -> str:
     """The host with port 80 for 443: what http without a port of its own means to a proxy."""
     host, _, port = endpoint.target.rpartition(":")
-    return f"{host}:80" if port == "443" and endpoint.scheme == "https" else endpoint.target
+    return f"{host}:80" if port == "443" else endpoint.target
 
 
 def _times(endpoint: Endpoint, settings: Settings) -> dict[str, str]:

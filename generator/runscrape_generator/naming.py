@@ -1,6 +1,10 @@
 """Names of jobs: a pure function of one service and the settings.
 
 So none is ever renamed because another service came or went: a renamed job is a new set of series.
+
+Any text is a job name to Prometheus and vmagent. Grafana Alloy needs names that still differ after
+``[^a-zA-Z0-9_]`` has become ``_``; the default names do, since Cloud Run's regions and services
+hold no ``_``, but those of ``--job-name`` and of rules are not held to it.
 """
 
 from __future__ import annotations
@@ -34,8 +38,8 @@ def shared(audience: str, path: str, differing: Mapping[str, object], settings: 
     """The job that services with one custom audience share, one for each set of job settings.
 
     ``cloudrun/AUDIENCE`` (without ``https://``), then the path where it is not ``--metrics-path``,
-    then eight hex digits of a hash over *differing*: the settings, if any, that the service or a
-    rule sets.
+    then eight hex digits of a hash over *differing*: the settings, if any, that are not the same
+    for all services.
     """
     start = prefix(settings.job_name)
     separator = "/" if start[-1:].isalnum() else ""

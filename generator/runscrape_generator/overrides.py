@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -30,11 +30,19 @@ def matches(match: Match, service: Service) -> bool:
 
 
 def effective(service: Service, rules: Sequence[Rule]) -> Rule:
-    """One rule that does what all matching *rules* do in their order: the later one beats."""
+    """One rule that does what all *rules* that match *service* do in their order."""
+    return _folded(rule for rule in rules if matches(rule.match, service))
+
+
+def universal(rules: Sequence[Rule]) -> Rule:
+    """What the rules without ``match`` do, which is the same for every service."""
+    return _folded(rule for rule in rules if rule.match == Match())
+
+
+def _folded(rules: Iterable[Rule]) -> Rule:
+    """One rule for all of *rules*: the later one beats."""
     found: dict[str, Any] = {}
     for rule in rules:
-        if not matches(rule.match, service):
-            continue
         for name in _SCALARS:
             if (value := getattr(rule, name)) is not None:
                 found[name] = value

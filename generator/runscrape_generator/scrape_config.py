@@ -115,14 +115,12 @@ def gateway_url(settings: Settings) -> str:
 
 def gateway_overrides(settings: Settings) -> Data:
     """What rules merge into the one job: only a rule for all services can say something of it."""
-    merged: Data = {}
-    for rule in settings.rules:
-        if rule.scrape_config and rule.match != Match():
-            raise ConfigError(
-                "rules: with --mode gateway there is one job for all services, so a scrape_config "
-                "belongs in a rule without match"
-            )
-        merged = overrides.merge(merged, rule.scrape_config)
+    if any(rule.scrape_config and rule.match != Match() for rule in settings.rules):
+        raise ConfigError(
+            "rules: with --mode gateway there is one job for all services, so a scrape_config "
+            "belongs in a rule without match"
+        )
+    merged = dict(overrides.universal(settings.rules).scrape_config)
     for name in ("oauth2", "proxy_url"):
         if name in merged:
             raise ConfigError(

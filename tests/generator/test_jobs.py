@@ -143,6 +143,12 @@ class TestSharedAudience:
         for index, each in enumerate(services):
             assert names(each, audience="custom", rules=(rule,)) == [found[index]]
 
+    def test_what_holds_for_all_services_is_in_no_name(self) -> None:
+        """A rule without match sets what is usual: changing a limit for all renames no series."""
+        rule = Rule(scrape_config={"sample_limit": 5}, scrape_interval="5s", params={"x": ("1",)})
+        shared = service(custom_audiences=(SHARED,))
+        assert names(shared, audience="custom", rules=(rule,)) == ["cloudrun/metrics.example.com"]
+
     def test_without_a_custom_audience_the_name_is_the_usual_one(self) -> None:
         """A service without one has its own job, named as ever."""
         assert names(service(), audience="custom") == ["cloudrun/demo/us-central1/api"]

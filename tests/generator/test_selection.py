@@ -75,6 +75,7 @@ SKIPPED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"uri": "", "urls": ()}, {}, "no URL yet"),
     ({"uri": "https://a b/"}, {}, 'no usable URL: "https://a b/"'),
     ({"uri": "ftp://a"}, {}, 'no usable URL: "ftp://a"'),
+    ({"uri": "http://a"}, {}, 'no usable URL: "http://a"'),
     (
         {"uri": "", "urls": ()},
         {"rules": (Rule(target="api.example.com"),)},
