@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from runscrape_generator import diff, files, lock, publishing, textfile, validation
+from runscrape_generator import diff, files, lock, publishing, reload, textfile, validation
 from runscrape_generator.errors import LockedError, RunscrapeError
 from runscrape_generator.pipeline import (
     Command,
@@ -22,10 +22,12 @@ from runscrape_generator.pipeline import (
     targets,
 )
 from runscrape_generator.publishing import Published, Reloading
-from runscrape_generator.reload import reloader
 from runscrape_generator.settings import Settings
 from runscrape_generator.summary import Summary
 from runscrape_generator.talk import Talk
+
+_PATIENCE = 3 * reload.TIMEOUT
+"""Seconds to wait for another run to publish: it may reload, roll back and reload again."""
 
 Hold = Callable[[], AbstractContextManager[None]]
 
@@ -62,12 +64,12 @@ def _run(
     command: Command, settings: Settings, talk: Talk, stdout: TextIO, hold: Hold
 ) -> tuple[Summary, textfile.Measured]:
     places = find_places(settings)
-    with _locked(places, settings):
+    with _locked(places.output or places.inventory, settings):
         made = make(command, settings, talk, places)
         if settings.dry_run:
             published, text = _preview(command, settings, talk, places, made)
         else:
-            with hold():
+            with _locked(places.inventory if places.output else None, settings, _PATIENCE), hold():
                 published = _publish(command, settings, talk, places, made)
             text = "" if places.output else made.text
     stdout.write(text)
@@ -75,14 +77,16 @@ def _run(
     return _summary(settings, places, made, published), _measured(made)
 
 
-@contextmanager
-def _locked(places: Places, settings: Settings) -> Iterator[None]:
-    """Hold the locks of output and inventory; a dry run writes nothing and needs none."""
-    with ExitStack() as stack:
-        for path in () if settings.dry_run else (places.output, places.inventory):
-            if path is not None:
-                stack.enter_context(lock.held(path))
-        yield
+def _locked(
+    path: Path | None, settings: Settings, patience: float = 0.0
+) -> AbstractContextManager[None]:
+    """Hold the lock of a file; a dry run writes nothing and needs none.
+
+    That of the output is held for the whole run, so that no two runs list for the same file. That
+    of the inventory only while files are published: ``generate`` and ``targets`` that are started
+    by one timer may share it, and must not shut each other out.
+    """
+    return nullcontext() if path is None or settings.dry_run else lock.held(path, patience=patience)
 
 
 def _publish(
@@ -92,7 +96,7 @@ def _publish(
     promtool = validation.promtool(settings, talk) if command == "generate" else None
     if output is None and promtool:
         promtool.check(made.text.encode())
-    call = reloader(settings.reload, settings.reload_command) if output else None
+    call = reload.reloader(settings.reload, settings.reload_command) if output else None
     return publishing.publish(
         known,
         output,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,26 @@ def test_second_run_is_refused_at_once(tmp_path: Path) -> None:
             pass
         other.kill()
     with lock.held(path):
+        pass
+
+
+def test_patience(tmp_path: Path) -> None:
+    """With patience a lock that is let go in time is taken; one that is not is refused."""
+    path = tmp_path / "out.yml"
+    other = lock.held(path)
+    other.__enter__()
+    with pytest.raises(LockedError), lock.held(path, patience=0.1):
+        pass
+    release = threading.Timer(0.1, lambda: other.__exit__(None, None, None))
+    release.start()
+    with lock.held(path, patience=60):
+        pass
+    release.join()
+
+
+def test_folder_that_takes_no_lock_file(tmp_path: Path) -> None:
+    """Where there can be no lock file the run ends, and says why."""
+    with pytest.raises(WriteError, match="make the folder first"), lock.held(tmp_path / "a" / "b"):
         pass
 
 

@@ -323,6 +323,28 @@ def test_two_runs_at_once(tmp_path: Path, google: Emulator) -> None:
     assert visible(site.folder) == ["inventory.json", "prometheus.yml"]
 
 
+def test_generate_and_targets_side_by_side(tmp_path: Path, google: Emulator) -> None:
+    """Both commands of gateway mode, started by one timer, share an inventory and both publish."""
+    google.update(world(faults={"list_services": [{"latency": 0.3}]}))
+    site = make_site(tmp_path, google)
+    codes: list[int] = []
+
+    def start(name: str, command: str) -> None:
+        output = ["--mode", "gateway", "--output", str(site.folder / name)]
+        codes.append(site.run(*output, command=command).returncode)
+
+    runs = [
+        threading.Thread(target=start, args=pair)
+        for pair in (("prometheus.yml", "generate"), ("targets.json", "targets"))
+    ]
+    for each in runs:
+        each.start()
+    for each in runs:
+        each.join()
+    assert codes == [0, 0]
+    assert visible(site.folder) == ["inventory.json", "prometheus.yml", "targets.json"]
+
+
 def run_code(site: Site) -> int:
     return site.run().returncode
 
