@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LONGEST: Final = 240
-_TOKEN_LIKE: Final = re.compile(r"eyJ[\w.=-]*|ya29\.[\w.-]*|[\w+=-]{40,}")
+_TOKEN_LIKE: Final = re.compile(
+    r"eyJ[\w.=-]*|ya29\.[\w.-]*|(?=[A-Z_]*[^A-Z_])[\w+=-]{40,}"  # not a variable's long name
+)
 _TARGET: Final = re.compile(r"/serviceAccounts/([^/:]+):(generate\w+)")
 _METADATA_PATH: Final = "/computeMetadata/"
 
@@ -106,9 +108,10 @@ def too_slow(url: str, seconds: float) -> MintError:
 
 def unusable(error: Exception) -> MintError:
     """google-auth could make nothing of the credentials' source or of an answer."""
-    about_a_token = isinstance(error, MalformedError) or not isinstance(error, GoogleAuthError)
-    said = error.args[0] if error.args and not about_a_token else ""
-    detail = clean(said).rstrip(".") if isinstance(said, str) else ""
+    said = error.args[0] if error.args and isinstance(error, GoogleAuthError) else ""
+    # google.auth.jwt puts what it cannot read into its message; other messages are for people.
+    about_a_token = isinstance(error, MalformedError) and "segment" in str(said)
+    detail = clean(said).rstrip(".") if isinstance(said, str) and not about_a_token else ""
     if not detail:
         return MintError(
             f"what Google answered is not a token ({type(error).__name__})",

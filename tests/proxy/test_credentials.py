@@ -161,6 +161,27 @@ def test_file_source_is_read_again(google: Emulator, tmp_path: Path) -> None:
     assert claims(found.mint(AUDIENCE, timeout=PATIENCE))["email"] == IDENTITY
 
 
+def test_an_executable_as_source(
+    google: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A subject token that a program prints (where the operator allows programs) is exchanged."""
+    info = json.loads(google.credentials("external_account_file").read_text())
+    kind = info["subject_token_type"]
+    token = Path(info["credential_source"]["file"]).read_text()
+    said = {"version": 1, "success": True, "token_type": kind, "id_token": token}
+    answer = tmp_path / "answer.json"
+    answer.write_text(json.dumps(said))
+    info["credential_source"] = {"executable": {"command": f"cat {answer}"}}
+    path = tmp_path / "wif.json"
+    path.write_text(json.dumps(info))
+    found = load(CredentialSettings(path), environ={})
+    monkeypatch.delenv("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES", raising=False)
+    with pytest.raises(MintError, match="GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES"):
+        found.mint(AUDIENCE, timeout=PATIENCE)
+    monkeypatch.setenv("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES", "1")
+    assert claims(found.mint(AUDIENCE, timeout=PATIENCE))["email"] == IDENTITY
+
+
 def test_one_access_token_for_many(google: Emulator) -> None:
     """All mints of an impersonation share one access token of the source, also at the start."""
     google.update(with_faults({"kind": "authorized_user", "latency": 0.2}))
