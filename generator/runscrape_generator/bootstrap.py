@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TextIO
@@ -51,6 +51,7 @@ def bootstrap(choices: Choices, loaded: Loaded, talk: Talk, *, stdout: TextIO, s
         runs = _runs(choices, effective, dry_run=show)
         if show:
             stdout.write(bundle.differences(directory, decided))
+            stack.enter_context(_for_now(_outputs(choices)))
         else:
             _folders(choices)
             stack.enter_context(lock.held(files.resolve(directory / bundle.MANIFEST)))
@@ -124,14 +125,31 @@ def _runs(choices: Choices, effective: Mapping[str, Path], *, dry_run: bool) -> 
     return runs
 
 
+def _outputs(choices: Choices) -> list[Path]:
+    """Name the folders that the generator writes to."""
+    state = choices.directory / PLACES[choices.platform].bundle_state
+    return [state, choices.directory / "operator"] if choices.operator else [state]
+
+
+@contextmanager
+def _for_now(folders: Sequence[Path]) -> Iterator[None]:
+    """Have the folders there, for a dry run needs them, and leave none behind that was not."""
+    wanted = {above for path in folders for above in (path, *path.parents)}
+    made = sorted(path for path in wanted if not path.exists())
+    try:
+        for path in made:
+            bundle.folder(path)
+        yield
+    finally:
+        for path in reversed(made):
+            with suppress(OSError):
+                path.rmdir()
+
+
 def _folders(choices: Choices) -> None:
-    places = PLACES[choices.platform]
-    state = choices.directory / places.bundle_state
-    wanted = [state]
+    wanted = _outputs(choices)
     if choices.platform is Platform.COMPOSE:
-        wanted += [state / "metrics", *_data(choices)]
-    if choices.operator:
-        wanted.append(choices.directory / "operator")
+        wanted += [wanted[0] / "metrics", *_data(choices)]
     for path in wanted:
         bundle.folder(path)
 

@@ -1,0 +1,359 @@
+"""Who owns which file of a bundle: what is ours is updated, what the user edited is left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from runscrape_generator import bootstrap_bundle as bundle
+from runscrape_generator import cli, files
+from runscrape_generator.bootstrap_bundle import Fate, Manifest, Planned
+from tests.bootstrap.conftest import Google
+
+ALERTS = "config/rules/alerts.yml"
+
+
+def snapshot(directory: Path) -> dict[str, tuple[bytes, int, int]]:
+    """Give content, mtime and inode of every file."""
+    return {
+        str(path.relative_to(directory)): (
+            path.read_bytes(),
+            path.stat().st_mtime_ns,
+            path.stat().st_ino,
+        )
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
+
+
+def run(google: Google, directory: Path, *arguments: str, platform: str = "compose") -> int:
+    own = ["--project", "demo", "--api-endpoint", google.emulator.api]
+    return cli.main(["bootstrap", str(directory), "--platform", platform, *arguments, *own])
+
+
+@pytest.fixture
+def fresh(google: Google, tmp_path: Path) -> Path:
+    return google.write(tmp_path / "bundle", "--platform", "compose")
+
+
+def test_a_second_run_changes_nothing(google: Google, fresh: Path) -> None:
+    """Run again with the same settings, it leaves bytes, mtime and inode of every file."""
+    before = snapshot(fresh)
+    assert run(google, fresh) == 0
+    assert snapshot(fresh) == before
+
+
+def test_what_is_ours_is_updated(google: Google, fresh: Path) -> None:
+    """With other settings the files that nobody edited follow."""
+    assert run(google, fresh, "--image", "registry.example/runscrape:9") == 0
+    assert "registry.example/runscrape:9" in (fresh / "compose.yaml").read_text()
+
+
+def test_an_edited_file_is_kept(
+    google: Google, fresh: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An edited file stays; the new version comes beside it, and stderr names it."""
+    edited = fresh / "compose.yaml"
+    edited.write_text(edited.read_text() + "# mine\n")
+    mine = edited.read_bytes()
+    assert run(google, fresh, "--image", "registry.example/runscrape:9") == 0
+    assert edited.read_bytes() == mine
+    assert "registry.example/runscrape:9" in (fresh / "compose.yaml.new").read_text()
+    assert "compose.yaml: kept, you edited it" in capsys.readouterr().err
+
+
+def test_an_edit_is_named_though_nothing_new_is_to_come(
+    google: Google, fresh: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where our version did not change there is nothing to put beside the edited file."""
+    (fresh / ALERTS).write_text("groups: []\n")
+    assert run(google, fresh) == 0
+    assert f"1 kept as you edited them ({ALERTS})" in capsys.readouterr().err
+    assert not (fresh / f"{ALERTS}.new").exists()
+
+
+def test_a_file_that_was_there_first_is_kept(google: Google, tmp_path: Path) -> None:
+    """A file that we never wrote is not overwritten."""
+    (tmp_path / "README.md").write_text("my notes\n")
+    google.write(tmp_path, "--platform", "compose")
+    assert (tmp_path / "README.md").read_text() == "my notes\n"
+    assert "docker compose up" in (tmp_path / "README.md.new").read_text()
+
+
+def test_an_edit_that_is_taken_back_is_ours_again(google: Google, fresh: Path) -> None:
+    """A file that is once more as we wrote it is updated once more."""
+    path = fresh / "compose.yaml"
+    ours = path.read_text()
+    path.write_text("mine\n")
+    run(google, fresh, "--image", "registry.example/runscrape:8")
+    path.write_text(ours)
+    run(google, fresh, "--image", "registry.example/runscrape:9")
+    assert "registry.example/runscrape:9" in path.read_text()
+
+
+def test_what_is_no_longer_needed_goes(google: Google, tmp_path: Path) -> None:
+    """Without --grafana its files go, but for the one that was edited."""
+    directory = google.write(tmp_path / "b", "--platform", "compose", "--grafana")
+    provisioning = directory / "grafana/provisioning"
+    edited = provisioning / "dashboards/runscrape.yml"
+    edited.write_text("mine\n")
+    assert run(google, directory) == 0
+    assert not (provisioning / "datasources/prometheus.yml").exists()
+    assert edited.read_text() == "mine\n"
+
+
+def test_the_edited_settings_count(google: Google, fresh: Path) -> None:
+    """What the user wrote into runscrape.yaml decides what is generated on the next run."""
+    path = fresh / "config/runscrape.yaml"
+    path.write_text(path.read_text() + "include: [hello]\n")
+    assert run(google, fresh) == 0
+    text = (fresh / "state/prometheus.yml").read_text()
+    assert "cloudrun/demo/europe-west1/hello" in text
+    assert "cloudrun/demo/us-central1/api" not in text
+
+
+def test_the_edited_template_counts(google: Google, fresh: Path) -> None:
+    """So does what the user wrote into the template of prometheus.yml."""
+    path = fresh / "config/prometheus.yml.j2"
+    path.write_text(path.read_text().replace("scrape_interval: 1m", "scrape_interval: 45s"))
+    assert run(google, fresh) == 0
+    assert "scrape_interval: 45s" in (fresh / "state/prometheus.yml").read_text()
+
+
+def test_bad_edited_settings(
+    google: Google, fresh: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistake in the user's runscrape.yaml is exit 2 with its line, and no file changes."""
+    path = fresh / "config/runscrape.yaml"
+    path.write_text("project: [demo]\nincluude: [x]\n")
+    before = snapshot(fresh)
+    assert run(google, fresh, "--image", "registry.example/other:1") == 2
+    assert f"{path}:2: incluude: unknown key" in capsys.readouterr().err
+    assert snapshot(fresh) == before
+
+
+def test_diff(google: Google, fresh: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--diff shows on stdout what a run would change, and changes nothing."""
+    before = snapshot(fresh)
+    assert run(google, fresh, "--diff", "--image", "registry.example/other:1") == 0
+    assert snapshot(fresh) == before
+    out = capsys.readouterr().out
+    assert '+    image: "registry.example/other:1"' in out
+    assert "secret" not in "".join(line for line in out.splitlines() if line[:1] in "+-")
+
+
+def test_diff_of_nothing(google: Google, fresh: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--diff of a bundle that is as it should be prints nothing."""
+    assert run(google, fresh, "--diff") == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_first_diff(google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--diff of a bundle that is not there yet shows all of it, and makes no folder."""
+    directory = tmp_path / "not-yet"
+    assert run(google, directory, "--diff") == 0
+    out = capsys.readouterr().out
+    for name in ("compose.yaml", "config/runscrape.yaml", "state/prometheus.yml"):
+        assert f"+++ {directory / name}" in out
+    assert not directory.exists()
+
+
+@pytest.mark.parametrize("platform", ["compose", "kubernetes", "systemd"])
+def test_the_secret(
+    google: Google, tmp_path: Path, platform: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is made once, 0600, long, never printed, in no other file, and kept on a second run."""
+    directory = tmp_path / "b"
+    assert run(google, directory, "-vv", platform=platform) == 0
+    (path,) = directory.rglob("client-secret")
+    secret = path.read_text().strip()
+    assert len(secret) >= 43
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    for arguments in (["-vv"], ["--diff"], ["--image", "registry.example/other:1"]):
+        assert run(google, directory, *arguments, platform=platform) == 0
+    assert path.read_text().strip() == secret
+    said = capfd.readouterr()
+    assert secret not in said.out + said.err
+    holding = [
+        each for each in directory.rglob("*") if each.is_file() and secret in each.read_text()
+    ]
+    assert holding == [path]
+
+
+def test_two_bundles_have_two_secrets(google: Google, tmp_path: Path) -> None:
+    """No two bundles share a secret."""
+    found = {
+        (
+            google.write(tmp_path / name, "--platform", "compose") / "secrets/client-secret"
+        ).read_text()
+        for name in "ab"
+    }
+    assert len(found) == 2
+
+
+def test_an_empty_secret(google: Google, fresh: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An empty secret file is exit 2 with the remedy: it would let nobody in, or everybody."""
+    (fresh / "secrets/client-secret").write_text("")
+    assert run(google, fresh) == 2
+    assert "is empty; remove it" in capsys.readouterr().err
+
+
+def test_a_secret_that_others_can_read(
+    google: Google, fresh: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A secret that others can read is warned of."""
+    (fresh / "secrets/client-secret").chmod(0o644)
+    assert run(google, fresh) == 0
+    assert "other users can read it" in capsys.readouterr().err
+
+
+def test_another_platform(google: Google, fresh: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder has one platform's bundle: another one is exit 2, and nothing changes."""
+    before = snapshot(fresh)
+    assert run(google, fresh, platform="systemd") == 2
+    assert "holds a bundle for compose" in capsys.readouterr().err
+    assert snapshot(fresh) == before
+
+
+@pytest.mark.parametrize("broken", ["", "{}", "[]", '{"files": {"x": 1}, "platform": "compose"}'])
+def test_a_broken_manifest(
+    google: Google, fresh: Path, broken: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody knows what was edited: exit 2 with the remedy, and nothing changes."""
+    (fresh / bundle.MANIFEST).write_text(broken)
+    before = snapshot(fresh)
+    assert run(google, fresh, "--image", "registry.example/other:1") == 2
+    assert "remove it" in capsys.readouterr().err
+    assert snapshot(fresh) == before
+
+
+def test_google_is_down(google: Google, fresh: Path, tmp_path: Path) -> None:
+    """A listing that fails with nothing known is exit 4 and leaves no half bundle; a bundle that
+    is there is served from its inventory, exit 3.
+    """
+    down = ["--api-endpoint", "http://127.0.0.1:1", "--region", "us-central1", "--timeout", "2s"]
+    new = tmp_path / "new"
+    common = ["--project", "demo", "--platform", "compose", *down]
+    assert cli.main(["bootstrap", str(new), *common]) == 4
+    assert not (new / "compose.yaml").exists()
+    text = (fresh / "state/prometheus.yml").read_bytes()
+    # The bundle's own settings say where Google is; edited, they count.
+    path = fresh / "config/runscrape.yaml"
+    path.write_text(
+        path.read_text().replace(google.emulator.api, "http://127.0.0.1:1") + "timeout: 2s\n"
+    )
+    assert cli.main(["bootstrap", str(fresh), *common]) == 3
+    assert (fresh / "state/prometheus.yml").read_bytes() == text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--image", "a b"], "--image: 'a b' is not an image"),
+        (["--image", 'x"\nevil: yes'], "--image: "),
+        (["--every", "1s"], "--every: '1s' is not a duration from 30s to 1d"),
+        (["--every", "soon"], "--every: 'soon' is not a duration from 30s to 1d"),
+        (["--namespace", "Not_One"], "--namespace: 'Not_One' is not a namespace's name"),
+        (["--program-dir", "bin"], "--program-dir: 'bin' is not an absolute path"),
+        (["--google-service-account", "me"], "--google-service-account: 'me' is not an e-mail"),
+        (["--operator"], "--operator: only with --platform kubernetes"),
+        (["--platform", "nomad"], "'nomad' is not one of"),
+        (["--scrape-timeout", "5m"], "--scrape-timeout: 5m is longer than"),
+    ],
+)
+def test_usage(
+    google: Google,
+    tmp_path: Path,
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A bad value is exit 2 with a message that names the option, and nothing is written."""
+    assert run(google, tmp_path / "b", *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()
+
+
+def test_usage_by_platform(
+    google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An option that the platform would not use is exit 2."""
+    assert run(google, tmp_path / "b", "--grafana", platform="systemd") == 2
+    assert "--grafana: only with --platform compose" in capsys.readouterr().err
+    assert run(google, tmp_path / "b", "--credentials-file", "/x", platform="kubernetes") == 2
+    assert "the pod has workload identity instead" in capsys.readouterr().err
+
+
+def test_read_only_folder(google: Google, tmp_path: Path) -> None:
+    """A folder that cannot be made is exit 7."""
+    (tmp_path / "file").write_text("")
+    assert run(google, tmp_path / "file" / "bundle") == 7
+
+
+class Killed(BaseException):
+    """As if by SIGKILL: nothing of ours may tidy up after it."""
+
+
+def plan(version: int) -> Mapping[str, Planned]:
+    return {name: Planned(f"{name} {version}\n") for name in "abc"}
+
+
+def test_killed_between_any_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed anywhere, the next run takes no file of ours for an edited one, and heals."""
+    replace = files.replace
+    for survived in range(6):
+        directory = tmp_path / str(survived)
+        directory.mkdir()
+        empty = Manifest("compose")
+        bundle.apply(directory, bundle.steps(directory, plan(1), empty), empty)
+        left = [survived]
+
+        def limited(path: Path, data: bytes, left: list[int] = left) -> None:
+            if not left[0]:
+                raise Killed
+            left[0] -= 1
+            replace(path, data)
+
+        monkeypatch.setattr(files, "replace", limited)
+        known = bundle.load(directory)
+        assert known is not None
+        try:
+            bundle.apply(directory, bundle.steps(directory, plan(2), known), known)
+        except Killed:
+            assert survived < 5
+        monkeypatch.undo()
+        known = bundle.load(directory)
+        assert known is not None
+        for version in (1, 2, 3):
+            fates = {step.fate for step in bundle.steps(directory, plan(version), known)}
+            assert fates <= {Fate.SAME, Fate.UPDATE}, (survived, version, fates)
+        bundle.apply(directory, bundle.steps(directory, plan(3), known), known)
+        assert [(directory / name).read_text() for name in "abc"] == ["a 3\n", "b 3\n", "c 3\n"]
+
+
+def test_the_manifest_is_stable(fresh: Path) -> None:
+    """The manifest is sorted JSON with the digest of each file, and no secret's."""
+    content = json.loads((fresh / bundle.MANIFEST).read_text())
+    assert content["platform"] == "compose"
+    assert list(content["files"]) == sorted(content["files"])
+    assert not [name for name in content["files"] if "secret" in name or name.startswith("state/")]
+    assert all(len(digests) == 1 for digests in content["files"].values())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_root_hands_over(fresh: Path) -> None:
+    """Where root wrote it, the containers' user owns secret, state and data, and nothing else."""
+    for name in (
+        "secrets",
+        "secrets/client-secret",
+        "state",
+        "state/prometheus.yml",
+        "data/prometheus",
+    ):
+        assert (fresh / name).stat().st_uid == 65532, name
+    assert (fresh / "compose.yaml").stat().st_uid == 0
