@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _LONGEST: Final = 240
 _TOKEN_LIKE: Final = re.compile(
-    r"eyJ[\w.=-]*|ya29\.[\w.-]*|(?=[A-Z_]*[^A-Z_])[\w+=-]{40,}"  # not a variable's long name
+    r"eyJ[\w.=-]*|ya29\.[\w.-]*|(?=[A-Z_]*[a-z0-9+=-])[\w+=-]{40,}"  # not a variable's long name
 )
 _TARGET: Final = re.compile(r"/serviceAccounts/([^/:]+):(generate\w+)")
 _METADATA_PATH: Final = "/computeMetadata/"
