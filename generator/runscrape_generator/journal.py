@@ -48,7 +48,7 @@ def undo(path: Path, kept: Path | None) -> None:
         if kept is None:
             path.unlink(missing_ok=True)
         else:
-            if not (path.exists() and path.samefile(kept)):  # then a rename would do nothing
+            if not (path.exists() and _same(path, kept)):
                 kept.replace(path)
             files.discard(kept)
     except OSError as error:
@@ -67,6 +67,11 @@ def link(path: Path, other: Path) -> None:
         temporary = files.stage(path, path.read_bytes())  # has the rights already, and is whole
         shutil.copystat(path, temporary)
         temporary.replace(other)
+
+
+def _same(path: Path, kept: Path) -> bool:
+    """Whether the file was never replaced: a rename would do nothing, or fail as the first did."""
+    return path.samefile(kept) or path.read_bytes() == kept.read_bytes()
 
 
 def put_back(path: Path, *, existed: bool) -> bool:
