@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import os
@@ -79,7 +80,13 @@ class Google:
 
 @pytest.fixture(scope="session")
 def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Google]:
-    directory = tmp_path_factory.mktemp("google")
+    """Give a Google that nobody changes."""
+    with _google(tmp_path_factory.mktemp("google")) as google:
+        yield google
+
+
+@contextlib.contextmanager
+def _google(directory: Path) -> Iterator[Google]:
     with Emulator(WORLD, directory) as emulator:
         config = directory / "runscrape.yaml"
         through = {
@@ -142,13 +149,19 @@ class Running:
 
 @pytest.fixture(scope="session", params=["compose", "kubernetes", "systemd"])
 def stack(
-    request: pytest.FixtureRequest, google: Google, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:
     """One platform's bundle, written by the command, run by what is written in it."""
     if shutil.which("prometheus") is None:
         pytest.skip("prometheus is not installed")
     platform = str(request.param)
     directory = tmp_path_factory.mktemp(platform)
+    with _google(directory) as google, _stack(platform, google, directory) as running_here:
+        yield running_here
+
+
+@contextlib.contextmanager
+def _stack(platform: str, google: Google, directory: Path) -> Iterator[Running]:
     bundle, logs = directory / "bundle", directory / "logs"
     logs.mkdir()
     google.bootstrap(bundle, *_arguments(platform, google))
@@ -160,7 +173,6 @@ def stack(
         )
         eventually(lambda: len(here.up()) > 0, f"{platform}: Prometheus answers")
         yield here
-    google.emulator.update(WORLD)
 
 
 def _arguments(platform: str, google: Google) -> list[str]:
