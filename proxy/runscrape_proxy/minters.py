@@ -119,13 +119,17 @@ class _AccessTokens:
         return headers
 
     def _renew(self, deadline: Deadline) -> None:
-        if not self._lock.acquire(timeout=max(0.0, deadline.left)):
+        # Google calls a token stale in its last 3:45, in which it is as good as before: then
+        # nobody waits for the one that fetches another, and nobody fails with it.
+        stale = self._source.token_state is TokenState.STALE
+        if not self._lock.acquire(timeout=0 if stale else max(0.0, deadline.left)):
+            if stale:
+                return
             raise MintError(_BUSY)
         try:
             if self._source.token_state is not TokenState.FRESH:
                 self._source.refresh(self._http.until(deadline))
         except MintError:
-            # Google calls a token stale in its last 3:45, in which it is as good as before.
             if self._source.token_state is not TokenState.STALE:
                 raise
         finally:

@@ -18,6 +18,7 @@ from google.auth.compute_engine import _metadata
 from emulator import Emulator
 from runscrape_proxy.credentials import CredentialSettings, load
 from runscrape_proxy.errors import CredentialsError, MintError
+from runscrape_proxy.minters import ImpersonatingMinter
 from runscrape_proxy.token import Kind
 
 if TYPE_CHECKING:
@@ -408,6 +409,16 @@ def test_a_stale_access_token_outlives_its_issuer(google: Emulator) -> None:
     found.mint(AUDIENCE, timeout=PATIENCE)
     google.update(with_faults({"kind": "authorized_user", "status": 503}))
     assert found.mint("https://other.run.app", timeout=PATIENCE)
+
+
+def test_a_stale_access_token_is_used_while_another_is_fetched(google: Emulator) -> None:
+    """One mint fetches the next access token; the others go on with the one at hand."""
+    google.update(with_faults(access_token_lifetime=120))
+    found = minter(google, "authorized_user", SCRAPER)
+    assert isinstance(found, ImpersonatingMinter)
+    found.mint(AUDIENCE, timeout=PATIENCE)
+    with found._source._lock:  # as the one that fetches holds it
+        assert found.mint("https://other.run.app", timeout=PATIENCE)
 
 
 def test_a_netrc_file_is_not_for_google(
