@@ -65,17 +65,21 @@ def publish(
         files.sweep(document.path)
     changed = [item for item in documents if files.read(item.path) != item.data]
     mark = journal.fingerprint(output.data, *reloading.about) if output and reloading else ""
-    if output is None or reloading is None or journal.confirmed(output.path, mark):
-        reloading = None if output not in changed else reloading
+    if output not in changed and output and journal.confirmed(output.path, mark):
+        reloading = None
     existed = {item.path: item.path.exists() for item in changed}
-    _write(changed, output, check, talk)
+    saved = _write(changed, output, check)
     written = tuple(item.path for item in changed)
     if output is None or reloading is None:
         _forget(documents)
+        _tell(saved, talk)
         return Published(written)
     answer = reloading.call()
     if answer.outcome is Outcome.REFUSED:
+        if saved is not None:
+            files.discard(saved)
         raise _put_back(documents, existed, answer, reloading)
+    _tell(saved, talk)
     if answer.outcome is Outcome.DONE:
         _forget(documents)
         _confirm(output.path, mark, talk)
@@ -91,9 +95,11 @@ def _write(
     changed: Sequence[Document],
     output: Document | None,
     check: Callable[[Path], None] | None,
-    talk: Talk,
-) -> None:
-    """Stage all, check, then rename one after the other; on any failure nothing has changed."""
+) -> Path | None:
+    """Stage all, check, then rename one after the other; on any failure nothing has changed.
+
+    Gives the new name of a file that was not ours, where there was one.
+    """
     staged: dict[Path, Path] = {}
     kept: dict[Path, Path | None] = {}
     saved: Path | None = None
@@ -116,6 +122,10 @@ def _write(
         raise
     for item in changed:
         files.sweep(item.path)
+    return saved
+
+
+def _tell(saved: Path | None, talk: Talk) -> None:
     if saved is not None:
         talk.warning(f"what was there before was not written by runscrape: kept as {saved}")
 

@@ -131,15 +131,18 @@ def by_command(command: str, *, timeout: float = TIMEOUT) -> Answer:
     Its output goes to a file, not to a pipe: a daemon that it starts must not hold us up. What is
     too slow is killed with all its children, and counts as unknown.
     """
-    with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(  # noqa: S602 - a shell command is what the option takes
-            command,
-            shell=True,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    with _scratch() as output:
+        try:
+            process = subprocess.Popen(  # noqa: S602 - a shell command is what the option takes
+                command,
+                shell=True,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:  # no shell in this container
+            return Answer(Outcome.REFUSED, f"the reload command cannot be run: {error}")
         try:
             code = process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -151,6 +154,14 @@ def by_command(command: str, *, timeout: float = TIMEOUT) -> Answer:
         said = _one_line(_tail(output)) or "it said nothing"
     how = f"ended with exit code {code}" if code > 0 else f"was ended by signal {-code}"
     return Answer(Outcome.REFUSED, f"the reload command {how}: {said}")
+
+
+def _scratch() -> IO[bytes]:
+    """Open a file for the command's output; on a read-only system that is lost."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:
+        return open(os.devnull, "r+b")  # noqa: PTH123 - as a plain stream
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -8,6 +8,7 @@ folder of symbolic links to everything in there stands for it.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import subprocess
@@ -141,10 +142,18 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
 @contextmanager
 def stand_in(folder: Path, name: str, data: bytes) -> Iterator[Path]:
     """Give a file with ``data`` in a folder that shows everything that ``folder`` holds."""
-    with tempfile.TemporaryDirectory(prefix="runscrape-") as temporary:
-        for entry in folder.iterdir():
-            if entry.name != name:
-                (Path(temporary) / entry.name).symlink_to(entry.absolute())
-        path = Path(temporary) / name
+    try:
+        temporary = tempfile.TemporaryDirectory(prefix="runscrape-")
+    except OSError as error:
+        raise ValidationError(
+            f"promtool needs a file to read, and there is no place for one: {error}; "
+            "set TMPDIR, or leave promtool out with --promtool none"
+        ) from error
+    with temporary:
+        path = Path(temporary.name) / name
+        with contextlib.suppress(PermissionError):  # then relative paths are not found
+            for entry in folder.iterdir():
+                if entry.name != name:
+                    (path.parent / entry.name).symlink_to(entry.absolute())
         path.write_bytes(data)
         yield path

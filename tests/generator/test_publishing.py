@@ -301,6 +301,16 @@ def test_hand_written_file_is_kept(stage: Stage, *, again: bool) -> None:
     assert len(visible(stage.folder)) == 3 + again
 
 
+def test_refused_first_run_over_a_hand_written_file(stage: Stage) -> None:
+    """A refusal puts a hand-written file back and leaves no second name of it."""
+    stage.output.write_bytes(b"my precious")
+    before = state(stage.folder)
+    stage.answer(REFUSED, DONE)
+    with pytest.raises(ReloadError):
+        stage.publish("1")
+    assert state(stage.folder) == before
+
+
 def test_our_own_file_without_inventory_is_not_kept(stage: Stage) -> None:
     """A file that we wrote is just replaced, also when its inventory is lost."""
     stage.publish("1", reload=False)

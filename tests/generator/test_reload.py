@@ -170,6 +170,27 @@ def alive(pid: int) -> bool:
         return False
 
 
+def test_read_only_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a temporary folder a command runs all the same; what it says is lost."""
+    monkeypatch.setattr("tempfile.tempdir", "/nonexistent")
+    assert reload.by_command("echo fine").outcome is Outcome.DONE
+    answer = reload.by_command("echo bad; exit 3")
+    assert answer.outcome is Outcome.REFUSED
+    assert answer.reason.endswith("exit code 3: it said nothing")
+
+
+def test_no_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that cannot even be started is refused, with the system's reason."""
+
+    def no_shell(*_: object, **__: object) -> None:
+        raise FileNotFoundError(2, os.strerror(2), "/bin/sh")
+
+    monkeypatch.setattr("subprocess.Popen", no_shell)
+    answer = reload.by_command("true")
+    assert answer.outcome is Outcome.REFUSED
+    assert "/bin/sh" in answer.reason
+
+
 def test_neither_way() -> None:
     """Without URL and command there is nothing to call."""
     assert reload.reloader(None, None) is None

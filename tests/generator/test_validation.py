@@ -79,6 +79,13 @@ def test_relative_paths(tmp_path: Path, kind: str) -> None:
     assert state(folder) == before
 
 
+def test_no_temporary_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no temporary folder (a read-only container), the error says what to set."""
+    monkeypatch.setattr("tempfile.tempdir", "/nonexistent")
+    with pytest.raises(ValidationError, match="set TMPDIR"):
+        validation.Promtool("promtool", None).check(GOOD)
+
+
 def test_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With auto a missing promtool is no error; one that the user names is."""
     with pytest.raises(ValidationError, match="there is no such program"):
