@@ -1,0 +1,480 @@
+"""The command line: flags in, messages and exit codes out."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from emulator import Emulator
+from runscrape_generator import cli, errors
+from runscrape_generator.commands import Session, group
+from runscrape_generator.console import Console
+from runscrape_generator.options import COMMANDS, OPTIONS, Option
+from tests.conftest import DEMO_WORLD, MakeEmulator
+from tests.generator.test_configuration import SAMPLES
+
+RUNSCRAPE = str(Path(sys.executable).with_name("runscrape"))
+SLOW = {"google", "grpc", "jinja2", "yaml", "requests", "flask", "prometheus_client"}
+PATIENCE = 30.0
+"""Seconds; far more than anything here takes, even on a busy machine."""
+
+BAD_FLAGS: Mapping[str, str] = {
+    "project": "Demo",
+    "region": "-",
+    "api_endpoint": "a b",
+    "concurrency": "none",
+    "timeout": "5",
+    "include": "A*",
+    "exclude": "",
+    "label": "team",
+    "ingress": "external",
+    "audience": "uris",
+    "format": "yaml",
+    "mode": "proxy",
+    "template": "a/",
+    "token_url": "127.0.0.1:7777",
+    "gateway_url": "http://a/b",
+    "targets_file": "",
+    "client_id": "a:b",
+    "client_secret_file": "",
+    "job_name": "{name}",
+    "scrape_interval": "1.5m",
+    "scrape_timeout": "-1s",
+    "metrics_path": "metrics",
+    "prometheus_version": "two",
+    "output": "",
+    "inventory": "",
+    "watch": "0",
+    "max_removed": "101",
+    "metrics_file": "",
+    "promtool": "",
+    "reload": "http://127.0.0.1:9090",
+    "reload_command": "",
+    "log_format": "xml",
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("RUNSCRAPE_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="module")
+def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    with Emulator(DEMO_WORLD, tmp_path_factory.mktemp("emulator")) as emulator:
+        yield emulator
+
+
+def run(
+    *arguments: str, environ: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [RUNSCRAPE, *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(environ or {})},
+        cwd=cwd,
+        timeout=PATIENCE,
+    )
+
+
+def shell(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run ``$0 ARGUMENTS`` as the script says."""
+    return subprocess.run(
+        ["bash", "-c", script, RUNSCRAPE, *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+
+
+def test_help_imports_nothing_slow() -> None:
+    """No --help, and no mistyped flag, waits for Google's clients, Jinja2 or PyYAML."""
+    lines = [["--help"], *([name, "--help"] for name in group().commands), ["generate", "--x"]]
+    code = (
+        "import sys; from runscrape_generator.cli import main\n"
+        f"codes = [main(arguments) for arguments in {lines!r}]\n"
+        f"print(codes, sorted({SLOW!r} & {{name.partition('.')[0] for name in sys.modules}}))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    expected = [0] * (len(lines) - 1) + [2]
+    assert found.stdout.splitlines()[-1] == f"{expected} []"
+
+
+def test_help_names_every_option(capfd: pytest.CaptureFixture[str]) -> None:
+    """Each command's help has its flags from the table, under their headings, and no other's."""
+    for command in COMMANDS:
+        assert cli.main([command, "--help"]) == 0
+        text = capfd.readouterr().out
+        for option in OPTIONS:
+            shown = option.key != "verbosity" and not option.file_only
+            assert (re.search(rf"(^|[ /]){option.flag}\b", text, re.MULTILINE) is not None) == (
+                shown and command in option.commands
+            )
+            assert option.group in text
+
+
+def test_version(capfd: pytest.CaptureFixture[str]) -> None:
+    """--version prints name and version on standard output."""
+    assert cli.main(["--version"]) == 0
+    assert re.fullmatch(r"runscrape \d+\.\d+\.\d+\S*\n", capfd.readouterr().out)
+
+
+USAGE: tuple[tuple[Sequence[str], str], ...] = (
+    ((), "Missing command. (try runscrape --help)"),
+    (("generat",), "No such command 'generat'"),
+    (("generate", "--outptu", "x"), "No such option"),
+    (("generate", "extra"), "Got unexpected extra argument (extra) (try runscrape generate --help"),
+    (("generate", "--output"), "requires an argument"),
+    (("explain", "-v", "-q"), "-v and -q exclude each other (try runscrape explain --help)"),
+)
+
+
+@pytest.mark.parametrize(("arguments", "message"), USAGE)
+def test_wrong_usage_is_one_line(
+    arguments: Sequence[str], message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A mistyped command line is one line on standard error and exit 2."""
+    assert cli.main(arguments) == 2
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("runscrape: error: ")
+    assert captured.err.count("\n") == 1
+    assert message in captured.err
+
+
+def test_every_flag_with_a_value_has_a_bad_one() -> None:
+    """The samples of bad values cover the table."""
+    assert set(BAD_FLAGS) == {
+        option.key
+        for option in OPTIONS
+        if not (option.kind.switch or option.file_only or option.key == "verbosity")
+    }
+
+
+@pytest.mark.parametrize(("key", "value"), BAD_FLAGS.items())
+def test_a_bad_value_is_one_line_that_names_the_flag(
+    key: str, value: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 2, and one line with the flag, what it got and what it wants."""
+    option = next(option for option in OPTIONS if option.key == key)
+    assert cli.main([option.commands[0], option.flag, value]) == 2
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"runscrape: error: {option.flag}: ")
+    assert captured.err.count("\n") == 1
+    assert (value in captured.err) if value else ("is empty" in captured.err)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [each for each in OPTIONS if not each.file_only and each.key != "verbosity"],
+    ids=lambda option: option.key,
+)
+def test_every_flag_arrives(
+    option: Option, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given on the command line, each flag beats its variable and is shown as its origin."""
+    _, in_variable, by_flag = SAMPLES[option.key][0]
+    monkeypatch.setenv(option.variable, in_variable)
+    more = ["--mode", "gateway"] if option.key in {"gateway_url", "targets_file"} else []
+    if option.key in {"dry_run", "watch", "reload", "reload_command"}:
+        more = ["--output", "x.json"]
+    given = [option.flag] if option.kind.switch else [option.flag, by_flag]
+    assert cli.main([option.commands[0], *given, *more, "--print-config"]) == 0
+    line = next(
+        line for line in capfd.readouterr().out.splitlines() if line.startswith(f"{option.key}:")
+    )
+    assert line.endswith(f"  # {option.flag}")
+    raw = option.kind.from_text(by_flag)
+    word = raw[0] if isinstance(raw, list) else raw
+    assert str(word).removeprefix("./").lower().partition("=")[0] in line
+
+
+def test_a_switch_can_be_switched_off(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--no-opt-in beats a variable that says true."""
+    monkeypatch.setenv("RUNSCRAPE_OPT_IN", "true")
+    assert cli.main(["explain", "--no-opt-in", "--print-config"]) == 0
+    assert "opt_in: false  # --opt-in" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "verbosity"), [(["-q"], -1), (["-v"], 1), (["-vv"], 2), (["-vvv"], 2), ([], 0)]
+)
+def test_loudness(flags: list[str], verbosity: int, capfd: pytest.CaptureFixture[str]) -> None:
+    """-v, repeated, and -q are two faces of one setting."""
+    assert cli.main(["generate", *flags, "--print-config"]) == 0
+    assert f"\nverbosity: {verbosity}  # " in capfd.readouterr().out
+
+
+def test_all_mistakes_are_said_at_once(capfd: pytest.CaptureFixture[str]) -> None:
+    """Two bad flags are two lines."""
+    assert cli.main(["generate", "--timeout", "x", "--max-removed", "y"]) == 2
+    assert len(capfd.readouterr().err.splitlines()) == 2
+
+
+def test_mistakes_of_a_file_begin_with_file_and_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """FILE:LINE stands at the start of the line, with nothing before it."""
+    path = tmp_path / "runscrape.yaml"
+    path.write_text("project: demo\ntimout: 5s\n")
+    assert cli.main(["generate", "--config", str(path)]) == 2
+    assert capfd.readouterr().err == f"{path}:2: timout: unknown key; did you mean 'timeout'?\n"
+
+
+@pytest.mark.parametrize("how", ["flag", "variable"])
+def test_json_is_spoken_before_the_settings_are_read(
+    how: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log collector gets JSON for a mistake in the settings, and for wrong usage, too."""
+    more = ["--log-format", "json"] if how == "flag" else []
+    if how == "variable":
+        monkeypatch.setenv("RUNSCRAPE_LOG_FORMAT", "json")
+    for wrong in (["--timeout", "x"], ["--bogus"]):
+        assert cli.main(["generate", *more, *wrong]) == 2
+        line = json.loads(capfd.readouterr().err)
+        assert line["severity"] == "ERROR"
+        assert wrong[0] in line["message"]
+
+
+def test_strange_variables_are_named(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable that is no setting is a warning, and the command goes on."""
+    monkeypatch.setenv("RUNSCRAPE_REGIONS", "us-central1")
+    assert cli.main(["explain", "--print-config"]) == 0
+    assert capfd.readouterr().err == (
+        "runscrape: warning: RUNSCRAPE_REGIONS: no such setting, ignored; "
+        "did you mean 'RUNSCRAPE_REGION'?\n"
+    )
+
+
+def _tree(root: type[errors.RunscrapeError]) -> list[type[errors.RunscrapeError]]:
+    return [root, *(each for child in root.__subclasses__() for each in _tree(child))]
+
+
+@pytest.mark.parametrize("kind", _tree(errors.RunscrapeError), ids=lambda kind: kind.__name__)
+def test_every_error_ends_with_its_exit_code(
+    kind: type[errors.RunscrapeError], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Each class of the tree has the exit code of the design's table, and says what it holds."""
+    session = Session(Console(sys.stderr, environ={}))
+    codes = {"ConfigError": 2, "DiscoveryError": 4, "ShrinkError": 5, "ValidationError": 6}
+    codes |= {"WriteError": 7, "ReaderGoneError": 7, "ReloadError": 8, "LockedError": 9}
+    name = next((each.__name__ for each in kind.__mro__ if each.__name__ in codes), "")
+    assert cli._failed(kind("first\nsecond"), session) == codes.get(name, 1)
+    said = (
+        ""
+        if kind.__name__ == "ReaderGoneError"
+        else "runscrape: error: first\nrunscrape: error: second\n"
+    )
+    assert capfd.readouterr().err == said
+
+
+def broken(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run in an installation that lacks Jinja2: an error that nobody foresaw."""
+    code = "import sys; sys.modules['jinja2'] = None\nfrom runscrape_generator.cli import main\n"
+    return subprocess.run(
+        [sys.executable, "-c", code + f"sys.exit(main({list(arguments)!r}))"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_an_unforeseen_error_is_one_line() -> None:
+    """A bug is one line with its type and place, no traceback, and exit 1."""
+    ended = broken("generate", "--project", "demo")
+    assert ended.returncode == 1
+    assert re.fullmatch(
+        r"runscrape: error: unexpected ModuleNotFoundError in \w+\.py:\d+, a bug: "
+        r"-v shows the traceback\n",
+        ended.stderr,
+    )
+
+
+def test_an_unforeseen_error_has_a_traceback_with_v() -> None:
+    """With -v the traceback is shown."""
+    ended = broken("generate", "--project", "demo", "-v")
+    assert ended.returncode == 1
+    assert "Traceback (most recent call last)" in ended.stderr
+    assert "ModuleNotFoundError" in ended.stderr
+
+
+def test_explain_shows_what_became_of_each_service(google: Emulator) -> None:
+    """The table goes to standard output, uncut where that is no terminal; nothing is written."""
+    ended = run("explain", "--project", "demo", "--api-endpoint", google.api)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    lines = ended.stdout.splitlines()
+    assert [line.split()[0] for line in lines[:5]] == [
+        "SERVICE",
+        "back-office",
+        "hello",
+        "api",
+        "shop",
+    ]
+    assert "ingress is internal" in lines[1]
+    assert "  public  " in lines[2]
+    assert "4 services: 3 kept in 3 jobs, 1 skipped" in lines
+
+
+def test_explain_as_json(google: Emulator) -> None:
+    """--json gives one object with every service."""
+    ended = run("explain", "--json", "--project", "demo", "--api-endpoint", google.api)
+    services = json.loads(ended.stdout)["services"]
+    assert {service["name"]: service["state"] for service in services} == {
+        "back-office": "skipped",
+        "hello": "kept",
+        "api": "kept",
+        "shop": "kept",
+    }
+
+
+def test_explain_of_nothing_counts_the_reasons(google: Emulator) -> None:
+    """0 jobs come with the reasons counted."""
+    ended = run("explain", "--project", "demo", "--exclude", "*", "--api-endpoint", google.api)
+    assert "4 services: 0 kept in 0 jobs, 4 skipped" in ended.stdout
+    assert "  4 skipped: not matched" in ended.stdout
+
+
+def test_explain_takes_from_the_inventory_what_google_does_not_give(
+    make_emulator: MakeEmulator, tmp_path: Path
+) -> None:
+    """With a region that fails: its services from the inventory and exit 3; without one, exit 4."""
+    google = make_emulator()
+    output = str(tmp_path / "prometheus.yml")
+    listing = ("--project", "demo", "--api-endpoint", google.api)
+    assert run("generate", *listing, "--output", output).returncode == 0
+    fault = {"region": "us-*", "code": "PERMISSION_DENIED"}
+    google.update({**DEMO_WORLD, "faults": {"list_services": [fault]}})
+    ended = run("explain", *listing, "--inventory", str(tmp_path / "inventory.json"))
+    assert ended.returncode == 3
+    assert "taken from the inventory: demo/us-central1" in ended.stdout
+    assert "api-" in ended.stdout
+    assert "demo" in ended.stderr
+    ended = run("explain", *listing)
+    assert (ended.returncode, ended.stdout) == (4, "")
+
+
+def test_cron_gets_one_line_and_none_with_q(google: Emulator, tmp_path: Path) -> None:
+    """A run that works says one line; with -q nothing at all."""
+    listing = ("--project", "demo", "--api-endpoint", google.api, "--output", "prometheus.yml")
+    ended = run("generate", *listing, cwd=tmp_path)
+    assert ended.stdout == ""
+    assert (
+        ended.stderr == "runscrape: 4 services, 3 jobs (+3), 1 skipped, written to prometheus.yml\n"
+    )
+    ended = run("generate", "-q", *listing, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_the_variables_and_the_file_are_read(google: Emulator, tmp_path: Path) -> None:
+    """The command as it is installed reads its environment and the file named there."""
+    config = tmp_path / "runscrape.yaml"
+    config.write_text("project: demo\noutput: out.json\ninclude: [api]\n")
+    ended = run(
+        "targets",
+        environ={"RUNSCRAPE_CONFIG": str(config), "RUNSCRAPE_API_ENDPOINT": google.api},
+    )
+    assert ended.returncode == 0, ended.stderr
+    (target,) = json.loads((tmp_path / "out.json").read_text())
+    assert target["labels"]["service_name"] == "api"
+
+
+def test_standard_output_is_utf8_whatever_the_locale() -> None:
+    """YAML is UTF-8, also under a Latin-1 locale that Python would otherwise follow."""
+    ended = subprocess.run(
+        [RUNSCRAPE, "generate", "--client-id", "größe", "--print-config"],
+        check=True,
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+    )
+    assert 'client_id: "größe"' in ended.stdout.decode()
+
+
+@pytest.mark.parametrize("arguments", [("generate", "--print-config"), ("generate", "--help")])
+def test_a_reader_that_is_gone_ends_it_quietly(arguments: Sequence[str]) -> None:
+    """`runscrape … | true` says nothing, leaves no traceback, and exits 7."""
+    ended = shell('( sleep 0.1; "$0" "$@"; echo $? >&2 ) | true', *arguments)
+    assert ended.stderr == "7\n"
+
+
+def test_a_full_standard_output_is_said() -> None:
+    """What cannot be written to standard output is exit 7 with the reason."""
+    ended = shell('"$0" generate --print-config > /dev/full')
+    assert ended.returncode == 7
+    assert ended.stderr == "runscrape: error: standard output: No space left on device\n"
+
+
+def test_a_closed_standard_output_is_said() -> None:
+    """With nowhere to put the result, the run ends before it asks Google, with the remedy."""
+    ended = shell('"$0" generate --project demo --api-endpoint http://127.0.0.1:1 >&-')
+    assert ended.returncode == 7
+    assert ended.stderr == (
+        "runscrape: error: standard output is closed: name a file with --output\n"
+    )
+
+
+def test_a_closed_standard_error_writes_into_no_file(google: Emulator, tmp_path: Path) -> None:
+    """Where 2 is closed, what is said there is lost, and does not land in the output."""
+    output = tmp_path / "prometheus.yml"
+    listing = ("--project", "demo", "--api-endpoint", google.api, "--promtool", "none")
+    script = '"$0" generate -v "$@" <&- 2>&-'
+    assert shell(script, *listing, "--output", str(output)).returncode == 0
+    assert shell('"$0" "$@"', "generate", *listing).stdout == output.read_text()
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"]
+)
+def test_a_signal_ends_a_listing_that_hangs_at_once(
+    number: int, code: int, make_emulator: MakeEmulator, tmp_path: Path
+) -> None:
+    """In the middle of a call that never answers: the signal's exit code, no traceback, no file."""
+    google = make_emulator({**DEMO_WORLD, "faults": {"list_services": [{"hang": True}]}})
+    flags = ("--project", "demo", "--api-endpoint", google.api, "--timeout", "1h")
+    process = subprocess.Popen(
+        [RUNSCRAPE, "generate", *flags, "--output", str(tmp_path / "prometheus.yml")],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not google.counts()["list_services"] and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == code
+    assert said == ""
+    assert not (tmp_path / "prometheus.yml").exists()
+
+
+def test_python_m(capfd: pytest.CaptureFixture[str]) -> None:
+    """Python -m runscrape_generator is the same command."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "runscrape_generator", "--version"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert cli.main(["--version"]) == 0
+    assert ended.stdout == capfd.readouterr().out
