@@ -187,6 +187,21 @@ def test_disk_full(tmp_path: Path) -> None:
     assert state(tmp_path) == before
 
 
+def test_interrupted_while_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal while the new file is written takes that file with it."""
+    path = tmp_path / "out.yml"
+    path.write_bytes(b"old")
+    before = state(tmp_path)
+
+    def interrupt(_descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        files.replace(path, b"new")
+    assert state(tmp_path) == before
+
+
 def test_read_only_folder(open_folder: Path) -> None:
     """In a folder that this user may not write to, the error says so and the old file stays."""
     path = open_folder / "out.yml"

@@ -286,6 +286,26 @@ def test_order_of_the_steps(live: Stage, monkeypatch: pytest.MonkeyPatch) -> Non
     ]
 
 
+@pytest.mark.parametrize("first_run", [False, True])
+def test_what_is_there_cannot_be_kept(
+    live: Stage, monkeypatch: pytest.MonkeyPatch, *, first_run: bool
+) -> None:
+    """Where the old file cannot be kept, it is not replaced either."""
+    if first_run:
+        live.inventory.unlink()
+        live.output.write_bytes(b"my precious")
+    before = state(live.folder)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, os.strerror(28))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", full)
+        with pytest.raises(WriteError, match="make room on that disk"):
+            live.publish("2")
+    assert state(live.folder) == before
+
+
 @pytest.mark.parametrize("again", [False, True])
 def test_hand_written_file_is_kept(stage: Stage, *, again: bool) -> None:
     """What somebody wrote by hand is kept beside, once, and an older .orig is not overwritten."""
