@@ -32,14 +32,41 @@ class Clients:
         """
         if self.secrets is None:
             return
-        client_id, secret = _credentials(authorization, form)
-        held = self.secrets.value
-        known = held is not None and held.holds(secret)
-        if not (_same(client_id, self.client_id) & known):
+        if not self.knows(*_credentials(authorization, form)):
             raise InvalidClient(
                 "wrong client_id or client_secret: both must be those that runscrape-proxy was"
                 " started with (--client-id, --client-secret-file)"
             )
+
+    def check_basic(self, credentials: str | None) -> None:
+        """Check a client that shows id and secret as they are: RFC 7617, ``basic_auth``.
+
+        Raises InvalidClient.
+        """
+        if self.secrets is None:
+            return
+        if credentials is None:
+            raise InvalidClient(
+                "no client secret: set basic_auth with username and password_file in the job"
+            )
+        if not self.knows(*_pair(credentials)):
+            raise InvalidClient(
+                "wrong username or password: both must be those that runscrape-proxy was started"
+                " with (--client-id, --client-secret-file)"
+            )
+
+    def knows(self, client_id: bytes, secret: bytes) -> bool:
+        """Compare both, in a time that tells nothing of them."""
+        held = self.secrets.value if self.secrets else None
+        known = held is not None and held.holds(secret)
+        return _same(client_id, self.client_id) & known
+
+    def is_ours(self, credentials: str) -> bool:
+        """Say whether these are the credentials of this very proxy, which nobody else may see."""
+        try:
+            return self.knows(*_pair(credentials))
+        except InvalidClient:
+            return False
 
 
 class Secrets:
@@ -93,6 +120,12 @@ def _credentials(authorization: str | None, form: Mapping[str, str]) -> tuple[by
 
 
 def _basic(authorization: str) -> tuple[bytes, bytes]:
+    client_id, secret = _pair(authorization)
+    # Both parts are form-encoded before base64: RFC 6749, section 2.3.1, and appendix B.
+    return _form_decoded(client_id), _form_decoded(secret)
+
+
+def _pair(authorization: str) -> tuple[bytes, bytes]:
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
         raise InvalidClient("only Basic is understood in the Authorization header")
@@ -101,8 +134,7 @@ def _basic(authorization: str) -> tuple[bytes, bytes]:
     except (binascii.Error, ValueError):
         raise InvalidClient("the Authorization header is not base64") from None
     client_id, _, secret = pair.partition(b":")
-    # Both parts are form-encoded before base64: RFC 6749, section 2.3.1, and appendix B.
-    return _form_decoded(client_id), _form_decoded(secret)
+    return client_id, secret
 
 
 def _form_decoded(part: bytes) -> bytes:

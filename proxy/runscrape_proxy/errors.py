@@ -6,6 +6,7 @@
     ├── StartError               the proxy cannot start; exit code 2
     │   └── CredentialsError     these credentials cannot mint an ID token
     ├── MintError                Google gave no token, this time
+    ├── ScrapeError              an answer of the gateway's own, 400 to 505
     └── OAuthError               an answer of RFC 6749, section 5.2
         ├── InvalidRequest           400 invalid_request
         │   └── RequestTooLarge      413
@@ -24,7 +25,10 @@ on its targets page.
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class ProxyError(Exception):
@@ -51,6 +55,18 @@ class MintError(ProxyError):
         super().__init__(f"{reason}: {remedy}" if remedy else reason)
         self.reason = reason
         self.remedy = remedy
+
+
+class ScrapeError(ProxyError):
+    """The gateway answers itself, with ``status`` and one line that names the remedy."""
+
+    def __init__(
+        self, status: HTTPStatus, reason: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+        self.headers = dict(headers or {})
 
 
 class OAuthError(ProxyError):

@@ -80,24 +80,24 @@ def unreachable(url: str, error: Exception, seconds: float) -> MintError:
     host = host_of(url)
     metadata = _METADATA_PATH in url
     remedy = _NO_METADATA if metadata else "check the network between here and Google"
-    causes = list(_causes(error))
-    if _any(causes, ssl.SSLError):
+    causes = list(causes_of(error))
+    if any_of(causes, ssl.SSLError):
         return MintError(
-            f"TLS to {host} failed ({_reason(causes)})",
+            f"TLS to {host} failed ({words_of(causes)})",
             remedy="if a proxy opens TLS here, name its authority with --ca-file",
         )
-    if _any(causes, urllib3_exceptions.NameResolutionError, socket.gaierror):
+    if any_of(causes, urllib3_exceptions.NameResolutionError, socket.gaierror):
         return MintError(f"{host} has no address here (DNS)", remedy=remedy)
     # urllib3 counts a refused connection among the timeouts; its name for that is this one.
-    refused_at_once = _any(causes, urllib3_exceptions.NewConnectionError)
-    if not refused_at_once and _any(causes, urllib3_exceptions.TimeoutError, TimeoutError):
+    refused_at_once = any_of(causes, urllib3_exceptions.NewConnectionError)
+    if not refused_at_once and any_of(causes, urllib3_exceptions.TimeoutError, TimeoutError):
         return too_slow(url, seconds)
-    if _any(causes, urllib3_exceptions.ProxyError, requests.exceptions.ProxyError):
+    if any_of(causes, urllib3_exceptions.ProxyError, requests.exceptions.ProxyError):
         return MintError(
-            f"the proxy on the way to {host} did not let us through ({_reason(causes)})",
+            f"the proxy on the way to {host} did not let us through ({words_of(causes)})",
             remedy="check HTTPS_PROXY and NO_PROXY",
         )
-    return MintError(f"no connection to {host} ({_reason(causes)})", remedy=remedy)
+    return MintError(f"no connection to {host} ({words_of(causes)})", remedy=remedy)
 
 
 def too_slow(url: str, seconds: float) -> MintError:
@@ -223,7 +223,7 @@ def _take_apart(url: str, status: int, text: str) -> _Refusal:
     return _Refusal(url, status, "", text, plain)
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes_of(error: BaseException) -> Iterator[BaseException]:
     """The error and all below it: requests and urllib3 wrap by argument and by ``reason``."""
     pending: list[object] = [error]
     seen = set[int]()
@@ -236,11 +236,12 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         pending += [*found.args, getattr(found, "reason", None), found.__cause__]
 
 
-def _any(causes: list[BaseException], *kinds: type[BaseException]) -> bool:
+def any_of(causes: list[BaseException], *kinds: type[BaseException]) -> bool:
+    """Say whether one of ``causes`` is of one of ``kinds``."""
     return any(isinstance(cause, kinds) for cause in causes)
 
 
-def _reason(causes: list[BaseException]) -> str:
+def words_of(causes: list[BaseException]) -> str:
     """The words of the system, never of a wrapper: those repeat URLs, and a proxy's password."""
     for cause in reversed(causes):
         if isinstance(cause, ssl.SSLCertVerificationError):

@@ -2,15 +2,17 @@
 
 The file is ``{"version": 1, "scopes": {"PROJECT/REGION": [service, …]}}``; of a service the proxy
 reads ``state``, ``audience`` (null where the service is public) and ``endpoints``, a list of
-mappings with an ``audience`` each.
+mappings with an ``audience`` each; the gateway reads ``scheme``, ``target``, ``metrics_path`` and
+``token_header`` too.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from runscrape_proxy import gateway_targets
 from runscrape_proxy.watched import WatchedFile
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ class Inventory:
     audiences: frozenset[str]
     services: int
     """How many services are kept."""
+    targets: gateway_targets.Places = field(default_factory=dict)
+    """Where the gateway may go."""
 
 
 def watch(path: Path) -> WatchedFile[Inventory]:
@@ -43,7 +47,9 @@ def parse(content: bytes) -> Inventory:
     audiences = frozenset(
         audience for where, service in kept for audience in _audiences(service, where)
     )
-    return Inventory(audiences=audiences, services=len(kept))
+    endpoints = [entry for where, service in kept for entry in _endpoints(service, where)]
+    targets = gateway_targets.collect(endpoints)
+    return Inventory(audiences=audiences, services=len(kept), targets=targets)
 
 
 def _kept(document: dict[str, object]) -> Iterator[tuple[str, dict[str, object]]]:
@@ -58,14 +64,23 @@ def _kept(document: dict[str, object]) -> Iterator[tuple[str, dict[str, object]]
 
 
 def _audiences(service: dict[str, object], where: str) -> Iterator[str]:
-    endpoints = _list(service.get("endpoints", []), f"{where}: endpoints")
-    for entry in [service, *(_mapping(item, f"{where}: endpoints") for item in endpoints)]:
+    for entry in [service, *_more_endpoints(service, where)]:
         audience = entry.get("audience")
         if audience is None:
             continue
         if not isinstance(audience, str) or not audience.isprintable() or not audience.strip():
             raise ValueError(f"{where}: audience is not a line of text")
         yield audience
+
+
+def _endpoints(service: dict[str, object], where: str) -> list[dict[str, object]]:
+    """Give all that the service has; where they are listed, what it says itself is the first."""
+    return _more_endpoints(service, where) or [service]
+
+
+def _more_endpoints(service: dict[str, object], where: str) -> list[dict[str, object]]:
+    endpoints = _list(service.get("endpoints", []), f"{where}: endpoints")
+    return [_mapping(item, f"{where}: endpoints") for item in endpoints]
 
 
 def _mapping(value: object, where: str) -> dict[str, object]:

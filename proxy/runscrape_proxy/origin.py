@@ -46,6 +46,15 @@ class Origin:
         Raises Forbidden for a forwarded or cross-origin one, or one on an open listener;
         InvalidRequest for a foreign Host.
         """
+        self.check_way(environ)
+        if environ.get("REMOTE_ADDR"):
+            self._check_host(environ, str(environ["SERVER_NAME"]))
+
+    def check_way(self, environ: Mapping[str, object]) -> None:
+        """Check how one request came, and not what it names.
+
+        Raises Forbidden for a forwarded or cross-origin one, or one on an open listener.
+        """
         _check_forwarded(environ)
         # Gunicorn gives a Unix socket's peer no address, and the Host as SERVER_NAME.
         if not environ.get("REMOTE_ADDR"):
@@ -55,7 +64,11 @@ class Origin:
             raise Forbidden(
                 f"runscrape-proxy answers on {listener} only with --client-secret-file set"
             )
-        self._check_host(environ, listener)
+
+    def is_named_by(self, environ: Mapping[str, object]) -> bool:
+        """Say whether a request line with a whole URL means us (RFC 9112, section 3.2.2)."""
+        listener = str(environ["SERVER_NAME"]) if environ.get("REMOTE_ADDR") else "localhost"
+        return self._is_own(_authority(str(environ["RAW_URI"])), listener)
 
     def _check_host(self, environ: Mapping[str, object], listener: str) -> None:
         host = environ.get("HTTP_HOST")
