@@ -127,6 +127,21 @@ def test_help_names_every_option(capfd: pytest.CaptureFixture[str]) -> None:
             assert option.group in text
 
 
+def test_each_command_has_the_flags_that_matter_to_it() -> None:
+    """What only a rendered configuration needs is not offered where targets or lines come out."""
+    rendering = {"format", "template", "token_url", "gateway_url", "targets_file", "client_id"}
+    rendering |= {"client_secret_file", "prometheus_version", "promtool", "reload"}
+    rendering |= {"reload_command"}
+    writing = {"output", "dry_run", "watch", "max_removed", "metrics_file"}
+    every = {option.key for option in OPTIONS}
+    has = {name: {each.key for each in OPTIONS if name in each.commands} for name in COMMANDS}
+    assert has == {
+        "generate": every,
+        "targets": every - rendering,
+        "explain": every - rendering - writing,
+    }
+
+
 def test_version(capfd: pytest.CaptureFixture[str]) -> None:
     """--version prints name and version on standard output."""
     assert cli.main(["--version"]) == 0
@@ -397,13 +412,15 @@ def test_the_variables_and_the_file_are_read(google: Emulator, tmp_path: Path) -
     assert target["labels"]["service_name"] == "api"
 
 
-def test_standard_output_is_utf8_whatever_the_locale() -> None:
-    """YAML is UTF-8, also under a Latin-1 locale that Python would otherwise follow."""
+def test_standard_output_is_utf8_whatever_the_locale(tmp_path: Path) -> None:
+    """YAML is UTF-8, also under an ASCII locale that Python would otherwise follow."""
+    config = tmp_path / "runscrape.yaml"
+    config.write_text("client_id: größe\n", encoding="utf-8")
     ended = subprocess.run(
-        [RUNSCRAPE, "generate", "--client-id", "größe", "--print-config"],
+        [RUNSCRAPE, "generate", "--config", str(config), "--print-config"],
         check=True,
         capture_output=True,
-        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
     )
     assert 'client_id: "größe"' in ended.stdout.decode()
 
@@ -431,13 +448,29 @@ def test_a_closed_standard_output_is_said() -> None:
     )
 
 
-def test_a_closed_standard_error_writes_into_no_file(google: Emulator, tmp_path: Path) -> None:
-    """Where 2 is closed, what is said there is lost, and does not land in the output."""
+def test_a_closed_stream_is_no_room_for_a_file(google: Emulator, tmp_path: Path) -> None:
+    """Where 0 and 2 are closed the run works, and no file that is opened gets their numbers."""
     output = tmp_path / "prometheus.yml"
     listing = ("--project", "demo", "--api-endpoint", google.api, "--promtool", "none")
     script = '"$0" generate -v "$@" <&- 2>&-'
     assert shell(script, *listing, "--output", str(output)).returncode == 0
     assert shell('"$0" "$@"', "generate", *listing).stdout == output.read_text()
+    code = "import os; from runscrape_generator.cli import main; main(['--version'])"
+    code += "; print(os.open(os.devnull, os.O_RDONLY))"
+    ended = shell(f'{sys.executable} -c "$1" <&- 2>&-', code)
+    assert int(ended.stdout.splitlines()[-1]) > 2
+
+
+def test_standard_output_outlives_its_reader() -> None:
+    """What could not be written is dropped, so that Python can still flush at its end."""
+    code = (
+        "import sys; from runscrape_generator import errors, standard_output\n"
+        "try:\n"
+        "    with standard_output.result() as stdout: stdout.write('x' * 10)\n"
+        "except errors.WriteError: print('still open', flush=True); sys.exit(7)"
+    )
+    ended = shell(f'( sleep 0.1; {sys.executable} -c "$1"; echo $? >&2 ) | true', code)
+    assert ended.stderr == "7\n"
 
 
 @pytest.mark.parametrize(
