@@ -167,8 +167,10 @@ def _decoded(part: bytes) -> str:
 
     Raises InvalidRequest for what is not UTF-8.
     """
+    if b"%" in part or b"+" in part:
+        part = unquote_to_bytes(part.replace(b"+", b" "))
     try:
-        return unquote_to_bytes(part.replace(b"+", b" ")).decode()
+        return part.decode()
     except UnicodeDecodeError:
         raise InvalidRequest(f"the body is not {FORM} in UTF-8") from None
 

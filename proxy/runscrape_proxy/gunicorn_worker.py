@@ -10,11 +10,13 @@ import contextlib
 import errno
 import json
 import logging
+import selectors
 import signal
 import socket
 import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gunicorn import util
@@ -91,6 +93,20 @@ class ProxyWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
                 raise
             log.error("cannot accept a connection: %s", error.strerror)  # noqa: TRY400  no bug
             time.sleep(NO_ROOM_PAUSE)
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Give a connection a thread once there is something to read on it.
+
+        Gunicorn by itself lets a thread wait up to 5 s for a new connection's first byte.
+        """
+        if conn.initialized or conn.data_ready:
+            super().enqueue_req(conn)
+            return
+        conn.sock.setblocking(False)
+        conn.timeout = time.monotonic() + self.cfg.keepalive
+        self.pending_conns.append(conn)
+        readable = partial(self.on_pending_socket_readable, conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, readable)
 
     def handle(self, conn: Any) -> Any:
         """Serve one request of a connection, in a thread of the pool."""

@@ -23,7 +23,7 @@ from tests.proxy.harness import clean_environment
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-ROUNDS, ROUND_SECONDS, CONNECTIONS = 11, 0.7, 8
+ROUNDS, ROUND_SECONDS, CONNECTIONS = 25, 0.4, 8
 MINT_SECONDS = 0.1
 COLD = 1000
 JOBS, INTERVAL = 10_000, 15

@@ -107,6 +107,15 @@ def test_a_token_about_to_end_is_no_answer() -> None:
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "7")
 
 
+def test_descriptions_hold_only_what_they_may() -> None:
+    """What Google says may have any characters; RFC 6749, section 5.2, has not."""
+    tokens = Holder()
+    tokens.answer = TemporarilyUnavailable('said "no"\nand\\left\u2028' + "x" * 1000, retry_after=1)
+    description = ask(tokens).get_json()["error_description"]
+    assert description.startswith("said ?no??and?left?x")
+    assert len(description) == 603
+
+
 def test_ready_names_what_is_missing() -> None:
     """/-/ready is 503 and says which audience has no token and why; with all of them it is 200."""
     assert client(Holder()).get("/-/ready").status_code == 200

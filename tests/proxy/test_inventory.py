@@ -1,0 +1,128 @@
+"""Reading the inventory, and files that change or break under us."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from runscrape_proxy import inventory
+from runscrape_proxy.errors import StartError
+from runscrape_proxy.inventory import parse
+from runscrape_proxy.watched import WatchedFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def document(*services: dict[str, Any]) -> bytes:
+    return json.dumps({"version": 1, "scopes": {"demo/us-central1": services}}).encode()
+
+
+KEPT = {"state": "kept", "name": "api", "audience": "https://api"}
+
+
+def test_audiences() -> None:
+    """Kept services' audiences and those of their endpoints; not skipped or public ones."""
+    read = parse(
+        document(
+            KEPT,
+            {"state": "kept", "name": "public", "audience": None},
+            {"state": "skipped", "reason": "opted out", "audience": "https://skipped"},
+            KEPT | {"endpoints": [{"audience": "https://two"}, {"audience": None}, {"job": "x"}]},
+        )
+    )
+    assert read.audiences == {"https://api", "https://two"}
+    assert read.services == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "Expecting value: line 1"),
+        (b"{", "Expecting property name"),
+        (b'"\x80"', "can't decode"),
+        (b"[]", "the file is not an object"),
+        (b"{}", "version is not 1"),
+        (b'{"version": true, "scopes": {}}', "version is not 1"),
+        (b'{"version": 2, "scopes": {}}', "version is not 1"),
+        (b'{"version": 1}', "scopes is not an object"),
+        (b'{"version": 1, "scopes": []}', "scopes is not an object"),
+        (b'{"version": 1, "scopes": {"a/b": {}}}', "scopes: a/b is not a list"),
+        (b'{"version": 1, "scopes": {"a/b": [7]}}', "a/b: service 1 is not an object"),
+        (document(KEPT, {"audience": "x"}), "demo/us-central1: service 2: state is missing"),
+        (document(KEPT | {"audience": 7}), "service 1: audience is not a line of text"),
+        (document(KEPT | {"audience": " "}), "audience is not a line of text"),
+        (document(KEPT | {"audience": "a\nb"}), "audience is not a line of text"),
+        (document(KEPT | {"endpoints": {}}), "service 1: endpoints is not a list"),
+        (document(KEPT | {"endpoints": ["x"]}), "service 1: endpoints is not an object"),
+    ],
+)
+def test_bad_inventories(content: bytes, message: str) -> None:
+    """A bad file is named with the place where it is bad."""
+    with pytest.raises(ValueError, match=message):
+        parse(content)
+
+
+def test_a_bad_file_keeps_the_list(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Truncated, too deep, gone: what was read before stays, and the log says so once."""
+    file = inventory.watch(tmp_path / "inventory.json")
+    file.path.write_bytes(document(KEPT))
+    assert file.refresh()
+    good = file.value
+    for content in (document(KEPT)[:-9], b"[" * 100_000):
+        file.path.write_bytes(content)
+        caplog.clear()
+        assert not file.refresh()
+        assert not file.refresh()
+        assert (file.value, len(caplog.records)) == (good, 1)
+        assert "stays in force" in caplog.text
+        assert file.error
+    file.path.unlink()
+    caplog.clear()
+    assert not file.refresh()
+    assert not file.refresh()
+    assert len(caplog.records) == 1
+    assert file.error == "No such file or directory"
+    file.path.write_bytes(document(KEPT))
+    assert not file.refresh(), "the same list is no news"
+    assert file.error == ""
+
+
+def test_a_new_file_of_the_same_size_and_time_is_seen(tmp_path: Path) -> None:
+    """A rename within one tick of the clock changes the inode, and is read."""
+    file = inventory.watch(tmp_path / "inventory.json")
+    file.path.write_bytes(document(KEPT))
+    file.refresh()
+    stat = file.path.stat()
+    other = tmp_path / "new"
+    other.write_bytes(document(KEPT | {"audience": "https://new"}))
+    os.utime(other, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    other.rename(file.path)
+    assert file.refresh()
+    assert file.value is not None
+    assert file.value.audiences == {"https://new"}
+
+
+def test_an_unchanged_file_is_not_read(tmp_path: Path) -> None:
+    """Looking at a file that did not change costs no parsing."""
+    parsed: list[bytes] = []
+
+    def count(content: bytes) -> int:
+        parsed.append(content)
+        return len(parsed)
+
+    file = WatchedFile(tmp_path / "file", count, what="file")
+    file.path.write_bytes(b"x")
+    assert [file.refresh() for _ in range(3)] == [True, False, False]
+    assert len(parsed) == 1
+
+
+def test_what_must_be_there_at_start(tmp_path: Path) -> None:
+    """load() ends a start with one line that names the file."""
+    with pytest.raises(StartError, match=r"inventory .*/none: No such file or directory"):
+        inventory.watch(tmp_path / "none").load()
+    with pytest.raises(StartError, match="Is a directory"):
+        inventory.watch(tmp_path).load()

@@ -1,0 +1,486 @@
+"""The process: listeners, TLS, systemd, signals, limits, and what ends a start."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import ssl
+import stat
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runscrape_proxy import cli, server
+from tests.proxy.certificates import Authority
+from tests.proxy.fake import FakeMinter
+from tests.proxy.harness import (
+    API,
+    FORM,
+    PATIENCE,
+    SHOP,
+    Answer,
+    Proxy,
+    clean_environment,
+    eventually,
+    fake,
+    read_all,
+    refused,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.proxy.conftest import StartProxy
+
+HEALTH = b"GET /-/healthy HTTP/1.0\r\n\r\n"
+OK = b"HTTP/1.0 200 OK"
+
+
+def inventory_of(*audiences: str) -> str:
+    services = ", ".join(f'{{"state": "kept", "audience": "{audience}"}}' for audience in audiences)
+    return f'{{"version": 1, "scopes": {{"demo/us-central1": [{services}]}}}}'
+
+
+# --- What ends a start ---------------------------------------------------------------------------
+
+
+def test_a_busy_port_ends_the_start(proxy: Proxy) -> None:
+    """A port that is taken is one line, a non-zero code, and no waiting."""
+    address = f"127.0.0.1:{proxy.address[1]}"
+    code, error, seconds = refused("--listen", address, command=fake_main())
+    assert (code, error) == (2, f"runscrape-proxy: --listen {address}: Address already in use\n")
+    assert seconds < 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--listen", "0.0.0.0:0"], "0.0.0.0:"),
+        (["--listen", "127.0.0.1:0", "--listen", ":0"], "--client-secret-file is needed"),
+        (["--listen", "[::]:0"], "--client-secret-file is needed"),
+        (["--listen", "nonsense"], "--listen nonsense: not HOST:PORT"),
+        (["--listen", "127.0.0.1:99999"], "not HOST:PORT"),
+        (["--listen", "::1:7777"], "in brackets"),
+        (["--listen", "no-such-host.invalid:1"], "--listen no-such-host.invalid:1: "),
+        (["--listen", "192.0.2.1:1"], "Cannot assign requested address"),
+        (["--listen", "unix:/nowhere/at/all"], "No such file or directory"),
+        (["--client-secret-file", "/nowhere"], "client secret file /nowhere: No such file"),
+        (["--client-secret-file", os.devnull], "no secret in it"),
+        (["--tls-cert", "/nowhere"], "TLS files /nowhere: No such file"),
+        (["--tls-cert", os.devnull], "no certificate and key that fit together"),
+        (["--allow-audience", "*-*-*"], "--allow-audience *-*-*: at most"),
+    ],
+)
+@pytest.mark.usefixtures("root_logger")
+def test_what_ends_a_start(
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A setting that cannot be served is one clear line and exit 2."""
+    monkeypatch.setattr(server, "load_minter", lambda _settings: FakeMinter())
+    listen = [] if "--listen" in arguments else ["--listen", "127.0.0.1:0"]
+    code, error = cli.main([*arguments, *listen]), capsys.readouterr().err
+    assert code == 2, error
+    assert error.count("\n") == 1
+    assert error.startswith("runscrape-proxy: ")
+    assert message in error
+
+
+def test_no_credentials_ends_the_start(tmp_path: Path) -> None:
+    """Credentials that are named and not there end it too, before anything listens."""
+    missing = tmp_path / "key.json"
+    code, error, _ = refused(
+        "--listen", "127.0.0.1:0", env={"GOOGLE_APPLICATION_CREDENTIALS": str(missing)}
+    )
+    assert (code, error.count("\n")) == (2, 1), error
+    assert str(missing) in error
+
+
+def fake_with(change: str) -> tuple[str, ...]:
+    """The fake's command with one of our constants changed, where waiting it out takes long."""
+    code = (
+        f"import runpy, sys; from runscrape_proxy import gunicorn_worker, server; {change}\n"
+        "sys.argv[0:1] = ['fake', '0']; runpy.run_module('tests.proxy.fake', run_name='__main__')"
+    )
+    return (sys.executable, "-c", code)
+
+
+def fake_main() -> tuple[str, ...]:
+    """The real ``main`` with the fake Google: for what is refused after the options are parsed."""
+    code = (
+        "import sys; from runscrape_proxy import cli, server; from tests.proxy.fake import *\n"
+        "server.load_minter = lambda settings: FakeMinter()\n"
+        "sys.exit(cli.main(sys.argv[1:]))"
+    )
+    return (sys.executable, "-c", code)
+
+
+# --- Listeners -----------------------------------------------------------------------------------
+
+
+def test_several_listeners(start_proxy: StartProxy, tmp_path: Path) -> None:
+    """IPv4, IPv6 and a Unix socket at once; the socket file goes when the proxy goes."""
+    path = tmp_path / "proxy.sock"
+    proxy = start_proxy(
+        "--listen", "127.0.0.1:0", "--listen", "[::1]:0", "--listen", f"unix:{path}"
+    )
+    assert proxy.token(API).status == 200
+    assert "http://[::1]:" in proxy.log
+    assert unix_get(path).startswith(OK)
+    assert proxy.stop() == 0
+    assert not path.exists()
+
+
+def test_a_socket_file_of_a_dead_process_is_no_obstacle(
+    start_proxy: StartProxy, tmp_path: Path
+) -> None:
+    """What a killed process left is replaced; a socket that answers, or a file, is not."""
+    path = tmp_path / "proxy.sock"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    start_proxy("--listen", f"unix:{path}")
+    assert stat.S_ISSOCK(path.stat().st_mode)
+    for taken in (path, tmp_path / "file"):
+        taken.touch()
+        code, error, _ = refused("--listen", f"unix:{taken}", command=fake_main())
+        assert (code, "Address already in use" in error) == (2, True)
+    assert unix_get(path).startswith(OK)
+
+
+def unix_get(path: Path) -> bytes:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        connection.sendall(HEALTH)
+        return read_all(connection)
+
+
+def test_an_open_address_with_a_secret(start_proxy: StartProxy, tmp_path: Path) -> None:
+    """With a secret any address will do, and what its clients call it is its name."""
+    secret = tmp_path / "secret"
+    secret.write_text("s")
+    proxy = start_proxy(
+        "--listen", "0.0.0.0:0", "--client-secret-file", secret, "--allowed-host", "Proxy.internal"
+    )
+    form = {"client_id": "prometheus", "client_secret": "s"}
+    assert proxy.token(API, form=form).status == 200
+    for host, status in (("proxy.internal:7777", 200), ("10.1.2.3", 200), ("evil.example", 400)):
+        assert proxy.token(API, form=form, headers={"Host": host}).status == status
+
+
+def test_systemd_socket_activation(tmp_path: Path) -> None:
+    """Sockets passed by LISTEN_FDS are served, --listen is not, and READY=1 comes when they are."""
+    notify = tmp_path / "notify"
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd,
+        socket.create_server(("127.0.0.1", 0)) as passed,
+    ):
+        systemd.bind(str(notify))
+        systemd.settimeout(PATIENCE)
+        process = activated(passed, {"NOTIFY_SOCKET": str(notify)})
+        with process, terminated(process):
+            assert systemd.recv(4096).startswith(b"READY=1")
+            with socket.create_connection(passed.getsockname(), timeout=PATIENCE) as connection:
+                connection.sendall(HEALTH)
+                assert read_all(connection).startswith(OK)
+            process.terminate()
+            assert systemd.recv(4096).startswith(b"STOPPING=1")
+            assert process.wait(PATIENCE) == 0
+
+
+def test_an_open_socket_of_systemd_needs_a_secret_too() -> None:
+    """Who opened the socket does not matter: without a secret only loopback is served."""
+    with socket.create_server(("0.0.0.0", 0)) as passed:
+        process = activated(passed, {})
+        with process, terminated(process):
+            _, error = process.communicate(timeout=PATIENCE)
+    assert process.returncode != 0
+    assert b"--client-secret-file is needed" in error
+
+
+def activated(passed: socket.socket, env: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start the proxy as systemd does: descriptor 3 is the socket, LISTEN_PID is its own pid."""
+    become = (
+        "import os, sys; os.dup2(int(sys.argv[1]), 3)\n"
+        "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1')\n"
+        "os.execv(sys.argv[2], sys.argv[2:])"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", become, str(passed.fileno()), *fake_main()],
+        env=clean_environment() | env,
+        pass_fds=[passed.fileno()],
+        stderr=subprocess.PIPE,
+    )
+
+
+@contextlib.contextmanager
+def terminated(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if process.poll() is None:
+            process.kill()
+
+
+# --- TLS -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+def test_tls_with_client_certificates(
+    start_proxy: StartProxy, authority: Authority, tmp_path: Path
+) -> None:
+    """TLS is served; with --tls-client-ca only to clients of that authority; plain HTTP is not."""
+    server, client = authority.issue("localhost"), authority.issue("client")
+    proxy = start_proxy(
+        "--tls-cert", server.cert, "--tls-key", server.key, "--tls-client-ca", authority.file
+    )
+    assert "listening on https://" in proxy.log
+    context = authority.context()
+    with pytest.raises((ssl.SSLError, OSError)):
+        https(proxy, context)
+    context.load_cert_chain(client.cert, client.key)
+    assert https(proxy, context).startswith(OK)
+    assert not proxy.raw(HEALTH).startswith(OK)
+    stranger = Authority(tmp_path).issue("client")
+    context.load_cert_chain(stranger.cert, stranger.key)
+    with pytest.raises((ssl.SSLError, OSError)):
+        https(proxy, context)
+    assert "Traceback" not in proxy.log
+
+
+def test_a_renewed_certificate_is_served(start_proxy: StartProxy, authority: Authority) -> None:
+    """A new certificate is used without a restart; a broken one leaves the old one in use."""
+    server = authority.issue("localhost")
+    proxy = start_proxy("--tls-cert", server.cert, "--tls-key", server.key)
+    first = serial(proxy, authority)
+    server.cert.write_text("half a certi")
+    assert serial(proxy, authority) == first
+    eventually(lambda: "stays in force" in proxy.log, "a line about the broken certificate")
+    authority.issue("localhost", over=server)
+    eventually(lambda: serial(proxy, authority) != first, "the new certificate")
+
+
+def https(proxy: Proxy, context: ssl.SSLContext) -> bytes:
+    with (
+        socket.create_connection(proxy.address, timeout=PATIENCE) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as connection,
+    ):
+        connection.sendall(HEALTH)
+        answer = read_all(connection)
+        if not answer:
+            raise ConnectionResetError
+        return answer
+
+
+def serial(proxy: Proxy, authority: Authority) -> str:
+    with (
+        socket.create_connection(proxy.address, timeout=PATIENCE) as plain,
+        authority.context().wrap_socket(plain, server_hostname="localhost") as connection,
+    ):
+        certificate = connection.getpeercert()
+        assert certificate
+        return str(certificate["serialNumber"])
+
+
+# --- Signals and files ---------------------------------------------------------------------------
+
+
+def test_sigterm_drains(start_proxy: StartProxy) -> None:
+    """A request under way is answered after SIGTERM; the process ends within 10 s with 0."""
+    proxy = start_proxy(command=fake(1.0))
+    answers: list[Answer] = []
+    thread = threading.Thread(target=lambda: answers.append(proxy.token(API)))
+    thread.start()
+    eventually(lambda: "audiences 1.0" in proxy.get("/metrics").text, "the request to be there")
+    began = time.monotonic()
+    assert proxy.stop() == 0
+    thread.join()
+    assert time.monotonic() - began < 10
+    assert [answer.status for answer in answers] == [200]
+
+
+def test_sigterm_while_google_hangs(start_proxy: StartProxy) -> None:
+    """Mints that hang and clients that dawdle do not hold up the end: 10 s with the real 8."""
+    assert server.DRAIN_SECONDS <= 8
+    command = fake_with("server.DRAIN_SECONDS = 1")
+    proxy = start_proxy("--mint-timeout", "60s", command=command)
+    threads = [
+        threading.Thread(target=ignore_errors, args=(proxy, f"https://hang{n}.run.app"))
+        for n in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: "audiences 3.0" in proxy.get("/metrics").text, "the requests to be there")
+    with socket.create_connection(proxy.address) as idle:
+        idle.sendall(b"POST /token HTTP/1.1\r\n")
+        began = time.monotonic()
+        assert proxy.stop() == 0
+        assert time.monotonic() - began < 1 + 2
+    for thread in threads:
+        thread.join()
+
+
+def ignore_errors(proxy: Proxy, audience: str) -> None:
+    with contextlib.suppress(OSError):
+        proxy.token(audience)
+
+
+def test_files_are_read_again(start_proxy: StartProxy, tmp_path: Path) -> None:
+    """Inventory and secrets follow their files without a signal; a bad one keeps the old."""
+    inventory, secret = tmp_path / "inventory.json", tmp_path / "secret"
+    inventory.write_text(inventory_of(API))
+    secret.write_text("old")
+    proxy = start_proxy("--inventory", inventory, "--client-secret-file", secret)
+
+    def status(audience: str, with_secret: str) -> int:
+        return proxy.token(
+            audience, form={"client_id": "prometheus", "client_secret": with_secret}
+        ).status
+
+    assert [status(API, "old"), status(SHOP, "old"), status(API, "new")] == [200, 400, 401]
+    secret.write_text("old\nnew\n")
+    eventually(lambda: status(API, "new") == 200, "the second secret")
+    secret.write_text("")
+    inventory.write_text(inventory_of(SHOP)[:-3])
+    good = "runscrape_proxy_inventory_last_reload_successful 1.0"
+    eventually(lambda: good not in proxy.get("/metrics").text, "the bad inventory")
+    eventually(lambda: "no secret in it" in proxy.log, "the empty secret file")
+    assert [status(API, "old"), status(API, "new"), status(SHOP, "new")] == [200, 200, 400]
+    assert proxy.get("/-/ready").status == 200
+    inventory.write_text(inventory_of(SHOP))
+    eventually(lambda: status(SHOP, "new") == 200, "the new inventory")
+    assert status(API, "new") == 400
+    eventually(lambda: API not in proxy.get("/metrics").text, "the old audience to be forgotten")
+    assert good in proxy.get("/metrics").text
+
+
+def test_a_late_inventory(start_proxy: StartProxy, tmp_path: Path) -> None:
+    """Before the inventory is there nothing is minted and /-/ready is red; then it prewarms."""
+    inventory = tmp_path / "inventory.json"
+    proxy = start_proxy("--inventory", inventory, "--prewarm")
+    assert proxy.token(API).status == 400
+    assert proxy.get("/-/ready").status == 503
+    assert "No such file or directory" in proxy.log
+    inventory.write_text(inventory_of(API, SHOP))
+    eventually(lambda: "audiences 2.0" in proxy.get("/metrics").text, "the prewarmed audiences")
+    eventually(lambda: proxy.get("/-/ready").status == 200, "readiness")
+    assert 'mints_total{result="ok"} 2.0' in proxy.get("/metrics").text
+    inventory.write_text(inventory_of(API, SHOP, "https://new.run.app"))
+    eventually(lambda: "audiences 3.0" in proxy.get("/metrics").text, "the new audience")
+    assert 'mints_total{result="ok"} 4.0' not in proxy.get("/metrics").text
+
+
+def test_sighup_keeps_tokens(start_proxy: StartProxy) -> None:
+    """SIGHUP reads files again in the same process: no token is minted twice for it."""
+    proxy = start_proxy()
+    first = proxy.token(API).json["access_token"]
+    proxy.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "files are read again" in proxy.log, "the reload")
+    proxy.process.send_signal(signal.SIGUSR2)
+    assert proxy.token(API).json["access_token"] == first
+    assert 'mints_total{result="ok"} 1.0' in proxy.get("/metrics").text
+
+
+def test_a_killed_worker_is_replaced(start_proxy: StartProxy) -> None:
+    """A worker that the kernel kills is started anew on the same port."""
+    proxy = start_proxy()
+    assert proxy.token(API).status == 200
+    os.kill(worker_of(proxy), signal.SIGKILL)
+
+    def again() -> bool:
+        try:
+            return proxy.token(API).status == 200
+        except OSError:
+            return False
+
+    eventually(again, "a new worker")
+
+
+def worker_of(proxy: Proxy) -> int:
+    pid = proxy.process.pid
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+# --- Limits --------------------------------------------------------------------------------------
+
+
+def test_warm_answers_while_cold_ones_hang(start_proxy: StartProxy) -> None:
+    """With every thread that may wait waiting, warm tokens are answered; one more cold is a 503."""
+    proxy = start_proxy("--threads", "72", "--mint-timeout", "4s")
+    assert proxy.token(API).status == 200
+    statuses: list[int] = []
+    lock = threading.Lock()
+
+    def cold(number: int) -> None:
+        status = proxy.token(f"https://hang{number}-uc.a.run.app").status
+        with lock:
+            statuses.append(status)
+
+    threads = [threading.Thread(target=cold, args=(number,)) for number in range(40)]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    eventually(lambda: len(statuses) >= 32, "all but eight to be sent away at once")
+    at_once = time.monotonic() - began
+    assert proxy.token(API).status == 200
+    for thread in threads:
+        thread.join()
+    assert at_once < 2.5, "these did not wait for a mint"
+    assert statuses == [503] * 40
+    assert time.monotonic() - began < 4 + 1 + at_once
+
+
+def test_silent_connections_hold_no_thread(start_proxy: StartProxy) -> None:
+    """More connections that say nothing than there are threads delay nobody, and are closed."""
+    proxy = start_proxy("--threads", "65")
+    with contextlib.ExitStack() as stack:
+        silent = [
+            stack.enter_context(socket.create_connection(proxy.address, timeout=PATIENCE))
+            for _ in range(130)
+        ]
+        began = time.monotonic()
+        assert proxy.token(API).status == 200
+        assert time.monotonic() - began < 4
+        assert [read_all(connection) for connection in silent] == [b""] * 130
+
+
+def test_few_descriptors_leave_room_for_warm_answers(start_proxy: StartProxy) -> None:
+    """Where ulimit -n is small the threads are fewer, and the log says so."""
+    shell = ("/bin/sh", "-c", 'ulimit -n 400; exec "$@"', "sh", *fake())
+    proxy = start_proxy(command=shell)
+    assert "leaves 144 threads of 1088" in proxy.log
+    assert proxy.token(API).status == 200
+
+
+def test_more_connections_than_descriptors(start_proxy: StartProxy) -> None:
+    """More clients than the system has room for wait; the process lives and serves again."""
+    shell = ("/bin/sh", "-c", 'ulimit -n 330; exec "$@"', "sh", *fake())
+    proxy = start_proxy(command=shell)
+    with contextlib.ExitStack() as stack:
+        for _ in range(200):
+            stack.enter_context(socket.create_connection(proxy.address, timeout=PATIENCE))
+    assert proxy.token(API).status == 200
+    assert "Traceback" not in proxy.log
+
+
+def test_a_request_that_trickles_in_is_cut_off(start_proxy: StartProxy) -> None:
+    """A client that stops in the middle of its request does not keep a thread for ever."""
+    command = fake_with("gunicorn_worker.REQUEST_SECONDS = 0.5")
+    proxy = start_proxy("--mint-timeout", "500ms", command=command)
+    head = f"POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n"
+    for start in (b"POST /tok", f"{head}Content-Length: 100\r\n\r\naudience=".encode()):
+        with socket.create_connection(proxy.address, timeout=PATIENCE) as connection:
+            connection.sendall(start)
+            assert b" 200 " not in read_all(connection)
