@@ -23,6 +23,8 @@ PROGRAM = "runscrape"
 _PLACE = re.compile(r"[^\s:]+:[0-9]+: ")
 """``FILE:LINE: `` at the start of a message, which editors and people look for just there."""
 _CLEAR_LINE = "\r\x1b[K"
+_SHOW_CURSOR = "\x1b[?25h"
+"""Ends what click begins with a bar; it must also be said when the bar is cut short."""
 _COLOURS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m"}
 _PREFIXES = {"WARNING": "warning: ", "ERROR": "error: "}
 
@@ -99,7 +101,7 @@ class Console:
         finally:
             with self._lock:
                 self._bar = None
-                self._write(_CLEAR_LINE)
+                self._write(_CLEAR_LINE + _SHOW_CURSOR)
 
     def _advance(self, by: int) -> None:
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -161,7 +162,16 @@ def test_the_bar_counts_up_and_leaves_nothing_behind(terminal: Terminal) -> None
     assert sum("listing" in frame and "1/3" in frame for frame in frames) == 3  # drawn again below
     assert any("3/3" in frame for frame in frames)
     assert "\x1b[Krunscrape: warning: one failed\n" in frames
-    assert frames[-1] == "\x1b[Krunscrape: listed\n"
+    assert frames[-1] == "\x1b[K\x1b[?25hrunscrape: listed\n"
+
+
+def test_a_bar_that_is_cut_short_gives_the_cursor_back(terminal: Terminal) -> None:
+    """A signal in the middle of a bar leaves a clean line and a visible cursor."""
+    console = Console(terminal.stream, environ={})
+    with contextlib.suppress(KeyboardInterrupt), console.progress("listing", 3) as advance:
+        advance(1)
+        raise KeyboardInterrupt
+    assert terminal.text().endswith("\r\x1b[K\x1b[?25h")
 
 
 @pytest.mark.parametrize(
