@@ -13,7 +13,7 @@ from runscrape_generator.plain_text import cut, pad, printable, width
 _HEADINGS = ("SERVICE", "REGION", "PROJECT", "JOB OR REASON", "AUDIENCE", "TARGET", "WARNINGS")
 _GAP = "  "
 _FIRST_TO_SHRINK = slice(3, 7)
-"""Job or reason, audience, target and warnings: long, while the names before tell the lines apart."""
+"""Job or reason, audience, target and warnings: long, and not what tells the lines apart."""
 _NARROW, _NARROWEST = 8, 6
 """Columns that those keep at least, and that every cell keeps however narrow the terminal is."""
 
