@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from emulator import Emulator
-from runscrape_generator import run
+from runscrape_generator import lock, run
 from runscrape_generator.errors import ConfigError, RunscrapeError, ShrinkError, ValidationError
 from runscrape_generator.pipeline import Command
 from runscrape_generator.settings import Format, Settings
@@ -343,6 +343,24 @@ def test_generate_and_targets_side_by_side(tmp_path: Path, google: Emulator) -> 
         each.join()
     assert codes == [0, 0]
     assert visible(site.folder) == ["inventory.json", "prometheus.yml", "targets.json"]
+
+
+def test_publishing_waits_for_a_shared_inventory(settings: Settings) -> None:
+    """While another output's run publishes the same inventory, ours waits and then publishes."""
+    other = lock.held(folder_of(settings) / "inventory.json")
+    other.__enter__()
+    early: list[str] = []
+
+    def release() -> None:
+        early.extend(visible(folder_of(settings)))
+        other.__exit__(None, None, None)
+
+    timer = threading.Timer(0.5, release)
+    timer.start()
+    once(settings)
+    timer.join()
+    assert early == []
+    assert visible(folder_of(settings)) == ["inventory.json", "prometheus.yml"]
 
 
 def run_code(site: Site) -> int:
