@@ -102,11 +102,12 @@ class Tokens:
                 entry.landed.set()
         self._workers.join(_CLOSE_WAIT)
 
-    def get(self, audience: str) -> Token:
+    def get(self, audience: str, *, timeout: float | None = None) -> Token:
         """A token with more than 60 s left.
 
         From memory where there is one; else from the mint in flight, waiting for at most the mint
-        timeout. Raises TemporarilyUnavailable, which says why, what to do and when to come again.
+        timeout, or ``timeout`` seconds if that is less; a mint goes on without its callers. Raises
+        TemporarilyUnavailable, which says why, what to do and when to come again.
         """
         now = self._clock()
         entry = self._ledger.entries.get(audience)
@@ -115,7 +116,8 @@ class Tokens:
             if token is not None and token.expires_at - now > schedule.FRESH:
                 entry.asked_at = now
                 return token
-        return self._get_minted(audience, now)
+        patience = self._mint_timeout if timeout is None else min(timeout, self._mint_timeout)
+        return self._get_minted(audience, now, patience)
 
     def expires_in(self, token: Token) -> int:
         """What a client may count on, in whole seconds, at least 30.
@@ -159,9 +161,9 @@ class Tokens:
         now = self._clock()
         return all(schedule.is_fresh(entry.token, now) for entry in entries)
 
-    def _get_minted(self, audience: str, now: float) -> Token:
+    def _get_minted(self, audience: str, now: float, patience: float) -> Token:
         entry, landed = self._join(audience, now)
-        landed.wait(self._mint_timeout)
+        landed.wait(max(0.0, patience))
         with self._lock:
             self._waiting -= 1
             now = self._clock()
