@@ -16,6 +16,9 @@ from runscrape_generator.settings import Format, Mode, Settings
 _PROMETHEUS_INTERVAL = "1m"
 """What Prometheus takes where nothing is set."""
 
+_YAML = frozenset({".yml", ".yaml"})
+"""Endings of what generate writes; targets may too, but only where that is said on the spot."""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -82,15 +85,20 @@ def _gateway_only(key: str) -> Callable[[Context], str | None]:
     return find
 
 
-def _targets_name(context: Context) -> str | None:
+def _output_name(context: Context) -> str | None:
+    """Refuse names that Prometheus does not read, and those that may be the other command's."""
     output = context.settings.output
-    if (
-        context.command != "targets"
-        or output is None
-        or output.suffix in {".json", ".yml", ".yaml"}
-    ):
+    if output is None:
         return None
-    return "Prometheus reads target files only from names in .json, .yml or .yaml"
+    if context.command == "targets" and output.suffix not in {".json", *_YAML}:
+        return "Prometheus reads target files only from names in .json, .yml or .yaml"
+    if context.given("output"):
+        return None
+    if context.command == "targets" and output.suffix in _YAML:
+        return "may be meant for runscrape generate: name a .json file, or add --output FILE"
+    if context.command == "generate" and output.suffix == ".json":
+        return "may be meant for runscrape targets: name a .yml file, or add --output FILE"
+    return None
 
 
 def _metrics_name(context: Context) -> str | None:
@@ -118,7 +126,7 @@ CHECKS = (
     Check(("template", "format"), _template),
     Check(("gateway_url", "mode"), _gateway_only("gateway_url")),
     Check(("targets_file", "mode"), _gateway_only("targets_file")),
-    Check(("output",), _targets_name),
+    Check(("output",), _output_name),
     Check(("metrics_file",), _metrics_name),
     Check(("output", "template"), _over_template),
 )

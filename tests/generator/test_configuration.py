@@ -53,8 +53,8 @@ SAMPLES: Mapping[str, tuple[tuple[str, str, str], tuple[object, object, object]]
     "metrics_path": (("/a", "/b", "/c"), ("/a", "/b", "/c")),
     "prometheus_version": (("2.50", "3.0", "3.5.1"), ("2.50", "3.0", "3.5.1")),
     "output": (
-        ("a.json", "b.json", "c.json"),
-        (Path("FOLDER/a.json"), Path("b.json"), Path("c.json")),
+        ("a.yml", "b.yml", "c.yml"),
+        (Path("FOLDER/a.yml"), Path("b.yml"), Path("c.yml")),
     ),
     "inventory": (("a", "b", "c"), (Path("FOLDER/a"), Path("b"), Path("c"))),
     "dry_run": (("true", "false", "true"), (True, False, True)),
@@ -199,7 +199,7 @@ def test_a_flag_beats_the_variable_which_beats_the_file(option: Option, tmp_path
     (in_file, in_variable, by_flag), held = SAMPLES[option.key]
     config = tmp_path / "runscrape.yaml"
     others = (
-        "output: x.json\n" if option.key in {"dry_run", "watch", "reload", "reload_command"} else ""
+        "output: x.yml\n" if option.key in {"dry_run", "watch", "reload", "reload_command"} else ""
     )
     config.write_text(f"# a comment\n{written(option, in_file)}{others}")
     flags: dict[str, Any] = {"config": str(config)}
@@ -329,6 +329,26 @@ def test_settings_that_cannot_go_together_are_refused(
         configuration.load(command, flags, {})
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("origin", ["file", "variable"])
+@pytest.mark.parametrize(
+    ("command", "name", "other"),
+    [("targets", "prometheus.yml", "generate"), ("generate", "targets.json", "targets")],
+)
+def test_no_command_writes_over_what_is_another_s(
+    command: str, name: str, other: str, origin: str, tmp_path: Path
+) -> None:
+    """An output set for all commands is not taken by the one that it cannot be meant for."""
+    path = tmp_path / "runscrape.yaml"
+    path.write_text(f"output: {name}\n")
+    flags: dict[str, object] = {"config": str(path)} if origin == "file" else {}
+    environ = {"RUNSCRAPE_OUTPUT": name} if origin == "variable" else {}
+    with pytest.raises(ConfigError, match=f"may be meant for runscrape {other}: name a"):
+        configuration.load(command, flags, environ)
+    assert configuration.load(other, flags, environ).settings.output is not None
+    by_flag = configuration.load(command, {**flags, "output": name}, environ).settings
+    assert by_flag.output == Path(name)
 
 
 def test_one_file_serves_every_command(tmp_path: Path) -> None:
