@@ -6,52 +6,16 @@ Schema and the reference in the documentation all derive from :data:`OPTIONS`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from runscrape_generator import vocabulary as words
-from runscrape_generator.kinds import SWITCH, Field, Kind, choice, list_of, number
+from runscrape_generator.kinds import SWITCH, Kind, choice, list_of, number
+from runscrape_generator.option import COMMANDS, PREFIX, Option
 from runscrape_generator.rules import RULES
 from runscrape_generator.settings import Format, Mode
 
-PREFIX = "RUNSCRAPE_"
-"""Of the environment variables."""
+__all__ = ["BY_KEY", "BY_VARIABLE", "COMMANDS", "OPTIONS", "PREFIX", "Option"]
 
-COMMANDS = ("generate", "targets", "explain")
-_ALL = COMMANDS
 _WRITERS = ("generate", "targets")
 _GENERATE = ("generate",)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option(Field):
-    """A setting, as the user gives it."""
-
-    field: str = ""
-    """Its name in :class:`~runscrape_generator.settings.Settings`, where that is not the key."""
-    group: str
-    """The heading in ``--help``."""
-    commands: tuple[str, ...] = _ALL
-    """Those that have the flag; a file or variable may set it for any command."""
-    default: object = None
-    """As YAML would write it; None where nothing is set."""
-    short: str | None = None
-    file_only: bool = False
-    """Only a key of the file: no flag, no variable."""
-
-    @property
-    def name(self) -> str:
-        """The attribute of Settings."""
-        return self.field or self.key
-
-    @property
-    def flag(self) -> str:
-        """``--scrape-interval`` for the key ``scrape_interval``."""
-        return "--" + self.key.replace("_", "-")
-
-    @property
-    def variable(self) -> str:
-        """``RUNSCRAPE_SCRAPE_INTERVAL`` for the key ``scrape_interval``."""
-        return PREFIX + self.key.upper()
 
 
 def _option(key: str, kind: Kind, group: str, text: str, /, **more: object) -> Option:

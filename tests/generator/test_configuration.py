@@ -336,7 +336,7 @@ def test_settings_that_cannot_go_together_are_refused(
     ("command", "name", "other"),
     [("targets", "prometheus.yml", "generate"), ("generate", "targets.json", "targets")],
 )
-def test_no_command_writes_over_what_is_another_s(
+def test_no_command_writes_over_the_output_of_the_other(
     command: str, name: str, other: str, origin: str, tmp_path: Path
 ) -> None:
     """An output set for all commands is not taken by the one that it cannot be meant for."""
