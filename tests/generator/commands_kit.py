@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator import Emulator
+from runscrape_generator.settings import Settings
 from tests.generator.publishing_kit import State, state
 
 REGIONS = ("europe-west1", "us-central1")
@@ -31,6 +32,19 @@ def world(
 def failing(region: str, **fault: Any) -> dict[str, Any]:
     """Make the faults of a world in which listing one region fails."""
     return {"list_services": [{"region": region, "code": "PERMISSION_DENIED", **fault}]}
+
+
+def make_settings(folder: Path, google: Emulator, **more: Any) -> Settings:
+    """Make the settings of a run that writes to ``etc`` below the folder."""
+    google.update(world())
+    (folder / "etc").mkdir()
+    return Settings(
+        projects=("demo",),
+        api_endpoint=google.api,
+        output=folder / "etc" / "prometheus.yml",
+        promtool="none",
+        **more,
+    )
 
 
 @dataclass

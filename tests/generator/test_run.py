@@ -19,7 +19,7 @@ from runscrape_generator import lock, run
 from runscrape_generator.errors import ConfigError, RunscrapeError, ShrinkError, ValidationError
 from runscrape_generator.pipeline import Command
 from runscrape_generator.settings import Format, Settings
-from tests.generator.commands_kit import Site, failing, make_site, world
+from tests.generator.commands_kit import Site, failing, make_settings, make_site, world
 from tests.generator.publishing_kit import state, visible
 from tests.generator.recorder import Recorder
 
@@ -32,14 +32,7 @@ def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture
 def settings(tmp_path: Path, google: Emulator) -> Settings:
-    google.update(world())
-    (tmp_path / "etc").mkdir()
-    return Settings(
-        projects=("demo",),
-        api_endpoint=google.api,
-        output=tmp_path / "etc" / "prometheus.yml",
-        promtool="none",
-    )
+    return make_settings(tmp_path, google)
 
 
 def once(settings: Settings, command: Command = "generate", **more: Any) -> tuple[Any, ...]:

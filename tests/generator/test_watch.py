@@ -16,7 +16,7 @@ from emulator import Emulator
 from runscrape_generator import lock, signals, watch
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.settings import Settings
-from tests.generator.commands_kit import Site, failing, make_site, world
+from tests.generator.commands_kit import Site, failing, make_settings, make_site, world
 from tests.generator.publishing_kit import state, until
 from tests.generator.recorder import Recorder
 
@@ -31,15 +31,7 @@ def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture
 def settings(tmp_path: Path, google: Emulator) -> Settings:
-    google.update(world())
-    (tmp_path / "etc").mkdir()
-    return Settings(
-        projects=("demo",),
-        api_endpoint=google.api,
-        output=tmp_path / "etc" / "prometheus.yml",
-        promtool="none",
-        watch=300.0,
-    )
+    return make_settings(tmp_path, google, watch=300.0)
 
 
 def play(load: Callable[[], Settings], *between: Step) -> tuple[Recorder, list[float]]:
