@@ -84,7 +84,7 @@ def recall(discovery: Discovery, inventory: Inventory | None, talk: Talk) -> Rec
     stale: dict[Scope, tuple[Service, ...]] = {}
     for line, failures in folded(discovery.failures):
         kept = {s: known[s] for f in failures for s in _remembered(f, known)}
-        stale |= {s: services for s, services in kept.items() if s not in discovery.scopes}
+        stale |= kept
         talk.warning(f"{line}; kept {sum(map(len, kept.values()))} services of the inventory")
     scopes = {**stale, **discovery.scopes}
     services = (service for scope in scopes.values() for service in scope)
