@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 from datetime import UTC, datetime
@@ -28,13 +29,43 @@ _SEVERITY = {"WARN": "WARNING", "FATAL": "CRITICAL", "NOTSET": "DEFAULT"}
 
 def configure(log_format: LogFormat, level: LogLevel, stream: TextIO | None = None) -> None:
     """Send our log, gunicorn's and warnings to ``stream`` (stderr), from ``level`` on."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = LineHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger(NAME).setLevel(level.upper())
     logging.captureWarnings(capture=True)
+
+
+class LineHandler(logging.Handler):
+    """Writes each record with one system call, and no lock.
+
+    A thousand requests that are refused at once would otherwise queue for logging's lock, each
+    with the interpreter's lock in its hands again and again.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write without taking the lock that logging has for each handler."""
+        self.emit(record)
+        return True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record; whatever goes wrong is logging's to tell."""
+        try:
+            line = self.format(record) + "\n"
+            try:
+                descriptor = self._stream.fileno()
+            except OSError:  # not a file: a test's stream
+                self._stream.write(line)
+            else:
+                os.write(descriptor, line.encode(errors="backslashreplace"))
+        except Exception:  # noqa: BLE001  a log must not end what it tells of
+            self.handleError(record)
 
 
 class TextFormatter(logging.Formatter):
