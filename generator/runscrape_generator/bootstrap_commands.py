@@ -41,7 +41,7 @@ def commands(choices: Choices, mode: Mode) -> Commands:
         first=once,
         generator=_generator(choices, mode, once),
         operator=(*once[0][:-1], f"{STATE}/scrapeconfigs.yaml"),
-        operator_proxy=_operator_proxy(PLACES[choices.platform].proxy_secret),
+        operator_proxy=_operator_proxy(),
     )
 
 
@@ -84,11 +84,12 @@ def _proxy(choices: Choices, mode: Mode) -> tuple[str, ...]:
     )
 
 
-def _operator_proxy(secret: str) -> tuple[str, ...]:
+def _operator_proxy() -> tuple[str, ...]:
+    """The operator's Secret is the generator's: there the key is ``client_secret``."""
     return (
         *("runscrape-proxy", "--listen", "127.0.0.1:7777"),
         *("--allow-audience", "https://*.run.app"),
-        *("--client-secret-file", secret),
+        *("--client-secret-file", "/run/secrets/runscrape/client_secret"),
     )
 
 

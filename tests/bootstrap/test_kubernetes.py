@@ -125,6 +125,23 @@ def test_the_operators_sidecar_is_restricted(written: Written) -> None:
     )
 
 
+def test_the_operators_secret(written: Written) -> None:
+    """The proxy reads the key of the Secret that the ScrapeConfigs refer to."""
+    patch = yaml.safe_load((written.kubernetes / "operator/prometheus-patch.yaml").read_text())
+    (proxy,) = patch["spec"]["containers"]
+    volume = next(each for each in patch["spec"]["volumes"] if "secret" in each)
+    mount = next(each for each in proxy["volumeMounts"] if each["name"] == volume["name"])
+    made = documents(written.kubernetes)
+    configs = [each["spec"] for each in made if each["kind"] == "ScrapeConfig"]
+    (secret,) = {
+        tuple(each["oauth2"]["clientSecret"].items()) for each in configs if "oauth2" in each
+    }
+    assert dict(secret)["name"] == volume["secret"]["secretName"]
+    assert f"{mount['mountPath']}/{dict(secret)['key']}" in proxy["command"]
+    readme = (written.kubernetes / "README.md").read_text()
+    assert f"--from-file={dict(secret)['key']}=secrets/client-secret" in readme
+
+
 def test_the_namespace_enforces_it(written: Written) -> None:
     """The namespace is held to the restricted level too."""
     labels = yaml.safe_load((written.kubernetes / "manifests/namespace.yaml").read_text())[

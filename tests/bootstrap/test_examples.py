@@ -1,0 +1,211 @@
+"""The examples: held to what runscrape writes, and run where that can be done."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from runscrape_generator import cli, commands
+from runscrape_proxy import cli as proxy_cli
+from tests.bootstrap.conftest import Google, Written
+from tests.bootstrap.processes import eventually, free_port, get
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+HOWTO = (
+    "compose",
+    "kubernetes",
+    "systemd",
+    "alloy",
+    "vmagent",
+    "otel-collector",
+    "terraform",
+    "helm",
+)
+
+
+@pytest.fixture(scope="module")
+def gateway_job(google: Google, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Give the job that runscrape itself writes for the gateway."""
+    output = tmp_path_factory.mktemp("gateway") / "prometheus.yml"
+    arguments = ["--project", "demo", "--api-endpoint", google.emulator.api, "--mode", "gateway"]
+    arguments += ["--client-secret-file", "/etc/runscrape/client-secret"]
+    arguments += ["--targets-file", "/var/lib/runscrape/targets.json", "-q"]
+    assert cli.main(["generate", "--output", str(output), *arguments]) == 0
+    job: dict[str, Any] = yaml.safe_load(output.read_text())["scrape_configs"][-1]
+    return job
+
+
+def test_otel_collector(gateway_job: dict[str, Any], tmp_path: Path) -> None:
+    """The receiver's job is the gateway's, and Prometheus, whose configuration it is, takes it."""
+    document = yaml.safe_load((EXAMPLES / "otel-collector/config.yaml").read_text())
+    config = document["receivers"]["prometheus"]["config"]
+    assert config["scrape_configs"][0] | {"job_name": gateway_job["job_name"]} == gateway_job | {
+        "scrape_interval": "1m",
+        "scrape_timeout": "10s",
+    }
+    pipeline = document["service"]["pipelines"]["metrics"]
+    assert set(pipeline["receivers"]) <= document["receivers"].keys()
+    assert set(pipeline["exporters"]) <= document["exporters"].keys()
+    path = tmp_path / "prometheus.yml"
+    path.write_text(yaml.safe_dump(config))
+    done = subprocess.run(
+        ["promtool", "check", "config", path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_alloy(gateway_job: dict[str, Any]) -> None:
+    """The component has what the gateway's job has, by the names that Alloy gives it."""
+    text = re.sub(
+        r"^\s*//.*$", "", (EXAMPLES / "alloy/config.alloy").read_text(), flags=re.MULTILINE
+    )
+    for opening, closing in ("{}", "[]", "()"):
+        assert text.count(opening) == text.count(closing)
+    found = dict(
+        re.findall(
+            r"^\s*(\w+)\s+= (.*)$", text.split('prometheus.scrape "runscrape')[0], re.MULTILINE
+        )
+    )
+    assert json.loads(found["scheme"]) == gateway_job["scheme"]
+    assert json.loads(found["proxy_url"]) == gateway_job["proxy_url"]
+    assert json.loads(found["follow_redirects"]) == gateway_job["follow_redirects"]
+    assert json.loads(found["files"]) == gateway_job["file_sd_configs"][0]["files"]
+    assert {key: json.loads(found[key]) for key in gateway_job["basic_auth"]} == gateway_job[
+        "basic_auth"
+    ]
+    (rule,) = gateway_job["relabel_configs"]
+    assert {key: json.loads(found[key]) for key in rule} == rule
+
+
+@pytest.fixture
+def vmagent_folder(google: Google, tmp_path: Path) -> Path:
+    """Put what runscrape writes beside the example, as its README says."""
+    shutil.copy(EXAMPLES / "vmagent/prometheus.yml", tmp_path)
+    arguments = ["--config", str(google.config), "--project", "demo", "--include", "hello", "-q"]
+    output = str(tmp_path / "cloudrun.yml")
+    assert cli.main(["generate", "--format", "vmagent", "--output", output, *arguments]) == 0
+    return tmp_path
+
+
+needs_vmagent = pytest.mark.skipif(shutil.which("vmagent") is None, reason="no vmagent installed")
+
+
+@needs_vmagent
+def test_vmagent_takes_it(vmagent_folder: Path) -> None:
+    """Vmagent accepts the example with the jobs beside it, and would not accept another field."""
+    assert dry_run(vmagent_folder) == 0
+    with (vmagent_folder / "prometheus.yml").open("a") as file:
+        file.write("no_such_field: 1\n")
+    assert dry_run(vmagent_folder) != 0
+
+
+def dry_run(folder: Path) -> int:
+    config = f"-promscrape.config={folder / 'prometheus.yml'}"
+    command = ["vmagent", "-dryRun", config, "-remoteWrite.url=http://127.0.0.1:1/"]
+    return subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode
+
+
+@needs_vmagent
+def test_vmagent_scrapes_by_it(vmagent_folder: Path) -> None:
+    """Vmagent with the example scrapes a public service that runscrape found."""
+    port = free_port()
+    config = vmagent_folder / "prometheus.yml"
+    config.write_text("global: {scrape_interval: 1s}\n" + config.read_text())
+    with running_vmagent(vmagent_folder, port):
+
+        def up() -> bool:
+            targets = json.loads(get(f"http://127.0.0.1:{port}/api/v1/targets"))["data"]
+            return any(
+                each["labels"].get("service_name") == "hello" and each["health"] == "up"
+                for each in targets["activeTargets"]
+            )
+
+        eventually(up, "vmagent scraped hello")
+
+
+@contextlib.contextmanager
+def running_vmagent(folder: Path, port: int) -> Iterator[None]:
+    command = [
+        "vmagent",
+        f"-promscrape.config={folder / 'prometheus.yml'}",
+        f"-httpListenAddr=127.0.0.1:{port}",
+        "-remoteWrite.url=http://127.0.0.1:1/",
+        f"-remoteWrite.tmpDataPath={folder / 'data'}",
+    ]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def test_terraform(written: Written) -> None:
+    """It grants the roles that the bundles' READMEs name, to the account that they name."""
+    text = (EXAMPLES / "terraform/main.tf").read_text()
+    roles = set(re.findall(r'role\s+= "([^"]+)"', text))
+    readme = (written.kubernetes / "README.md").read_text()
+    assert roles == set(re.findall(r"--role (\S+)", readme))
+    assert 'account_id   = "runscrape"' in text
+    for opening, closing in ("{}", "[]", "()"):
+        assert text.count(opening) == text.count(closing)
+
+
+def test_helm(written: Written) -> None:
+    """The chart's values add the sidecar that the operator's patch adds."""
+    values = yaml.safe_load((EXAMPLES / "helm/kube-prometheus-stack.yaml").read_text())[
+        "prometheus"
+    ]
+    spec = values["prometheusSpec"]
+    patch = yaml.safe_load((written.kubernetes / "operator/prometheus-patch.yaml").read_text())[
+        "spec"
+    ]
+    spec["containers"][0]["image"] = patch["containers"][0]["image"]
+    for key in ("containers", "volumes", "scrapeConfigSelector"):
+        assert spec[key] == patch[key]
+
+
+COMMAND = re.compile(
+    r"^(?:#|//)?\s*(?:sudo )?(?:\S+/)?(runscrape(?:-proxy)?) (.*--.*)$", re.MULTILINE
+)
+
+
+@pytest.mark.parametrize("name", HOWTO)
+def test_commands_in_the_texts(name: str) -> None:
+    """Each runscrape command that stands on a line of its own in an example parses."""
+    found = 0
+    for path in (EXAMPLES / name).iterdir():
+        text = re.sub(r"\\\n(?://|#)?\s*", "", path.read_text())
+        for program, rest in COMMAND.findall(text):
+            parse(program, shlex.split(re.sub(r'"\$\([^)]*\)"', "me@example.com", rest)))
+            found += 1
+    assert found
+
+
+def parse(program: str, words: list[str]) -> None:
+    if program == "runscrape":
+        command: click.Command = commands.group().commands[words[0]]
+        words = words[1:]
+    else:
+        command = proxy_cli.command
+        known = {flag for parameter in command.params for flag in parameter.opts}
+        if "--gateway" not in known:
+            words = [word for word in words if word != "--gateway"]
+    with command.make_context(str(command.name), words):
+        pass
