@@ -16,6 +16,9 @@ import click
 from runscrape_proxy.errors import ProxyError, StartError
 from runscrape_proxy.settings import (
     DEFAULT_CLIENT_ID,
+    DEFAULT_GATEWAY_CONCURRENCY,
+    DEFAULT_GATEWAY_CONNECTIONS,
+    DEFAULT_GATEWAY_PER_HOST,
     DEFAULT_LISTEN,
     DEFAULT_THREADS,
     WARM_THREADS,
@@ -113,7 +116,7 @@ FILE = click.Path(path_type=Path)
 @click.option(
     "--delegate", multiple=True, metavar="EMAIL", help="An account on the way there; repeatable."
 )
-@click.option("--ca-file", type=FILE, help="More certificate authorities for calls to Google, PEM.")
+@click.option("--ca-file", type=FILE, help="More certificate authorities for outgoing calls, PEM.")
 @click.option(
     "--mint-timeout", type=Duration(), default="4s", help="The longest that a request waits."
 )
@@ -121,6 +124,27 @@ FILE = click.Path(path_type=Path)
     "--mint-concurrency", type=click.IntRange(1, 512), default=32, help="Mints in flight at once."
 )
 @click.option("--prewarm", is_flag=True, help="Mint for the whole inventory at start.")
+@click.option(
+    "--gateway", is_flag=True, help="Scrape the inventory's services for clients that proxy_url."
+)
+@click.option(
+    "--gateway-concurrency",
+    type=click.IntRange(1, 16_384),
+    default=DEFAULT_GATEWAY_CONCURRENCY,
+    help="Scrapes under way at once; each has a thread on top of --threads.",
+)
+@click.option(
+    "--gateway-per-host",
+    type=click.IntRange(1, 1024),
+    default=DEFAULT_GATEWAY_PER_HOST,
+    help="Of these, to one host.",
+)
+@click.option(
+    "--gateway-connections",
+    type=click.IntRange(1, 65_536),
+    default=DEFAULT_GATEWAY_CONNECTIONS,
+    help="Connections to services that are kept for the next scrape.",
+)
 @click.option("--tls-cert", type=FILE, help="Serve TLS with this certificate chain, PEM.")
 @click.option("--tls-key", type=FILE, help="Its key, if not in the same file.")
 @click.option("--tls-client-ca", type=FILE, help="Accept clients with a certificate of this CA.")
@@ -174,6 +198,7 @@ def settings_of(options: Mapping[str, object]) -> Settings:
     """Check what no single option can say of itself, and name things as the code does."""
     values: dict[str, Any] = dict(options)
     _require(values, "prewarm", "inventory")
+    _require(values, "gateway", "inventory")
     _require(values, "delegate", "impersonate_service_account")
     _require(values, "client_id", "client_secret_file")
     _require(values, "tls_key", "tls_cert")

@@ -23,13 +23,17 @@ from gunicorn import util
 from gunicorn.http import errors as http_errors
 from gunicorn.workers.gthread import ThreadWorker
 
+from runscrape_proxy.gateway_request import seconds_for
+
 if TYPE_CHECKING:
     from types import FrameType
 
 log = logging.getLogger(__name__)
 
 REQUEST_SECONDS = 15.0
-"""From a request's first byte to its answer's last, on top of the mint timeout."""
+"""From a request's first byte to its answer's last, on top of the mint timeout or the scrape's."""
+
+TOLD_TIMEOUT = "X-PROMETHEUS-SCRAPE-TIMEOUT-SECONDS"
 
 NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 NO_ROOM_PAUSE = 0.02
@@ -59,7 +63,7 @@ class ProxyWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._began: dict[Any, float] = {}
+        self._ends: dict[Any, float] = {}
 
     def get_thread_pool(self) -> Pool:
         """Make the pool that requests run in."""
@@ -77,9 +81,9 @@ class ProxyWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def notify(self) -> None:
         """Tell the arbiter that we live, about once a second; cut off what takes too long."""
         super().notify()
-        too_old = time.monotonic() - REQUEST_SECONDS - self.app.settings.mint_timeout
-        for connection, began in list(self._began.items()):
-            if began < too_old and self._began.pop(connection, None):
+        now = time.monotonic()
+        for connection, end in list(self._ends.items()):
+            if end < now and self._ends.pop(connection, 0.0):
                 with contextlib.suppress(OSError):
                     # Past the TLS layer, which another thread is using.
                     socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
@@ -110,11 +114,18 @@ class ProxyWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def handle(self, conn: Any) -> Any:
         """Serve one request of a connection, in a thread of the pool."""
-        self._began[conn] = time.monotonic()
+        self._ends[conn] = time.monotonic() + REQUEST_SECONDS + self.app.settings.mint_timeout
         try:
             return super().handle(conn)
         finally:
-            self._began.pop(conn, None)
+            self._ends.pop(conn, None)
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Serve a request whose head is read; a scrape may take as long as its client says."""
+        if self.app.settings.gateway and not req.uri.startswith("/"):
+            told = dict(req.headers).get(TOLD_TIMEOUT)
+            self._ends[conn] = time.monotonic() + REQUEST_SECONDS + seconds_for(told)
+        return super().handle_request(req, conn)
 
     def handle_error(self, req: object, client: Any, addr: object, exc: Exception) -> None:  # noqa: ARG002  gunicorn's own
         """Answer what could not be read as HTTP; nothing of it goes into the log."""

@@ -67,8 +67,11 @@ class Origin:
 
     def is_named_by(self, environ: Mapping[str, object]) -> bool:
         """Say whether a request line with a whole URL means us (RFC 9112, section 3.2.2)."""
-        listener = str(environ["SERVER_NAME"]) if environ.get("REMOTE_ADDR") else "localhost"
-        return self._is_own(_authority(str(environ["RAW_URI"])), listener)
+        authority = _authority(str(environ["RAW_URI"]))
+        host = host_of(authority)
+        known = host in self.names or host == environ["SERVER_NAME"] or is_loopback(host)
+        port = authority.partition("]")[2] if "]" in authority else authority
+        return known and port.partition(":")[2] in {"", environ["SERVER_PORT"]}
 
     def _check_host(self, environ: Mapping[str, object], listener: str) -> None:
         host = environ.get("HTTP_HOST")

@@ -42,6 +42,13 @@ class StaleConnectionError(ConnectionResetError):
     """A kept connection turned out to be dead before a byte of an answer came: ask again."""
 
 
+class NoAnswerError(ConnectionResetError):
+    """The other end took the request and closed the connection.
+
+    urllib3 on its own would blame a proxy on the way, also where its tunnel was there already.
+    """
+
+
 class Deadline:
     """A moment ``seconds`` after this was made, by the monotonic clock."""
 
@@ -183,7 +190,7 @@ class _DeadlineConnection(HTTPConnection):
         except ConnectionError as error:
             if self.answers and not (self.reader and self.reader.begun):
                 raise StaleConnectionError("a kept connection was closed") from error
-            raise
+            raise NoAnswerError("the connection was closed") from error
         self.answers += 1
         return answer
 

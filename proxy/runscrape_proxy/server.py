@@ -46,7 +46,7 @@ def run(settings: Settings, minter: Minter | None = None) -> None:
     ``minter`` stands in for the credentials that the settings name.
     """
     logs.configure(settings.log_format, settings.log_level)
-    connections = _connections()
+    connections = _connections(SPARE_DESCRIPTORS + settings.gateway_descriptors)
     settings = _within(settings, connections)
     tls = ServerTls(settings) if settings.tls_cert else None
     service = Service(settings, minter or load_minter(settings))
@@ -126,7 +126,7 @@ def _options(settings: Settings, connections: int) -> dict[str, object]:
         "worker_class": ProxyWorker,
         "logger_class": ServerLog,
         "workers": settings.workers,
-        "threads": settings.threads,
+        "threads": settings.threads + settings.gateway_threads,
         "worker_connections": connections,
         "backlog": listeners.BACKLOG,
         "keepalive": KEEP_ALIVE_SECONDS,
@@ -166,21 +166,25 @@ def _handed_over(listening: Listening) -> list[str]:
     return [f"fd://{each.detach()}" for each in listening.sockets]
 
 
-def _connections() -> int:
+def _connections(spare: int = SPARE_DESCRIPTORS) -> int:
     """Raise the limit of open files as far as it goes, and say how many connections fit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_CONNECTIONS + SPARE_DESCRIPTORS
+    wanted = MAX_CONNECTIONS + spare
     limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < limit:
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-    return limit - SPARE_DESCRIPTORS
+    return limit - spare
 
 
 def _within(settings: Settings, connections: int) -> Settings:
     """Let no more requests wait than leave room for the warm ones."""
-    if connections >= settings.threads:
+    threads = connections - settings.gateway_threads
+    if threads >= settings.threads:
         return settings
-    if connections <= WARM_THREADS:
-        raise StartError(f"the limit of open files (ulimit -Hn) leaves {connections} connections")
-    log.warning("the limit of open files leaves %d threads of %d", connections, settings.threads)
-    return dataclasses.replace(settings, threads=connections)
+    if threads <= WARM_THREADS:
+        hint = "; lower --gateway-concurrency and --gateway-connections" if settings.gateway else ""
+        raise StartError(
+            f"the limit of open files (ulimit -Hn) leaves {max(0, connections)} connections{hint}"
+        )
+    log.warning("the limit of open files leaves %d threads of %d", threads, settings.threads)
+    return dataclasses.replace(settings, threads=threads)

@@ -7,8 +7,11 @@ import queue
 import threading
 from typing import TYPE_CHECKING
 
-from runscrape_proxy import clients, credentials, inventory
+from runscrape_proxy import clients, credentials, gateway, inventory
 from runscrape_proxy.app import create_app
+from runscrape_proxy.gateway_bulkhead import Bulkhead
+from runscrape_proxy.gateway_client import Client
+from runscrape_proxy.gateway_metrics import GatewayMetrics
 from runscrape_proxy.metrics import Metrics
 from runscrape_proxy.origin import Origin, host_of
 from runscrape_proxy.policy import Audiences, Policy
@@ -56,6 +59,9 @@ class Service:
         )
         self.app = create_app(
             tokens=self.tokens, policy=self.policy, counters=self.metrics, minter=minter
+        )
+        self.app.wsgi_app = gateway.Front(  # type: ignore[method-assign]  # Flask's own way to wrap
+            self.app.wsgi_app, policy=self.policy, scrapes=self._scrapes(settings)
         )
         self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -108,6 +114,23 @@ class Service:
             return
         if self._prewarm:
             self.tokens.prewarm(sorted(self._audiences.listed))
+
+    def _scrapes(self, settings: Settings) -> gateway.Scrapes | None:
+        if not settings.gateway or self._inventory is None:
+            return None
+        bulkhead = Bulkhead(settings.gateway_concurrency, settings.gateway_per_host)
+        return gateway.Scrapes(
+            policy=self.policy,
+            inventory=self._inventory,
+            tokens=self.tokens,
+            client=Client(
+                ca_file=settings.ca_file,
+                connections=settings.gateway_connections,
+                per_host=settings.gateway_per_host,
+            ),
+            bulkhead=bulkhead,
+            metrics=GatewayMetrics(self.metrics.registry, bulkhead),
+        )
 
     def _inventory_good(self) -> bool | None:
         return None if self._inventory is None else not self._inventory.error

@@ -18,6 +18,9 @@ DEFAULT_AUDIENCE = "https://*.run.app"
 """What may be asked for where neither an inventory nor an --allow-audience says otherwise."""
 
 DEFAULT_THREADS = 1088
+DEFAULT_GATEWAY_CONCURRENCY = 1024
+DEFAULT_GATEWAY_PER_HOST = 8
+DEFAULT_GATEWAY_CONNECTIONS = 1024
 WARM_THREADS = 64
 """Threads that requests waiting for a mint never get, so that held tokens always find one."""
 
@@ -44,6 +47,10 @@ class Settings:
     mint_timeout: float = 4.0
     mint_concurrency: int = 32
     prewarm: bool = False
+    gateway: bool = False
+    gateway_concurrency: int = DEFAULT_GATEWAY_CONCURRENCY
+    gateway_per_host: int = DEFAULT_GATEWAY_PER_HOST
+    gateway_connections: int = DEFAULT_GATEWAY_CONNECTIONS
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
@@ -55,6 +62,16 @@ class Settings:
     def max_waiting(self) -> int:
         """How many requests may wait for a mint at once; beyond it they get their 503 at once."""
         return self.threads - WARM_THREADS
+
+    @property
+    def gateway_threads(self) -> int:
+        """Threads on top of ``threads``: scrapes take none from the token endpoint."""
+        return self.gateway_concurrency if self.gateway else 0
+
+    @property
+    def gateway_descriptors(self) -> int:
+        """Sockets towards the services, at most: in use, and kept."""
+        return self.gateway_concurrency + self.gateway_connections if self.gateway else 0
 
 
 def parse_duration(text: str) -> float:

@@ -6,6 +6,9 @@ Requests that wait for a mint hold a thread each, so give it many, and say how m
     RUNSCRAPE_PROXY_THREADS=512 gunicorn --bind 127.0.0.1:7777 --worker-class gthread \
         --threads 512 runscrape_proxy.wsgi:app
 
+With the gateway, gunicorn's ``--threads`` is ``RUNSCRAPE_PROXY_THREADS`` and
+``RUNSCRAPE_PROXY_GATEWAY_CONCURRENCY`` (1024 unless set) together.
+
 On an address beyond loopback every request is refused unless there is a client secret: unlike
 ``runscrape-proxy``, this module never learns the addresses before the first request.
 """
