@@ -67,7 +67,7 @@ def inherited(environ: Mapping[str, str]) -> list[socket.socket]:
     if environ.get("LISTEN_PID") != str(os.getpid()):
         return []
     sockets = []
-    for descriptor in range(FIRST_INHERITED, FIRST_INHERITED + int(environ["LISTEN_FDS"])):
+    for descriptor in range(FIRST_INHERITED, FIRST_INHERITED + int(environ.get("LISTEN_FDS", "0"))):
         try:
             passed = socket.socket(fileno=os.dup(descriptor))
             listening = passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)

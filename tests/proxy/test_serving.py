@@ -87,6 +87,7 @@ def test_what_ends_a_start(
 ) -> None:
     """A setting that cannot be served is one clear line and exit 2."""
     monkeypatch.setattr(server, "load_minter", lambda _settings: FakeMinter())
+    monkeypatch.setattr(server.Server, "run", lambda _server: pytest.fail("it started"))
     listen = [] if "--listen" in arguments else ["--listen", "127.0.0.1:0"]
     code, error = cli.main([*arguments, *listen]), capsys.readouterr().err
     assert code == 2, error

@@ -1,0 +1,126 @@
+"""Log lines: one a mint and a refusal, none a warm answer, and never a token."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runscrape_proxy import logs
+from tests.proxy.fake import token_for
+from tests.proxy.harness import API, SHOP
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runscrape_proxy.settings import LogFormat
+    from tests.proxy.conftest import StartProxy
+
+TOKEN = token_for(API, 0).value
+
+
+@pytest.mark.usefixtures("root_logger")
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_no_token_gets_through(log_format: LogFormat) -> None:
+    """What looks like a JWT is cut out of messages, fields and tracebacks."""
+    stream = io.StringIO()
+    logs.configure(log_format, "info", stream)
+    log = logging.getLogger("runscrape_proxy.test")
+    try:
+        int(TOKEN)
+    except ValueError:
+        log.exception("failed with %s", TOKEN, extra={"fields": {"token": TOKEN}})
+    assert stream.getvalue().count("[token]") == 3
+    assert "eyJ" not in stream.getvalue()
+    assert TOKEN[20:40] not in stream.getvalue()
+
+
+@pytest.mark.usefixtures("root_logger")
+def test_json_has_the_names_of_cloud_logging() -> None:
+    """severity, time, message and labels are where Cloud Logging's agents look for them."""
+    stream = io.StringIO()
+    logs.configure("json", "info", stream)
+    logging.getLogger("runscrape_proxy.test").warning(
+        "two\nlines", extra={"fields": {"audience": API, "status": 503}}
+    )
+    entry = json.loads(stream.getvalue())
+    assert stream.getvalue().count("\n") == 1
+    assert entry["severity"] == "WARNING"
+    assert entry["message"] == "two\nlines"
+    assert entry["time"].endswith("Z")
+    assert entry["logging.googleapis.com/labels"] == {"audience": API, "status": "503"}
+
+
+@pytest.mark.usefixtures("root_logger")
+def test_text_is_one_line_whatever_is_in_it() -> None:
+    """A forged line break or escape sequence does not start a line of its own."""
+    stream = io.StringIO()
+    logs.configure("text", "info", stream)
+    log = logging.getLogger("runscrape_proxy.test")
+    log.info("a\r\nb\x1b[31m", extra={"fields": {"audience": "c\u2028d"}})
+    log.debug("nothing")
+    assert stream.getvalue().count("\n") == 1
+    assert " INFO a??b?[31m audience=c?d\n" in stream.getvalue()
+
+
+def test_one_line_a_mint_and_a_refusal(start_proxy: StartProxy) -> None:
+    """Ten answers of one token are one line; each refusal is one, with who and what."""
+    proxy = start_proxy("--log-format", "json")
+    before = len(proxy.log.splitlines())
+    for _ in range(10):
+        assert proxy.token(API).status == 200
+    for _ in range(2):
+        proxy.token("https://evil.example")
+    lines = [json.loads(line) for line in proxy.log.splitlines()[before:]]
+    assert [line["severity"] for line in lines] == ["INFO", "WARNING", "WARNING"]
+    labels = [line["logging.googleapis.com/labels"] for line in lines]
+    assert labels[0]["audience"] == API
+    assert labels[1] == {
+        "audience": "https://evil.example",
+        "client": "127.0.0.1",
+        "error": "invalid_target",
+        "status": "400",
+    }
+
+
+def test_verbose_logs_warm_answers_too(start_proxy: StartProxy) -> None:
+    """-v adds a line for each answer, still without the token."""
+    proxy = start_proxy("-v")
+    for _ in range(3):
+        assert proxy.token(API).status == 200
+    assert proxy.log.count("token answered") == 3
+    assert "eyJ" not in proxy.log
+
+
+def test_no_secret_anywhere(start_proxy: StartProxy, tmp_path: Path) -> None:
+    """After a run of everything: no secret and no token in logs, page, metrics or errors."""
+    secret = "hunter2-Zm9v"
+    file = tmp_path / "secret"
+    file.write_text(secret)
+    proxy = start_proxy("--client-secret-file", file, "-v", "--mint-timeout", "500ms")
+    good = {"client_id": "prometheus", "client_secret": secret}
+    answers = [
+        proxy.token(API, form=good | {"client_secret": "x"}),
+        proxy.token("https://fail-uc.a.run.app", form=good),
+        proxy.token("https://hang-uc.a.run.app", form=good),
+        proxy.token("https://bug-uc.a.run.app", form=good),
+        proxy.token(secret, form=good),
+        proxy.token(SHOP, form=good, headers={"Via": secret}),
+        proxy.token(SHOP, headers={"Authorization": secret}),
+        *(proxy.get(path) for path in ("/", "/metrics", "/-/ready", "/-/healthy", "/nowhere")),
+    ]
+    assert proxy.token(SHOP, form=good).status == 200
+    proxy.raw(f"{secret}\r\n\r\n".encode(), end=True)
+    proxy.raw(f"GET / HTTP/1.1\r\nAuthorization {secret}\r\n\r\n".encode(), end=True)
+    proxy.process.terminate()
+    proxy.process.wait(20)
+    # An audience that is refused is quoted, whatever it is: that is how its job is found.
+    asked_for = f"audience {secret} is not allowed", f"audience={secret}"
+    seen = "".join(answer.text for answer in answers) + proxy.log
+    for quoted in asked_for:
+        seen = seen.replace(quoted, "")
+    assert secret not in seen
+    assert "eyJ" not in seen

@@ -1,0 +1,206 @@
+"""For what a request may ask, where it may come from, and what counts as a secret."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runscrape_proxy import inventory
+from runscrape_proxy.clients import parse_secrets
+from runscrape_proxy.errors import Forbidden, InvalidTarget, OAuthError, StartError
+from runscrape_proxy.origin import Origin, host_of
+from runscrape_proxy.policy import Audiences, printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("audience", "allowed"),
+    [
+        ("https://api-x7k2mq4wza-uc.a.run.app", True),
+        ("https://api-123456789012.us-central1.run.app", True),
+        ("https://canary---api-x7k2mq4wza-uc.a.run.app", True),
+        ("https://run.app", False),
+        ("https://.run.app", False),
+        ("https://a..run.app", False),
+        ("http://api-uc.a.run.app", False),
+        ("https://evil.com/.run.app", False),
+        ("https://evil.com?.run.app", False),
+        ("https://evil.com#.run.app", False),
+        ("https://user@api.run.app", False),
+        ("https://evil.com:443@api.run.app", False),
+        ("https://evil.com\\.run.app", False),
+        ("https://evil.com%2f.run.app", False),
+        ("https://api.run.app/", False),
+        ("https://api.run.app/path", False),
+        ("https://api.run.app:443", False),
+        ("https://api.run.app\n", False),
+        ("https://api.run.app.", False),
+        ("https://api.run.app.evil.com", False),
+        ("https://api.xrun.app", False),
+        ("https://apirun.app", False),
+        ("https://ápi.run.app", False),
+        ("https://" + "a" * 600 + ".run.app", False),
+        ("", False),
+    ],
+)
+def test_default_audiences(audience: str, allowed: bool) -> None:  # noqa: FBT001
+    """With neither inventory nor glob, a Cloud Run URL is all that may be asked for."""
+    assert Audiences().allows(audience) is allowed
+
+
+@given(st.text(alphabet="a.-/@:?#%\\\n ", max_size=12))
+def test_a_star_never_leaves_the_host(text: str) -> None:
+    """Whatever stands where the star is, a match means that it is a host name."""
+    if Audiences().allows(f"https://{text}.run.app"):
+        assert re.fullmatch(r"[a-z-]+(\.[a-z-]+)*", text)
+
+
+@pytest.mark.parametrize(
+    ("globs", "audience", "allowed"),
+    [
+        (["https://shop-*.a.run.app"], "https://shop-x-uc.a.run.app", True),
+        (["https://shop-*.a.run.app"], "https://api-x-uc.a.run.app", False),
+        (["*.apps.googleusercontent.com"], "12-ab.apps.googleusercontent.com", True),
+        (["https://api.example.com"], "https://api.example.com", True),
+        (["https://api.example.com"], "https://apixexample.com", False),
+        (["a", "b"], "b", True),
+        (["https://a.example/[x]?"], "https://a.example/[x]?", True),
+        (["https://a.example/[x]?"], "https://a.example/x", False),
+    ],
+)
+def test_globs(globs: list[str], audience: str, allowed: bool) -> None:  # noqa: FBT001
+    """Only * is special in a glob; giving one replaces the default."""
+    audiences = Audiences(globs)
+    assert audiences.allows(audience) is allowed
+    assert not audiences.allows("https://other-uc.a.run.app")
+
+
+@pytest.mark.parametrize("glob", ["", "*-*-*.run.app", "x" * 600])
+def test_bad_globs(glob: str) -> None:
+    """A glob that says nothing, or takes long to match, ends the start."""
+    with pytest.raises(StartError, match="--allow-audience"):
+        Audiences([glob])
+
+
+def test_inventory_is_exact(tmp_path: Path) -> None:
+    """With an inventory only its audiences pass, and the globs; before it is read, the globs."""
+    file = inventory.watch(tmp_path / "inventory.json")
+    file.refresh()
+    alone, with_glob = Audiences((), file), Audiences(["https://extra"], file)
+    api = "https://api-uc.a.run.app"
+    assert not alone.allows(api), "a missing inventory is not the default"
+    assert with_glob.allows("https://extra")
+    with pytest.raises(InvalidTarget, match="could not be read yet"):
+        alone.check(api)
+    service = f'{{"state": "kept", "audience": "{api}"}}'
+    file.path.write_text(f'{{"version": 1, "scopes": {{"p/r": [{service}]}}}}')
+    file.refresh()
+    for audiences in (alone, with_glob):
+        assert audiences.allows(api)
+        assert not audiences.allows("https://other-uc.a.run.app")
+    with pytest.raises(InvalidTarget, match="run runscrape"):
+        alone.check("https://other-uc.a.run.app")
+
+
+@pytest.mark.parametrize(
+    ("authority", "host"),
+    [
+        ("LocalHost:7777", "localhost"),
+        ("localhost.", "localhost"),
+        ("[::1]:7777", "::1"),
+        ("[::1]", "::1"),
+        ("[::1", ""),
+        ("[::1]x", ""),
+        ("::1", ""),
+        ("a:b", ""),
+        ("a:1:2", ""),
+        ("a:\N{ARABIC-INDIC DIGIT ONE}", ""),
+        ("", ""),
+    ],
+)
+def test_host_of(authority: str, host: str) -> None:
+    """A Host is a name or an address, and perhaps a port; anything else is nobody's."""
+    assert host_of(authority) == host
+
+
+def environ(**changes: str) -> dict[str, Any]:
+    base = {
+        "HTTP_HOST": "127.0.0.1:7777",
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "RAW_URI": "/token",
+    }
+    return base | changes
+
+
+@pytest.mark.parametrize(
+    ("origin", "request_", "passes"),
+    [
+        (Origin(), environ(), True),
+        (Origin(names=frozenset({"proxy"})), environ(HTTP_HOST="proxy:7777"), True),
+        (Origin(), environ(HTTP_HOST="proxy:7777"), False),
+        # An open listener without a secret answers nobody, not even loopback.
+        (Origin(), environ(SERVER_NAME="0.0.0.0"), False),
+        (Origin(), environ(SERVER_NAME="10.0.0.5", HTTP_HOST="10.0.0.5"), False),
+        # With one, it answers to its own address, and on a wildcard to each IP address.
+        (Origin(open_allowed=True), environ(SERVER_NAME="10.0.0.5", HTTP_HOST="10.0.0.5"), True),
+        (Origin(open_allowed=True), environ(SERVER_NAME="10.0.0.5", HTTP_HOST="10.0.0.6"), False),
+        (Origin(open_allowed=True), environ(SERVER_NAME="0.0.0.0", HTTP_HOST="10.1.2.3:1"), True),
+        (Origin(open_allowed=True), environ(SERVER_NAME="::", HTTP_HOST="[fd00::1]:1"), True),
+        (Origin(open_allowed=True), environ(SERVER_NAME="0.0.0.0", HTTP_HOST="evil.com"), False),
+        (Origin(open_allowed=True), environ(HTTP_HOST="10.1.2.3"), False),
+        # The peer of a Unix socket has no address; what it may do is the file system's affair.
+        (Origin(), environ(REMOTE_ADDR="", SERVER_NAME="any", HTTP_HOST="any"), True),
+        (Origin(), environ(REMOTE_ADDR="", HTTP_ORIGIN="null"), False),
+    ],
+)
+def test_origin(origin: Origin, request_: dict[str, Any], passes: bool) -> None:  # noqa: FBT001
+    """Direct, by our own name, and beyond loopback only where there is a secret."""
+    if passes:
+        origin.check(request_)
+    else:
+        with pytest.raises(OAuthError):
+            origin.check(request_)
+
+
+def test_http_1_0_may_leave_out_the_host() -> None:
+    """RFC 9112, section 3.2, wants a Host of HTTP/1.1 only; simple probes send none."""
+    probe = environ(SERVER_PROTOCOL="HTTP/1.0")
+    del probe["HTTP_HOST"]
+    Origin().check(probe)
+    with pytest.raises(OAuthError, match="no Host"):
+        Origin().check(probe | {"SERVER_PROTOCOL": "HTTP/1.1"})
+
+
+def test_open_listeners_name_the_remedy() -> None:
+    """Plain gunicorn on an open address is told what it lacks."""
+    with pytest.raises(Forbidden, match="--client-secret-file"):
+        Origin().check(environ(SERVER_NAME="0.0.0.0"))
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b" \r\n\t\n"])
+def test_a_secret_file_without_a_secret(content: bytes) -> None:
+    """An empty file must not mean that an empty secret is right."""
+    with pytest.raises(ValueError, match="no secret"):
+        parse_secrets(content)
+
+
+def test_secrets_are_lines() -> None:
+    """Each line is a secret, without the white space around it, as Prometheus reads it."""
+    secrets = parse_secrets(b" one \r\n\ntwo words\n")
+    assert [secrets.holds(each) for each in (b"one", b"two words")] == [True, True]
+    assert not any(secrets.holds(each) for each in (b"", b" one ", b"two", b"one\ntwo words"))
+    assert "one" not in repr(secrets)
+
+
+def test_printable() -> None:
+    """An error_description holds only what RFC 6749, section 5.2, allows, and ends somewhere."""
+    assert printable('a"b\\c\nd\x7fé') == "a?b?c?d??"
+    assert printable("x" * 300) == "x" * 200 + "..."

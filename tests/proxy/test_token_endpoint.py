@@ -1,0 +1,248 @@
+"""The token endpoint from outside: every answer of the design's table, over HTTP."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+from urllib.parse import quote_plus
+
+import pytest
+
+from tests.proxy.harness import API, FORM
+
+if TYPE_CHECKING:
+    from tests.proxy.harness import Answer, Proxy
+
+
+def basic(client_id: str, secret: str) -> dict[str, str]:
+    pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
+    return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+
+
+def assert_error(answer: Answer, status: int, error: str, *words: str) -> None:
+    """An answer of RFC 6749, section 5.2, that nobody may keep."""
+    assert (answer.status, answer.json["error"]) == (status, error), answer.text
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert set(answer.json) == {"error", "error_description"}
+    for word in words:
+        assert word in answer.json["error_description"]
+
+
+@pytest.mark.parametrize("path", ["/token", "/"])
+def test_token(proxy: Proxy, path: str) -> None:
+    """POST /token and POST / answer with token, type and an integer expires_in, not to cache."""
+    answer = proxy.token(path=path)
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["pragma"] == "no-cache"
+    content = answer.json
+    assert set(content) == {"access_token", "token_type", "expires_in"}
+    assert content["token_type"] == "Bearer"
+    assert content["access_token"].count(".") == 2
+    assert type(content["expires_in"]) is int
+    assert 3500 < content["expires_in"] <= 3570
+
+
+def test_grant_type_may_be_missing(proxy: Proxy) -> None:
+    """Jobs by hand send no grant_type to other proxies, and are answered here as well."""
+    body = f"audience={quote_plus(API)}"
+    answer = proxy.request("POST", "/token", body, {"Content-Type": f"{FORM}; charset=utf-8"})
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "error", "words"),
+    [
+        ("", FORM, 400, "invalid_request", "endpoint_params"),
+        ("audience=", FORM, 400, "invalid_request", "no audience"),
+        ("audience=a&audience=b", FORM, 400, "invalid_request", "one audience"),
+        ("audience=a&scope=x&scope=y", FORM, 400, "invalid_request", "scope came twice"),
+        ('{"audience": "a"}', FORM, 400, "invalid_request", "not application"),
+        ("audience=%ff%fe", FORM, 400, "invalid_request", "UTF-8"),
+        ("audience=a&grant_type=password", FORM, 400, "unsupported_grant_type", "client_cred"),
+        ("audience=" + "a" * 20_000, FORM, 413, "invalid_request", "16 KiB"),
+        ("audience=a", "application/json", 415, "invalid_request", FORM),
+        ("audience=a", "", 415, "invalid_request", FORM),
+        ("audience=http://plain-uc.a.run.app", FORM, 400, "invalid_target", "--allow-audience"),
+        ('audience=https://"quoted\\%0aline', FORM, 400, "invalid_target", "https://?quoted??"),
+        ("audience=https://fail-uc.a.run.app", FORM, 503, "temporarily_unavailable", "grant roles"),
+    ],
+)
+def test_refused(
+    proxy: Proxy, *, body: str, content_type: str, status: int, error: str, words: str
+) -> None:
+    """What is wrong with a request is named, with the status of the design's table."""
+    answer = proxy.request("POST", "/token", body, {"Content-Type": content_type})
+    assert_error(answer, status, error, words)
+
+
+def test_unavailable_says_when_to_come_again(proxy: Proxy) -> None:
+    """A 503 carries Retry-After in whole seconds, and comes within the mint timeout and a bit."""
+    answer = proxy.token("https://hang-uc.a.run.app")
+    assert_error(answer, 503, "temporarily_unavailable")
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_chunked_bodies_are_limited_as_well(proxy: Proxy) -> None:
+    """Without Content-Length the limit of the body holds all the same."""
+    head = (
+        f"POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n"
+        "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    ).encode()
+    small, large = b"audience=" + API.encode(), b"audience=" + b"a" * 20_000
+    for body, status in ((small, b"200"), (large, b"413")):
+        chunk = f"{len(body):x}".encode() + b"\r\n" + body + b"\r\n0\r\n\r\n"
+        assert proxy.raw(head + chunk).split()[1] == status
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("GET", "/token", "POST"),
+        ("HEAD", "/token", "POST"),
+        ("PUT", "/token", "POST"),
+        ("OPTIONS", "/token", "POST"),
+        ("DELETE", "/", "GET, HEAD, POST"),
+    ],
+)
+def test_other_methods(proxy: Proxy, method: str, path: str, allow: str) -> None:
+    """Another method on a token path is 405, and Allow lists what it knows."""
+    answer = proxy.request(method, path)
+    assert answer.status == 405
+    assert answer.headers["allow"] == allow
+    assert (method == "HEAD") == (answer.body == b"")
+
+
+def test_other_paths_are_404_as_json(proxy: Proxy) -> None:
+    """An unknown path is answered as errors are here, and is not a token path."""
+    for method, path in (("GET", "/nowhere"), ("POST", "/token/"), ("POST", "/Token")):
+        assert_error(proxy.request(method, path), 404, "invalid_request")
+    assert_error(proxy.request("POST", "/metrics"), 405, "invalid_request")
+
+
+def test_without_a_secret_anybody_on_loopback_may_ask(proxy: Proxy) -> None:
+    """Any client id and secret pass where none is set, however they come, as in jobs by hand."""
+    assert proxy.token(form={"client_id": "dummy", "client_secret": "dummy"}).status == 200
+    assert proxy.token(headers=basic("dummy", "dummy")).status == 200
+    assert proxy.token(headers={"Authorization": "nonsense"}).status == 200
+
+
+@pytest.mark.parametrize("secret", ["s3cr et+/%", "the new one"])
+def test_each_secret_of_the_file(guarded: Proxy, secret: str) -> None:
+    """Both secrets are good while rotating, as Basic (percent-decoded) and in the body."""
+    assert guarded.token(headers=basic("prometheus", secret)).status == 200
+    assert guarded.token(form={"client_id": "prometheus", "client_secret": secret}).status == 200
+    same_id = guarded.token(headers=basic("prometheus", secret), form={"client_id": "prometheus"})
+    assert same_id.status == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        basic("prometheus", "wrong"),
+        basic("prometheus", ""),
+        basic("somebody", "the new one"),
+        basic("prometheus", "s3cr et+/%\r\nthe new one"),
+        {"Authorization": "Bearer the-new-one"},
+        {"Authorization": "Basic ***"},
+        {"Authorization": "Basic"},
+        {"Authorization": "Basic " + base64.b64encode(b"no colon").decode()},
+    ],
+)
+def test_wrong_clients(guarded: Proxy, headers: dict[str, str]) -> None:
+    """A client without id and secret is 401 invalid_client, told to use Basic."""
+    answer = guarded.token(headers=headers)
+    assert_error(answer, 401, "invalid_client")
+    assert answer.headers["www-authenticate"].startswith("Basic realm=")
+
+
+def test_wrong_clients_in_the_body(guarded: Proxy) -> None:
+    """A wrong pair in the body is refused as one in Basic, and both at once is invalid."""
+    wrong = guarded.token(form={"client_id": "prometheus", "client_secret": "wrong"})
+    assert_error(wrong, 401, "invalid_client", "--client-secret-file")
+    good = basic("prometheus", "the new one")
+    twice = guarded.token(headers=good, form={"client_secret": "the new one"})
+    assert_error(twice, 400, "invalid_request", "twice")
+    other = guarded.token(headers=good, form={"client_id": "somebody"})
+    assert_error(other, 400, "invalid_request", "differs")
+
+
+def test_a_refused_client_learns_nothing_of_audiences(guarded: Proxy) -> None:
+    """Who asks is judged before what is asked for."""
+    assert_error(guarded.token("https://evil.example"), 401, "invalid_client")
+    assert_error(guarded.token(None), 401, "invalid_client")
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "Via", "Origin"])
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/token"), ("GET", "/"), ("GET", "/metrics")]
+)
+def test_forwarded_and_cross_origin(proxy: Proxy, name: str, method: str, path: str) -> None:
+    """What came by another proxy or from a page is 403, whatever it asks for."""
+    answer = proxy.request(method, path, headers={name: "null", "Content-Type": FORM})
+    assert_error(answer, 403, "access_denied", name)
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:7777", 200),
+        ("LOCALHOST.", 200),
+        ("[::1]:1", 200),
+        ("127.9.9.9", 200),
+        ("evil.example", 400),
+        ("127.0.0.1.evil.example", 400),
+        ("localhost@evil.example", 400),
+        ("localhost:80:90", 400),
+        ("[::1", 400),
+        ("10.0.0.1", 400),
+        ("", 400),
+    ],
+)
+def test_host(proxy: Proxy, host: str, status: int) -> None:
+    """Only our own names pass as Host: a rebound name is foreign."""
+    body = f"audience={API}"
+    head = f"POST /token HTTP/1.1\r\nHost: {host}\r\nContent-Type: {FORM}\r\nConnection: close\r\n"
+    answer = proxy.raw(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+    assert int(answer.split()[1]) == status
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "GET / HTTP/1.1\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n",
+        "GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\n",
+        "GET http://localhost@evil.example/-/healthy HTTP/1.1\r\nHost: localhost\r\n",
+        "GET / HTTP/1.1\r\nHost : localhost\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nX: " + "x" * 9000 + "\r\n",
+        "GET /" + "x" * 5000 + " HTTP/1.1\r\nHost: localhost\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n",
+        "CONNECT api.run.app:443 HTTP/1.1\r\nHost: api.run.app:443\r\n",
+        "secret that is no header\r\n",
+    ],
+)
+def test_odd_requests(proxy: Proxy, head: str) -> None:
+    """What is no plain request to us is refused with a 4xx, and the process lives on."""
+    answer = proxy.raw(head.encode() + b"\r\n", end=True)
+    assert answer.startswith(b"HTTP/1.1 4"), answer
+    assert proxy.get("/-/healthy").status == 200
+    assert "no header" not in proxy.log
+
+
+def test_absolute_form_of_our_own(proxy: Proxy) -> None:
+    """RFC 9112, section 3.2.2: a server takes the absolute form; for its own name we do."""
+    request = (
+        b"GET http://localhost/-/healthy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )
+    assert proxy.raw(request).startswith(b"HTTP/1.1 200")
+
+
+def test_a_mint_that_breaks_tells_nothing(proxy: Proxy) -> None:
+    """A mint that throws what it should not gives a 503, and no token in answer or log."""
+    assert_error(proxy.token("https://bug-uc.a.run.app"), 503, "temporarily_unavailable")
+    assert "RuntimeError" in proxy.log
+    assert "eyJ" not in proxy.log
