@@ -23,8 +23,8 @@ from runscrape_generator.errors import ConfigError
 from runscrape_generator.inventory import Inventory, Recalled
 from runscrape_generator.model import Decision, Job
 from runscrape_generator.publishing import Document
-from runscrape_generator.settings import Settings
-from runscrape_generator.summary import why_none
+from runscrape_generator.settings import Mode, Settings
+from runscrape_generator.summary import no_one_token, why_none
 from runscrape_generator.talk import Talk
 
 Command = Literal["generate", "targets"]
@@ -76,6 +76,8 @@ def make(command: Command, settings: Settings, talk: Talk, places: Places) -> Ma
     decisions = selection.decide(recalled.services, settings)
     assembled = jobs.assemble(decisions, settings)
     _tell(decisions, talk)
+    if command == "targets" and settings.mode is Mode.OAUTH2 and (told := no_one_token(decisions)):
+        talk.step(told)
     text = _render(command, decisions, assembled, settings)
     _guard(before, decisions, text, places, settings)
     return Made(recalled, decisions, assembled, text, before)

@@ -14,6 +14,7 @@ PARTLY_STALE = 3
 """Exit code: published, with some scopes from the inventory."""
 
 _NAMED_REASONS = 5
+_NAMED_AUDIENCES = 3
 _MINUS = "\N{MINUS SIGN}"
 
 
@@ -95,3 +96,22 @@ def why_none(decisions: Iterable[Decision]) -> str:
     some = [f"{count} × {reason}" for reason, count in reasons.most_common(_NAMED_REASONS)]  # noqa: RUF001 - a times sign
     more = "; …" if len(reasons) > _NAMED_REASONS else ""
     return f"0 jobs: {reasons.total()} skipped: {'; '.join(some)}{more} (runscrape explain has all)"
+
+
+def no_one_token(decisions: Iterable[Decision]) -> str:
+    """Say that no one oauth2 job can scrape all targets of a file; empty where one can.
+
+    Prometheus has one token for each job. Sent to a target that it is not made for, it is refused,
+    or used by that target on another; so public targets count as well.
+    """
+    kept = (endpoint for decision in decisions for endpoint in decision.endpoints)
+    audiences = Counter(endpoint.audience or "public" for endpoint in kept)
+    if len(audiences) <= 1:
+        return ""
+    some = [f"{name} ({count})" for name, count in audiences.most_common(_NAMED_AUDIENCES)]
+    more = ", …" if len(audiences) > _NAMED_AUDIENCES else ""
+    return (
+        f"no one token fits all targets: {len(audiences)} audiences: {', '.join(some)}{more}; an "
+        "oauth2 job has to keep its own by __meta_cloudrun_audience "
+        "(fewer audiences: --audience custom; no oauth2: --mode gateway)"
+    )

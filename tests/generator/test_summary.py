@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from runscrape_generator.model import Decision, Scope, Service
+from runscrape_generator.model import Decision, Endpoint, Scope, Service
 from runscrape_generator.reload import Outcome
-from runscrape_generator.summary import Summary, why_none
+from runscrape_generator.summary import Summary, no_one_token, why_none
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,36 @@ def test_reasons_are_counted() -> None:
     said = why_none(decisions).replace("\N{MULTIPLICATION SIGN}", "x")
     assert said.startswith("0 jobs: 20 skipped: 3 x reason 0; 3 x reason 1; ")
     assert "; … (runscrape explain has all)" in said
+
+
+def kept(*audiences: str | None) -> list[Decision]:
+    service = Service(project="p", region="r", name="s")
+    ends = (Endpoint(service=service, job="j", audience=one, target="s:443") for one in audiences)
+    return [Decision(service=service, endpoints=(end,)) for end in ends]
+
+
+@pytest.mark.parametrize(
+    ("audiences", "said"),
+    [
+        ((), ""),
+        (("a", "a"), ""),
+        ((None, None), ""),
+        (
+            ("a", "b", "b"),
+            "no one token fits all targets: 2 audiences: b (2), a (1); an oauth2 job",
+        ),
+        (
+            ("a", None),
+            "no one token fits all targets: 2 audiences: a (1), public (1); an oauth2 job",
+        ),
+        (
+            tuple("abcd"),
+            "no one token fits all targets: 4 audiences: a (1), b (1), c (1), …; an oauth2 job",
+        ),
+    ],
+)
+def test_a_token_fits_one_audience(audiences: tuple[str | None, ...], said: str) -> None:
+    """Targets of several audiences, or of one and public ones, take more than one token."""
+    found = no_one_token(kept(*audiences))
+    assert found.startswith(said)
+    assert bool(found) == bool(said)
