@@ -9,19 +9,19 @@ import shutil
 import socket
 import subprocess
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from tests.proxy.harness import COMMAND, PATIENCE, eventually
+from emulator import Emulator
+from tests.proxy.harness import COMMAND, PATIENCE, Proxy, eventually, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from emulator import Emulator
-    from tests.conftest import MakeEmulator
     from tests.proxy.conftest import StartProxy
 
 pytestmark = pytest.mark.skipif(
@@ -67,8 +67,8 @@ def targets(api: str) -> dict[str, dict[str, Any]]:
     return {target["scrapePool"]: target for target in done if len(done) == len(active)}
 
 
-def url_of(google: Emulator) -> str:
-    url = google.world.service("demo/us-central1/api").uri
+def url_of(google: Emulator, service: str) -> str:
+    url = google.world.service(f"demo/us-central1/{service}").uri
     assert url
     return url
 
@@ -80,83 +80,122 @@ def reaching(google: Emulator, job: dict[str, Any]) -> dict[str, Any]:
     return job | {"proxy_url": google.proxy_url, "tls_config": {"ca_file": str(google.ca_file)}}
 
 
-def test_a_configuration_for_another_token_proxy(
-    emulator: Emulator, start_proxy: StartProxy, tmp_path: Path
-) -> None:
-    """gcp-oidc-token-proxy's README configuration works unchanged: POST /, any client, a key."""
-    api = url_of(emulator)
-    proxy = start_proxy(command=COMMAND, env=emulator.env("service_account"))
-    text = EXAMPLE.read_text().replace(f"https://{PLACEHOLDER}", api)
-    text = text.replace(PLACEHOLDER, api.removeprefix("https://"))
-    text = text.replace("localhost:7777", f"localhost:{proxy.address[1]}").replace("1m", "1s")
-    config = yaml.safe_load(text)
-    config["scrape_configs"] = [reaching(emulator, job) for job in config["scrape_configs"]]
-    with prometheus(tmp_path, config) as url:
-        eventually(lambda: len(targets(url)) == 2, "two scraped targets")
-        eventually(
-            lambda: {target["health"] for target in targets(url).values()} == {"up"},
-            f"both up:\n{proxy.log}",
-        )
-    assert proxy.log.count("INFO minted ") == 1, "one token, however often it is scraped"
+@dataclass(frozen=True)
+class Scene:
+    """One Prometheus, a proxy with and one without a secret, and Google."""
+
+    api: str
+    google: Emulator
+    open_to_all: Proxy
+    guarded: Proxy
+
+    def target(self, job: str) -> dict[str, Any]:
+        return targets(self.api).get(job, {})
 
 
-def test_the_targets_page_tells_the_remedy(
-    make_emulator: MakeEmulator, start_proxy: StartProxy, tmp_path: Path
-) -> None:
-    """What is wrong, and what to do, stands where people look: on Prometheus' targets page."""
-    world = {
-        "projects": {"demo": {"number": 1, "services": [{"name": "api", "region": "us-central1"}]}},
-        "faults": {"issuers": [{"kind": "service_account", "status": 503}]},
+WORLD: dict[str, Any] = {
+    "projects": {
+        "demo": {
+            "number": 1,
+            "services": [
+                {"name": "api", "region": "us-central1"},
+                {"name": "shop", "region": "us-central1"},
+            ],
+        }
     }
-    google = make_emulator(world)
-    service = url_of(google)
-    secret = tmp_path / "secret"
-    secret.write_text("s3cr et+/%\n")
-    proxy = start_proxy(
-        "--client-secret-file", secret, command=COMMAND, env=google.env("service_account")
-    )
+}
+SHOP_FAILS = {"issuers": [{"kind": "service_account", "audience": "https://shop-*", "status": 503}]}
+SECRET = "s3cr et+/%"
 
-    def job(name: str, audience: str, client_secret: str) -> dict[str, Any]:
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """Started once: Prometheus takes some 5 s until it scrapes what is in its configuration."""
+    directory = tmp_path_factory.mktemp("scene")
+    secret = directory / "secret"
+    secret.write_text(f"{SECRET}\n")
+    with contextlib.ExitStack() as stack:
+        google = stack.enter_context(Emulator(WORLD | {"faults": SHOP_FAILS}, directory))
+        env = google.env("service_account")
+        anyone = stack.enter_context(running(directory, COMMAND, env=env))
+        guarded = stack.enter_context(
+            running(directory, COMMAND, "--client-secret-file", secret, env=env)
+        )
+        jobs = [*example(google, anyone), *ours(google, guarded)]
+        config = {"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}
+        api = stack.enter_context(prometheus(directory, config))
+        eventually(lambda: len(targets(api)) == len(jobs), f"scraped targets:\n{guarded.log}")
+        yield Scene(api, google, anyone, guarded)
+
+
+def example(google: Emulator, proxy: Proxy) -> list[dict[str, Any]]:
+    """The jobs of the example, with the service and the port of this test."""
+    service = url_of(google, "api").removeprefix("https://")
+    text = EXAMPLE.read_text().replace(PLACEHOLDER, service)
+    text = text.replace("localhost:7777", f"localhost:{proxy.address[1]}")
+    return [reaching(google, job) for job in yaml.safe_load(text)["scrape_configs"]]
+
+
+def ours(google: Emulator, proxy: Proxy) -> list[dict[str, Any]]:
+    """Jobs that fail, each in a way of its own."""
+
+    def job(name: str, service: str, audience: str, secret: str) -> dict[str, Any]:
         oauth2 = {
             "client_id": "prometheus",
-            "client_secret": client_secret,
+            "client_secret": secret,
             "token_url": f"{proxy.url}/token",
             "endpoint_params": {"audience": audience},
         }
         static = [{"targets": [service.removeprefix("https://") + ":443"]}]
-        return reaching(
-            google,
-            {"job_name": name, "scheme": "https", "oauth2": oauth2, "static_configs": static},
-        )
+        content = {"scheme": "https", "oauth2": oauth2, "static_configs": static}
+        return reaching(google, {"job_name": name} | content)
 
-    config = {
-        "global": {"scrape_interval": "1s"},
-        "scrape_configs": [
-            job("wrong secret", service, "wrong"),
-            job("wrong audience", "https://api.example.com", "s3cr et+/%"),
-            job("google fails", service, "s3cr et+/%"),
-        ],
-    }
-    with prometheus(tmp_path, config) as url:
-        eventually(lambda: len(targets(url)) == 3, "three scraped targets")
-        errors = {name: target["lastError"] for name, target in targets(url).items()}
-        assert "invalid_client" in errors["wrong secret"]
-        assert "--client-secret-file" in errors["wrong secret"]
-        assert "invalid_target" in errors["wrong audience"]
-        assert "--allow-audience" in errors["wrong audience"]
-        assert "temporarily_unavailable" in errors["google fails"]
-        google.update(world | {"faults": {}})
+    api, shop = url_of(google, "api"), url_of(google, "shop")
+    return [
+        job("wrong secret", api, api, "wrong"),
+        job("wrong audience", api, "https://api.example.com", SECRET),
+        job("google fails", shop, shop, SECRET),
+    ]
+
+
+def test_a_configuration_for_another_token_proxy(scene: Scene) -> None:
+    """gcp-oidc-token-proxy's README configuration works unchanged: POST /, any client, a key."""
+    for job in ("cloudrun-service", "gcp-oidc-token-proxy"):
         eventually(
-            lambda: targets(url).get("google fails", {}).get("health") == "up",
-            f"a good scrape once Google answers:\n{proxy.log}",
+            lambda job=job: scene.target(job).get("health") == "up",  # type: ignore[misc]
+            f"{job} up:\n{scene.open_to_all.log}",
         )
-    assert "s3cr" not in proxy.log
+    minted = scene.open_to_all.log.count("INFO minted ")
+    assert minted == 1, "one token, however often it is scraped"
+
+
+def test_the_targets_page_tells_the_remedy(scene: Scene) -> None:
+    """What is wrong, and what to do, stands where people look: on Prometheus' targets page."""
+    for job, error, remedy in (
+        ("wrong secret", "invalid_client", "--client-secret-file"),
+        ("wrong audience", "invalid_target", "--allow-audience"),
+        ("google fails", "temporarily_unavailable", "503"),
+    ):
+        shown = scene.target(job)["lastError"]
+        assert error in shown
+        assert remedy in shown
+    assert "s3cr" not in scene.guarded.log
+
+
+def test_it_heals_by_itself(scene: Scene) -> None:
+    """Once Google answers again the job is up, with nobody's help."""
+    assert scene.target("google fails")["health"] == "down"
+    scene.google.update(WORLD)
+    eventually(
+        lambda: scene.target("google fails").get("health") == "up",
+        f"a good scrape:\n{scene.guarded.log}",
+    )
 
 
 def test_promtool_has_nothing_to_say(emulator: Emulator, start_proxy: StartProxy) -> None:
     """`promtool check metrics` accepts /metrics without a remark, warm and failing."""
     proxy = start_proxy(command=COMMAND, env=emulator.env("metadata"))
-    assert proxy.token(url_of(emulator)).status == 200
+    assert proxy.token(url_of(emulator, "api")).status == 200
     assert proxy.token("https://other.example").status == 400
     metrics = proxy.get("/metrics").body
     done = subprocess.run(

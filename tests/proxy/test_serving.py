@@ -445,7 +445,8 @@ def test_warm_answers_while_cold_ones_hang(start_proxy: StartProxy) -> None:
 
 def test_silent_connections_hold_no_thread(start_proxy: StartProxy) -> None:
     """More connections that say nothing than there are threads delay nobody, and are closed."""
-    proxy = start_proxy("--threads", "65")
+    command = fake_with("server.KEEP_ALIVE_SECONDS = 1")
+    proxy = start_proxy("--threads", "65", command=command)
     with contextlib.ExitStack() as stack:
         silent = [
             stack.enter_context(socket.create_connection(proxy.address, timeout=PATIENCE))
