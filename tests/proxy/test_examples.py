@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
@@ -21,10 +22,10 @@ def settings() -> Settings:
         return cli.settings_of(context.params)
 
 
-def compose() -> dict[str, dict[str, list[str]]]:
-    services: dict[str, dict[str, list[str]]] = yaml.safe_load(
-        (EXAMPLE / "compose.yml").read_text()
-    )["services"]
+def compose() -> dict[str, dict[str, Any]]:
+    services: dict[str, dict[str, Any]] = yaml.safe_load((EXAMPLE / "compose.yml").read_text())[
+        "services"
+    ]
     return services
 
 
