@@ -1,6 +1,7 @@
 # Everything a newcomer types. Each target sets up what it needs; nothing asks a question.
 #   make demo    the main job, end to end, on this machine
 #   make test    formatting, lint, types, tests, coverage
+#   make docs    rewrites the reference in README.md
 #   make bench   ratios against the bare minimum of the same stack
 
 SHELL := /bin/bash
@@ -9,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format bench setup prometheus clean
+.PHONY: demo test lint format bench docs setup prometheus clean
 
 setup: $(STAMP)
 
@@ -47,6 +48,10 @@ test: $(STAMP) prometheus lint
 
 bench: $(STAMP)
 	@PYTHONPATH=examples $(BIN)/python -m tests.bench
+
+# The README's reference, from the code.
+docs: $(STAMP)
+	@PYTHONPATH=examples $(BIN)/python -m tests.docs.reference
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,185 @@
+"""The README's reference, made from the code: ``python -m tests.docs.reference`` rewrites it.
+
+Options, variables and defaults come from the two command lines, exit codes from the tree of
+errors, metrics from the registries that serve them.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import click
+from prometheus_client.parser import text_string_to_metric_families
+
+from runscrape_generator import bootstrap_cli, errors, signals, textfile
+from runscrape_generator.commands import group
+from runscrape_generator.model import Scope
+from runscrape_generator.options import OPTIONS, Option
+from runscrape_proxy.cli import command as proxy_command
+from runscrape_proxy.metrics import Metrics
+from runscrape_proxy.token import AudienceStatus
+
+README = Path(__file__).parents[2] / "README.md"
+BEGIN, END = "<!-- reference: begin -->\n", "<!-- reference: end -->\n"
+STATUS = AudienceStatus("https://one.a.run.app", 1.0, "", None)
+MEANINGS = {
+    0: ("Published, or nothing changed", "new, or untouched (same bytes, same mtime, no reload)"),
+    3: ("Published, with some scopes from the inventory", "new"),
+    1: ("A bug: please report it", "untouched"),
+    8: (None, "as before: put back, and reloaded again"),
+    130: ("SIGINT", "untouched, or whole"),
+    143: ("SIGTERM", "untouched, or whole"),
+}
+
+
+def reference() -> str:
+    """Give the whole reference as Markdown."""
+    parts = [
+        "### `runscrape`: options\n",
+        _generator_options(),
+        "### `runscrape bootstrap`: more options\n",
+        _rows(_click_rows(bootstrap_cli.parameters(), None)),
+        "### `runscrape`: exit codes\n",
+        _exit_codes(),
+        "### `runscrape`: metrics (`--metrics-file`)\n",
+        _metrics(_generator_exposition()),
+        "### `runscrape-proxy`: options\n",
+        _rows(_click_rows(proxy_command.params, "RUNSCRAPE_PROXY_")),
+        "### `runscrape-proxy`: metrics (`GET /metrics`)\n",
+        _metrics(Metrics(lambda: (STATUS,), lambda: True).exposition().decode()),
+    ]
+    return "\n".join(part.rstrip("\n") + "\n" for part in parts)
+
+
+def _generator_options() -> str:
+    rows: list[tuple[str, ...]] = [
+        (_flag(option), _variable(option), _default(option), _commands(option), option.help)
+        for option in OPTIONS
+    ]
+    rows += _other_flags()
+    return _table(("option", "variable", "default", "commands", "what it does"), rows)
+
+
+def _other_flags() -> list[tuple[str, ...]]:
+    """Give the flags that are no settings: --config, -v and the like, with their commands."""
+    known = {option.key for option in OPTIONS}
+    known |= {str(parameter.name) for parameter in bootstrap_cli.parameters()}
+    found: dict[str, tuple[str, str, list[str]]] = {}
+    for name, command in group().commands.items():
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and parameter.name not in known:
+                flag = f"`{', '.join(reversed(parameter.opts))}`"
+                variable = "`RUNSCRAPE_CONFIG`" if parameter.name == "config" else ""
+                found.setdefault(flag, (variable, parameter.help or "", []))[2].append(name)
+    everywhere = len(group().commands)
+    return [
+        (flag, variable, "", "all" if len(names) == everywhere else ", ".join(names), text)
+        for flag, (variable, text, names) in found.items()
+    ]
+
+
+def _flag(option: Option) -> str:
+    flags = {flag for one in group().commands.values() for p in one.params for flag in p.opts}
+    return f"`{option.flag}`" if option.flag in flags else f"`{option.key}:` (no flag)"
+
+
+def _variable(option: Option) -> str:
+    return "" if option.file_only else f"`{option.variable}`"
+
+
+def _default(option: Option) -> str:
+    value = option.default
+    if value is None or value == ():
+        return ""
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _commands(option: Option) -> str:
+    names = tuple(group().commands)
+    return "all" if set(option.commands) >= set(names) else ", ".join(option.commands)
+
+
+def _click_rows(
+    parameters: Iterable[click.Parameter], prefix: str | None
+) -> Iterator[tuple[str, ...]]:
+    for parameter in parameters:
+        if not isinstance(parameter, click.Option) or parameter.name in ("help", "version"):
+            continue
+        flag = f"`{', '.join(reversed(parameter.opts))}`"
+        variable = f"`{prefix}{str(parameter.name).upper()}`" if prefix else ""
+        shown = _shown(parameter.default)
+        text = re.sub(r"\s+\[default: .*\]$", "", parameter.help or "")
+        yield (flag, variable, shown, text) if prefix else (flag, shown, text)
+
+
+def _shown(default: object) -> str:
+    if default is None or isinstance(default, bool) or callable(default):
+        return ""
+    value = ", ".join(map(str, default)) if isinstance(default, (list, tuple)) else str(default)
+    return f"`{value}`" if value and "UNSET" not in value.upper() else ""
+
+
+def _rows(rows: Iterable[tuple[str, ...]]) -> str:
+    rows = list(rows)
+    with_variable = len(rows[0]) == 4
+    heads = ("option", "variable", "default", "what it does")
+    return _table(heads if with_variable else (heads[0], *heads[2:]), rows)
+
+
+def _exit_codes() -> str:
+    codes: dict[int, tuple[str, str]] = {
+        code: (meaning or "", files) for code, (meaning, files) in MEANINGS.items()
+    }
+    for kind in errors.RunscrapeError.__subclasses__():
+        text = " ".join((kind.__doc__ or "").split()).rstrip(".").replace("``", "`")
+        files = codes.get(kind.exit_code, ("", "untouched"))[1]
+        codes[kind.exit_code] = (text, files)
+    assert {signals.Interrupted.exit_code, signals.Terminated.exit_code} <= codes.keys()
+    rows = [(str(code), *codes[code]) for code in sorted(codes)]
+    return _table(("exit", "meaning", "files"), rows)
+
+
+def _generator_exposition() -> str:
+    measured = textfile.Measured(
+        jobs=1, services={"kept": 1, "skipped": 0}, scopes={Scope("p", "r"): False}
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "runscrape.prom"
+        textfile.write(path, ended=1.0, seconds=1.0, changed=1.0, measured=measured)
+        return path.read_text("utf-8")
+
+
+def _metrics(exposition: str) -> str:
+    rows = []
+    for family in text_string_to_metric_families(exposition):
+        if not family.name.startswith("runscrape_"):
+            continue
+        names = sorted({label for sample in family.samples for label in sample.labels} - {"le"})
+        labels = f"{{{','.join(names)}}}" if names else ""
+        suffix = "_total" if family.type == "counter" else ""
+        rows.append((f"`{family.name}{suffix}{labels}`", family.type, family.documentation))
+    return _table(("metric", "type", "meaning"), rows)
+
+
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [heads, tuple("---" for _ in heads), *rows]
+    return "".join(
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |\n"
+        for line in lines
+    )
+
+
+def replaced(text: str) -> str:
+    """Give the README with the reference as the code has it now."""
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}{reference()}{END}{after}"
+
+
+if __name__ == "__main__":
+    README.write_text(replaced(README.read_text("utf-8")), "utf-8")
+    sys.stdout.write(f"{README.name}: the reference is current\n")
