@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from runscrape_generator.errors import ValidationError
 
@@ -28,7 +29,13 @@ _LONGEST_KEY = 1000
 """Characters; a YAML key may have 1024 bytes unless it is marked with ``?``."""
 
 
+_in_json = json.JSONEncoder(ensure_ascii=False).encode
+"""Of one for all, because ``json.dumps`` makes one for each call."""
+
+
 def _escape(json_text: str) -> str:
+    if json_text.isascii() and "\x7f" not in json_text and "%{" not in json_text:
+        return json_text
     return json_text.translate(_ESCAPES).replace("%{", "\\u0025{")
 
 
@@ -43,7 +50,7 @@ def encode(text: str) -> bytes:
 
 def quoted(text: str) -> str:
     """*text* as a double-quoted scalar, on one line."""
-    return _escape(json.dumps(text, ensure_ascii=False))
+    return _escape(_in_json(text))
 
 
 def as_json(value: object) -> str:
@@ -51,6 +58,7 @@ def as_json(value: object) -> str:
     return _escape(json.dumps(value, ensure_ascii=False, indent=2)) + "\n"
 
 
+@lru_cache(maxsize=1024, typed=True)
 def key(text: object) -> str:
     """A mapping's key: plain where every YAML reader takes it for a string, else quoted."""
     if isinstance(text, bool) or not isinstance(text, str | int):
@@ -71,6 +79,8 @@ def block(value: object, indent: int) -> str:
     end with one. Raises ValidationError for what is no string, number, boolean, null, list or
     mapping.
     """
+    if isinstance(value, str):
+        return " " + quoted(value)
     if isinstance(value, Mapping) and value:
         return "".join(_entries(value, indent))
     if isinstance(value, list | tuple) and any(isinstance(i, Mapping) and i for i in value):

@@ -1,20 +1,22 @@
 """Jobs and targets as text, which never leaves unchecked: it reads back as what was meant.
 
 What is meant is built as plain data, the templates write it, and a parser that knows nothing of
-them reads it back. Whatever a service's name or label did to the text would show as a difference.
+them reads it back (:mod:`runscrape_generator.readback`). Whatever a service's name or label did to
+the text would show as a difference.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from runscrape_generator import (
     file_sd,
     operator_resources,
     parsing,
+    readback,
     scrape_config,
     templating,
     user_template,
@@ -41,15 +43,16 @@ def render(jobs: Iterable[Job], settings: Settings) -> str:
         return _prometheus(entries, settings)
     name = settings.format.value
     text = templating.fill(f"{name}.yml.j2", entries=entries)
-    bare = settings.format is Format.VMAGENT
-    return _verified(text, [entries if bare else {"scrape_configs": entries}])
+    if settings.format is Format.VMAGENT:
+        return _verified(text, entries, list)
+    return _verified(text, entries, lambda some: {"scrape_configs": some})
 
 
 def render_targets(decisions: Iterable[Decision], settings: Settings, *, yaml: bool) -> str:
     """The targets of *decisions* for ``file_sd_configs``, as JSON or YAML."""
     groups = file_sd.groups(decisions, settings)
     if yaml:
-        return _verified(templating.fill("targets.yml.j2", groups=groups), [groups])
+        return _verified(templating.fill("targets.yml.j2", groups=groups), groups, list)
     text = as_json(groups)
     encode(text)
     if json.loads(text) != groups:
@@ -68,10 +71,8 @@ def _prometheus(entries: list[Data], settings: Settings) -> str:
             )
     global_times = scrape_config.global_times(settings)
     text = templating.fill("prometheus.yml.j2", own=own, entries=entries, global_times=global_times)
-    meant: Data = {"scrape_configs": [*own, *entries]}
-    if global_times:
-        meant["global"] = global_times
-    return _verified(text, [meant])
+    around: Data = {"global": global_times} if global_times else {}
+    return _verified(text, [*own, *entries], lambda some: {**around, "scrape_configs": some})
 
 
 def _operator(jobs: Iterable[Job], settings: Settings) -> str:
@@ -86,7 +87,8 @@ def _operator(jobs: Iterable[Job], settings: Settings) -> str:
         client_secret_key=operator_resources.SECRET_KEY,
     )
     _unique([each["metadata"]["name"] for each in resources], "resource name")
-    return _verified(text, resources)
+    encode(text)
+    return _same(text, parsing.documents(text) == resources)
 
 
 def _own_template(entries: list[Data], settings: Settings) -> str:
@@ -124,11 +126,14 @@ def _entries(found: Sequence[Any]) -> list[Data]:
     return entries
 
 
-def _verified(text: str, meant: Sequence[Any]) -> str:
-    """*text*, if it is Unicode and reads back as the documents *meant*, with unique job names."""
+def _verified(text: str, entries: Sequence[Any], document: Callable[[list[Any]], Any]) -> str:
+    """*text*, if it is Unicode and reads back as ``document(entries)``, and as nothing else."""
     encode(text)
-    found = parsing.documents(text)
-    if found != list(meant):
+    return _same(text, readback.says(text, entries, document))
+
+
+def _same(text: str, same: bool) -> str:  # noqa: FBT001 (it is what the name asks)
+    if not same:
         raise ValidationError("what was rendered does not read back as it was meant")
     return text
 

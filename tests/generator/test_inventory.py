@@ -105,13 +105,28 @@ def test_every_fact_is_kept() -> None:
 
 
 def test_format() -> None:
-    """Sorted keys, two spaces, a newline at the end; a scope without services is there."""
-    text = inventory.render([kept(service("api", uri="https://api.a.run.app"))], [US, EU])
+    """Sorted keys, a line for each service; a scope without services is there."""
+    api, web = service("api", uri="https://api.a.run.app"), service("web")
+    text = inventory.render([kept(api), skipped(web)], [US, EU])
     content = json.loads(text)
-    assert text == json.dumps(content, indent=2, sort_keys=True) + "\n"
+    one, other = (json.dumps(each, sort_keys=True) for each in content["scopes"][US.key])
+    assert text.splitlines() == [
+        "{",
+        '  "scopes": {',
+        '    "demo/europe-west1": [],',
+        '    "demo/us-central1": [',
+        f"      {one},",
+        f"      {other}",
+        "    ]",
+        "  },",
+        '  "version": 1',
+        "}",
+    ]
+    assert text.endswith("}\n")
+    assert json.loads(inventory.render([], [])) == {"scopes": {}, "version": 1}
     assert content["version"] == 1
     assert content["scopes"]["demo/europe-west1"] == []
-    (entry,) = content["scopes"]["demo/us-central1"]
+    entry, _ = content["scopes"]["demo/us-central1"]
     assert (
         entry.items()
         >= {
