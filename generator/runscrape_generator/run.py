@@ -96,7 +96,8 @@ def _publish(
     promtool = validation.promtool(settings, talk) if command == "generate" else None
     if output is None and promtool:
         promtool.check(made.text.encode())
-    call = reload.reloader(settings.reload, settings.reload_command) if output else None
+    reloads = output is not None and command == "generate"  # target files are watched
+    call = reload.reloader(settings.reload, settings.reload_command) if reloads else None
     return publishing.publish(
         known,
         output,

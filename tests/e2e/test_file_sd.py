@@ -178,6 +178,17 @@ def test_services_come_go_and_change(site: Stack, web: Prometheus) -> None:
     assert web.metric(RELOADED) == started > 0
 
 
+def test_a_reload_is_not_for_targets(site: Stack) -> None:
+    """Settings shared with `generate` may name a reload; writing targets asks for none."""
+    both = site.folder / "both.yaml"
+    both.write_text((site.folder / "runscrape.yaml").read_text() + "reload_command: exit 1\n")
+    site.google.update(world([*NAMES, "desk"]))
+    done = site.run("--config", both)
+    assert done.returncode == 0
+    assert "desk" in site.targets.read_text()
+    assert "reload" not in done.stderr
+
+
 def test_several_audiences_are_named(site: Stack) -> None:
     """Whoever writes targets that no single token fits is told so, and what can be done."""
     mixed = site.run("-v")
