@@ -77,7 +77,8 @@ class Front:
     def _is_ours(self, environ: WSGIEnvironment) -> bool:
         if environ.get("RAW_URI", "/").startswith(("/", "*")):
             return True
-        named = self._policy.origin.is_named_by(environ)
+        exactly = self._scrapes is not None  # http://127.0.0.1/ could mean a server on port 80
+        named = self._policy.origin.is_named_by(environ, exactly=exactly)
         return named and environ["REQUEST_METHOD"] != "CONNECT"
 
 
@@ -206,12 +207,9 @@ def _as_refusal(error: Exception) -> ScrapeError:
         case Forbidden():
             return ScrapeError(HTTPStatus.FORBIDDEN, error.description)
         case InvalidClient():
-            # Not 401, which would look like the service's own.
-            return ScrapeError(
-                HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
-                error.description,
-                {"Proxy-Authenticate": 'Basic realm="runscrape-proxy", charset="UTF-8"'},
-            )
+            # Not 401, which would look like the service's own. (Gunicorn lets no application send
+            # the Proxy-Authenticate that belongs to it.)
+            return ScrapeError(HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, error.description)
         case TemporarilyUnavailable():
             return ScrapeError(
                 HTTPStatus.SERVICE_UNAVAILABLE, f"no token: {error.description}", error.headers

@@ -65,13 +65,17 @@ class Origin:
                 f"runscrape-proxy answers on {listener} only with --client-secret-file set"
             )
 
-    def is_named_by(self, environ: Mapping[str, object]) -> bool:
-        """Say whether a request line with a whole URL means us (RFC 9112, section 3.2.2)."""
+    def is_named_by(self, environ: Mapping[str, object], *, exactly: bool) -> bool:
+        """Say whether a request line with a whole URL means us (RFC 9112, section 3.2.2).
+
+        ``exactly`` wants our port in it; else it may have none, as a Host header may.
+        """
         authority = _authority(str(environ["RAW_URI"]))
         host = host_of(authority)
         known = host in self.names or host == environ["SERVER_NAME"] or is_loopback(host)
         port = authority.partition("]")[2] if "]" in authority else authority
-        return known and port.partition(":")[2] in {"", environ["SERVER_PORT"]}
+        given = port.partition(":")[2]
+        return known and (given == environ["SERVER_PORT"] or not (given or exactly))
 
     def _check_host(self, environ: Mapping[str, object], listener: str) -> None:
         host = environ.get("HTTP_HOST")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from runscrape_proxy import clients, credentials, gateway, inventory
 from runscrape_proxy.app import create_app
+from runscrape_proxy.errors import StartError
 from runscrape_proxy.gateway_bulkhead import Bulkhead
 from runscrape_proxy.gateway_client import Client
 from runscrape_proxy.gateway_metrics import GatewayMetrics
@@ -119,15 +120,19 @@ class Service:
         if not settings.gateway or self._inventory is None:
             return None
         bulkhead = Bulkhead(settings.gateway_concurrency, settings.gateway_per_host)
+        try:
+            client = Client(
+                ca_file=settings.ca_file,
+                connections=settings.gateway_connections,
+                per_host=settings.gateway_per_host,
+            )
+        except OSError as error:
+            raise StartError(f"--ca-file {settings.ca_file}: {error.strerror or error}") from None
         return gateway.Scrapes(
             policy=self.policy,
             inventory=self._inventory,
             tokens=self.tokens,
-            client=Client(
-                ca_file=settings.ca_file,
-                connections=settings.gateway_connections,
-                per_host=settings.gateway_per_host,
-            ),
+            client=client,
             bulkhead=bulkhead,
             metrics=GatewayMetrics(self.metrics.registry, bulkhead),
         )

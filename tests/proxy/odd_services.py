@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 BODY = b"# HELP up Odd.\n# TYPE up gauge\nup 1\n" * 40
 LARGE = 1024 * 1024
+HUGE = 50
+"""Megabytes of /huge."""
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\n"
 
 
@@ -151,6 +153,13 @@ def _hangs(client: ssl.SSLSocket, closing: threading.Event) -> bool:
     return False
 
 
+def _stale(client: ssl.SSLSocket, _closing: threading.Event) -> bool:
+    """Answer, and close when the next request is there: no look at the socket shows it before."""
+    client.sendall(OK + b"Content-Length: 2\r\n\r\nok")
+    _head(client)
+    return False
+
+
 def _resets(client: ssl.SSLSocket, _closing: threading.Event) -> bool:
     client.sendall(OK + b"Content-Length: %d\r\n\r\n" % (2 * LARGE) + bytes(LARGE))
     # RST in place of FIN.
@@ -196,11 +205,13 @@ SCRIPTS: dict[str, Callable[[ssl.SSLSocket, threading.Event], bool]] = {
     "/endless-body": _drips(OK + _TWICE, b"x"),
     "/endless-large": _drips(OK + _TWICE + bytes(LARGE), b"x"),
     "/hang": _hangs,
+    "/stale": _stale,
     "/no-length": _sends(OK + b"\r\n" + BODY),
     "/early": _sends(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"),
     "/two-lengths": _sends(OK + b"Content-Length: 2\r\nContent-Length: 5\r\n\r\nhello"),
     "/both": _sends(
         OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
     ),
+    "/huge": _sends(OK + b"Content-Length: %d\r\n\r\n" % (HUGE * LARGE), *[b"#" * LARGE] * HUGE),
     "/long": _sends(OK + b"Content-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n", keep=True),
 }

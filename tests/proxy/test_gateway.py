@@ -1,0 +1,543 @@
+"""The gateway over real sockets: gunicorn in front, TLS and odd services behind."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.proxy.gateway_kit import (
+    SECRET,
+    Gateway,
+    basic,
+    gateway,
+    service,
+    write_inventory,
+)
+from tests.proxy.harness import PATIENCE, Proxy, clean_environment, eventually, fake, refused
+from tests.proxy.odd_services import BODY, HUGE, LARGE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import MakeEmulator
+    from tests.proxy.conftest import StartProxy
+    from tests.proxy.harness import Answer
+
+API = "http://api.a.run.app:80"
+
+
+@pytest.fixture(scope="module", name="gate")
+def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with gateway(tmp_path_factory.mktemp("gateway"), "--mint-timeout", "1s") as running:
+        yield running
+
+
+def audience_of(authorization: str) -> str:
+    """The audience of a Bearer token that the fake Google made."""
+    claims = authorization.removeprefix("Bearer ").split(".")[1]
+    decoded = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+    return str(decoded["aud"])
+
+
+def test_a_scrape(gate: Gateway) -> None:
+    """The service gets path and query as given and its own token; the body comes back as it is."""
+    answer = gate.scrape(f"{API}/metrics/a?x=%C3%BC&y=1")
+    assert (answer.status, answer.body) == (200, BODY)
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4"
+    assert answer.headers["content-length"] == str(len(BODY))
+    assert gate.services.heads[-1].startswith("GET /metrics/a?x=%C3%BC&y=1 HTTP/1.1\r\n")
+    sent = gate.services.last()
+    assert audience_of(sent.pop("authorization")) == "https://api.a.run.app"
+    assert sent == {
+        "host": "api.a.run.app",
+        "accept": "application/openmetrics-text;version=1.0.0",
+        "accept-encoding": "gzip",
+        "user-agent": "Prometheus/2.42.0",
+        "x-prometheus-scrape-timeout-seconds": "10",
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "audience"),
+    [
+        ("http://shop.a.run.app/", "shop.a.run.app", "https://shop.a.run.app"),
+        ("http://SHOP.a.run.app:443/", "shop.a.run.app", "https://shop.a.run.app"),
+        (
+            "http://metrics.example.com:8443/",
+            "metrics.example.com:8443",
+            "https://custom.a.run.app",
+        ),
+        ("http://shared.example.com/a", "shared.example.com", "https://a.a.run.app"),
+        ("http://shared.example.com/b", "shared.example.com", "https://b.a.run.app"),
+    ],
+)
+def test_where_and_for_whom(gate: Gateway, url: str, host: str, audience: str) -> None:
+    """Host, port and path find the service in the inventory, and so the audience."""
+    assert gate.scrape(url).status == 200
+    sent = gate.services.last()
+    assert sent["host"] == host
+    assert audience_of(sent["authorization"]) == audience
+
+
+def test_a_public_service(gate: Gateway) -> None:
+    """Where the inventory has no audience no token goes out, and nothing of ours in its place."""
+    assert gate.scrape("http://public.a.run.app/metrics").status == 200
+    assert "authorization" not in gate.services.last()
+
+
+def test_an_app_that_uses_authorization_itself(gate: Gateway) -> None:
+    """By rule the token goes the other way, and the client's Authorization reaches the app."""
+    url = "http://app.a.run.app/metrics"
+    gate.scrape(url, Proxy_Authorization=basic(), Authorization="Bearer of-the-app")
+    sent = gate.services.last()
+    assert sent["authorization"] == "Bearer of-the-app"
+    assert audience_of(sent["x-serverless-authorization"]) == "https://app.a.run.app"
+    assert "proxy-authorization" not in sent
+
+
+@pytest.mark.parametrize(
+    ("url", "headers"),
+    [
+        ("http://app.a.run.app/", {"Authorization": basic()}),
+        ("http://app.a.run.app/", {"Authorization": basic(), "Proxy_Authorization": basic()}),
+        ("http://api.a.run.app/", {"Authorization": "Bearer x", "Proxy_Authorization": basic()}),
+        ("http://public.a.run.app/", {"Authorization": "Bearer x", "Proxy_Authorization": basic()}),
+        ("http://public.a.run.app/", {"X_Serverless_Authorization": "Bearer x"}),
+        ("http://api.a.run.app/", {"X_Serverless_Authorization": "Bearer x"}),
+        ("http://api.a.run.app/", {"Connection": "Authorization"}),
+    ],
+)
+def test_whose_credentials_never_leave(gate: Gateway, url: str, headers: dict[str, str]) -> None:
+    """Neither the proxy's secret nor what the rule does not ask for reaches a service."""
+    assert gate.scrape(url, **headers).status == 200
+    sent = {name: value for name, value in gate.services.last().items() if "auth" in name}
+    assert all(value.startswith("Bearer eyJ") for value in sent.values()), sent
+    assert len(sent) == ("public" not in url)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": ""},
+        {"Authorization": basic("wrong")},
+        {"Authorization": basic(username="somebody")},
+        {"Authorization": basic(SECRET.replace(" ", "+"))},
+        {"Authorization": "Bearer x"},
+        {"Authorization": "Basic !"},
+        {"Proxy_Authorization": basic("wrong")},
+        {"Proxy_Authorization": "Bearer x"},
+    ],
+)
+def test_who_may_not(gate: Gateway, headers: dict[str, str]) -> None:
+    """Without the secret of this proxy nothing is asked; 407 is no status of a service."""
+    before = len(gate.services.heads)
+    answer = gate.scrape(f"{API}/metrics", **headers)
+    assert answer.status == 407
+    assert answer.text.startswith("runscrape-proxy: ")
+    assert answer.text.count("\n") == 1
+    assert len(gate.services.heads) == before
+
+
+def test_proxy_url_with_credentials(gate: Gateway) -> None:
+    """The secret may stand in proxy_url: then it comes as Proxy-Authorization alone."""
+    headers = {"Authorization": "", "Proxy_Authorization": basic()}
+    assert gate.scrape(f"{API}/metrics", **headers).status == 200
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via", "Origin"])
+def test_only_directly(gate: Gateway, header: str) -> None:
+    """What came by another proxy or from a web page is refused, as at the token endpoint."""
+    assert gate.scrape(f"{API}/metrics", **{header: "1.2.3.4"}).status == 403
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://skipped.a.run.app/metrics",
+        "http://unknown.a.run.app/metrics",
+        "http://api.a.run.app:8443/metrics",
+        "http://metrics.example.com/metrics",
+        "http://shared.example.com/c",
+        "http://metadata.google.internal/computeMetadata/v1/",
+    ],
+)
+def test_places_outside_the_inventory(gate: Gateway, url: str) -> None:
+    """Only kept services, at their own port; the answer says what to do."""
+    answer = gate.scrape(url)
+    assert answer.status == 403
+    assert "runscrape explain" in answer.text
+    assert gate.metric('gateway_requests_total{code="403"}') > 0
+
+
+# --- What comes back -----------------------------------------------------------------------------
+
+
+def test_header_fields_of_an_answer(gate: Gateway) -> None:
+    """Compressed stays compressed, the service's own fields are kept, the hop's are dropped."""
+    answer = gate.scrape(f"{API}/fields")
+    assert (answer.status, answer.body) == (200, b"ok")
+    assert answer.headers["content-encoding"] == "gzip"
+    assert answer.headers["x-odd"] == "kept"
+    assert answer.headers["server"] == "gunicorn"
+    hop = {"x-hop", "keep-alive", "proxy-authenticate", "trailer", "upgrade", "transfer-encoding"}
+    assert not hop & answer.headers.keys()
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/empty", 204),
+        ("/moved", 302),
+        ("/unauthorized", 401),
+        ("/refused", 403),
+        ("/absent", 404),
+        ("/busy", 503),
+    ],
+)
+def test_statuses_of_the_service(gate: Gateway, path: str, status: int) -> None:
+    """The service's own status comes back, and no redirect is followed."""
+    before = len(gate.services.heads)
+    answer = gate.scrape(API + path)
+    assert (answer.status, answer.body) == (status, b"")
+    assert len(gate.services.heads) == before + 1
+    assert answer.headers.get("location") == ("https://elsewhere/" if status == 302 else None)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/unauthorized", "audience https://shop.a.run.app"),
+        ("/refused", "roles/run.invoker"),
+        ("/absent", "ingress is internal"),
+    ],
+)
+def test_likely_causes_in_the_log(gate: Gateway, path: str, words: str) -> None:
+    """A refusal by the service is explained in one line, once, until it is over."""
+    lines = len(gate.proxy.log.splitlines())
+    gate.scrape("http://shop.a.run.app" + path)
+    gate.scrape("http://shop.a.run.app" + path)
+    gate.scrape("http://shop.a.run.app/metrics")
+    eventually(lambda: len(gate.proxy.log.splitlines()) >= lines + 2, "two lines")
+    told, over = gate.proxy.log.splitlines()[lines:]
+    assert words in told
+    assert "shop.a.run.app is scraped again" in over
+
+
+def test_chunks(gate: Gateway) -> None:
+    """What comes in chunks goes on in chunks, with an end of its own."""
+    answer = gate.bytes_of(f"{API}/chunked")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"Transfer-Encoding: chunked" in head
+    assert b"Content-Length" not in head
+    assert body.endswith(b"\r\n0\r\n\r\n")
+    assert gate.scrape(f"{API}/chunked").body == BODY + b"# EOF\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/half", 502, "broke its answer off half way"),
+        ("/half-chunked", 502, "broke its answer off half way"),
+        ("/nothing", 502, "closed the connection without an answer"),
+        ("/garbage", 502, "did not answer as HTTP has it"),
+        ("/two-lengths", 502, "did not answer as HTTP has it"),
+        ("/no-length", 502, "neither Content-Length nor chunks"),
+        ("/early", 502, "answered 103"),
+        ("/endless-head", 504, "did not answer within 0.5 s"),
+        ("/endless-body", 504, "did not answer within 0.5 s"),
+        ("/hang", 504, "did not answer within 0.5 s"),
+    ],
+)
+def test_answers_that_are_none(gate: Gateway, path: str, status: int, words: str) -> None:
+    """What is no whole answer in time is a 502 or 504 that says so, in the body and in the log."""
+    began = time.monotonic()
+    answer = gate.scrape(f"http://api.a.run.app{path}", timeout="1")
+    assert answer.status == status
+    assert words in answer.text
+    assert answer.text.count("\n") == 1
+    assert words in gate.proxy.log
+    if status == 504:
+        assert time.monotonic() - began > 0.4
+
+
+@pytest.mark.parametrize(
+    ("host", "status", "words"),
+    [
+        ("unreachable.a.run.app", 502, "check HTTPS_PROXY"),
+        ("untrusted.example.com", 502, "TLS to untrusted.example.com failed"),
+        ("silent.a.run.app", 504, "silent.a.run.app did not answer within"),
+        ("fail.a.run.app", 503, "roles/iam.serviceAccountOpenIdTokenCreator"),
+        ("hang.a.run.app", 503, "no token: "),
+    ],
+)
+def test_on_the_way_there(gate: Gateway, host: str, status: int, words: str) -> None:
+    """Without a token or a connection there is a one-line reason, and in time."""
+    began = time.monotonic()
+    answer = gate.scrape(f"http://{host}/metrics", timeout="1.2")
+    assert answer.status == status
+    assert words in answer.text
+    assert time.monotonic() - began < PATIENCE / 2
+    if status == 503:
+        assert int(answer.headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/half-large", "/half-large-chunked", "/cut-in-a-chunk", "/bad-chunk", "/endless-large"],
+)
+def test_answers_that_break_off(gate: Gateway, path: str) -> None:
+    """Once the status is out, an answer that does not end well is cut: no client takes it whole."""
+    answer = gate.bytes_of(API + path, timeout="1")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK")
+    if b"Transfer-Encoding" in head:
+        assert not body.endswith(b"\r\n0\r\n\r\n")
+    else:
+        assert len(body) < 2 * LARGE
+    with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+        gate.scrape(API + path, timeout="1")
+    assert gate.metric('gateway_requests_total{code="broken"}') >= 2
+    eventually(lambda: gate.metric("gateway_requests_in_flight") == 0, "places given back")
+
+
+def test_a_connection_that_is_reset(gate: Gateway) -> None:
+    """A reset, whose time nobody knows, is a 502 or a broken answer; never a whole one."""
+    head, _, body = gate.bytes_of(f"{API}/reset").partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 502") or len(body) < 2 * LARGE
+
+
+def test_a_client_that_leaves(gate: Gateway) -> None:
+    """A client that is gone half way costs neither place nor connection, and is counted so."""
+    before = gate.metric('gateway_requests_total{code="gone"}')
+    head = f"GET {API}/huge HTTP/1.1\r\nHost: api.a.run.app:80\r\nAuthorization: {basic()}\r\n\r\n"
+    with socket.create_connection(gate.proxy.address, timeout=PATIENCE) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(100)
+    eventually(lambda: gate.metric('gateway_requests_total{code="gone"}') == before + 1, "counted")
+    assert gate.metric("gateway_requests_in_flight") == 0
+    assert gate.scrape(f"{API}/metrics").status == 200
+
+
+def resident(gate: Gateway) -> int:
+    """Resident memory of the worker, in bytes; the most that it ever was."""
+    arbiter = gate.proxy.process.pid
+    worker = Path(f"/proc/{arbiter}/task/{arbiter}/children").read_text().split()[0]
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{worker}/status").read_text())
+    assert found
+    return int(found[1]) * 1024
+
+
+def test_a_large_body_is_not_held(gate: Gateway) -> None:
+    """50 MB pass through in pieces: memory does not grow with them."""
+    gate.scrape(f"{API}/metrics")
+    before = resident(gate)
+    assert len(gate.scrape(f"{API}/huge").body) == HUGE * LARGE
+    assert resident(gate) - before < 8 * LARGE
+
+
+# --- Connections ---------------------------------------------------------------------------------
+
+
+def test_connections_are_kept(gate: Gateway) -> None:
+    """Scrapes of one host, one after the other, share a connection."""
+    for _ in range(5):
+        assert gate.scrape("http://many0.a.run.app/chunked").status == 200
+    assert gate.services.connections["many0.a.run.app"] == 1
+
+
+def test_a_kept_connection_that_was_closed(gate: Gateway) -> None:
+    """A service that closes a kept connection, seen or unseen, costs no scrape."""
+    for path in ("/once", "/metrics", "/stale", "/metrics"):
+        assert gate.scrape(f"http://many1.a.run.app{path}").status == 200
+    assert gate.services.connections["many1.a.run.app"] == 3
+
+
+def test_one_try_on_a_new_connection(gate: Gateway) -> None:
+    """A request that a new connection swallowed is not sent twice."""
+    before = len(gate.services.heads)
+    assert gate.scrape("http://many2.a.run.app/nothing").status == 502
+    assert len(gate.services.heads) == before + 1
+
+
+def in_parallel(gate: Gateway, urls: list[str], timeout: str) -> tuple[list[Answer], list[float]]:
+    """Scrape all at once; the answers as they came, and the seconds of each."""
+    answers: list[Answer] = []
+    seconds: list[float] = []
+    lock = threading.Lock()
+
+    def one(url: str) -> None:
+        began = time.monotonic()
+        answer = gate.scrape(url, timeout=timeout)
+        with lock:
+            answers.append(answer)
+            seconds.append(time.monotonic() - began)
+
+    threads = [threading.Thread(target=one, args=(url,)) for url in urls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers, seconds
+
+
+def test_bulkheads(tmp_path: Path) -> None:
+    """With every place taken by slow services one more scrape is a quick 503; tokens still come.
+
+    And once they are known as slow, they leave half of the places to the others.
+    """
+    with gateway(tmp_path, "--gateway-concurrency", "20", "--gateway-per-host", "2") as gate:
+        slow = [f"http://many{number}.a.run.app/hang" for number in range(20)]
+        result: list[tuple[list[Answer], list[float]]] = []
+        first = threading.Thread(target=lambda: result.append(in_parallel(gate, slow, "4")))
+        first.start()
+        eventually(lambda: gate.metric("gateway_requests_in_flight") == 20, "a full gateway")
+        assert gate.metric("gateway_requests_in_flight_limit") == 20
+        refusal = gate.scrape(f"{API}/metrics")
+        assert (refusal.status, refusal.headers["retry-after"]) == (503, "1")
+        assert "--gateway-concurrency" in refusal.text
+        assert (
+            gate.proxy.token(headers={"Authorization": basic("s3cr%20et%2B%2F%25")}).status == 400
+        )
+        assert gate.proxy.get("/-/healthy").status == 200
+        first.join()
+        assert Counter(answer.status for answer in result[0][0]) == {504: 20}
+
+        again = threading.Thread(target=lambda: result.append(in_parallel(gate, slow, "2")))
+        again.start()
+        eventually(lambda: gate.metric("gateway_requests_in_flight") == 10, "half of the places")
+        assert gate.scrape(f"{API}/metrics").status == 200
+        again.join()
+        assert Counter(answer.status for answer in result[1][0]) == {504: 10, 503: 10}
+
+
+def test_one_host_does_not_take_all_places(tmp_path: Path) -> None:
+    """Of scrapes of one host at once, those beyond its share are sent away at once."""
+    with gateway(tmp_path, "--gateway-per-host", "2") as gate:
+        answers, _ = in_parallel(gate, [f"{API}/hang"] * 5, "1.5")
+        assert Counter(answer.status for answer in answers) == {504: 2, 503: 3}
+        assert gate.scrape("http://shop.a.run.app/metrics").status == 200
+
+
+def test_hanging_mints_hold_up_no_scrape(gate: Gateway) -> None:
+    """While Google hangs for one service, those with a token are scraped as ever."""
+    assert gate.scrape(f"{API}/metrics").status == 200
+    waiting = threading.Thread(
+        target=in_parallel, args=(gate, ["http://hang.a.run.app/metrics"] * 4, "10")
+    )
+    waiting.start()
+    began = time.monotonic()
+    assert gate.scrape(f"{API}/metrics").status == 200
+    assert time.monotonic() - began < PATIENCE / 2
+    waiting.join()
+
+
+# --- Files and settings --------------------------------------------------------------------------
+
+
+def test_services_come_and_go(tmp_path: Path) -> None:
+    """A new inventory is in force within seconds; a bad one leaves the old in force."""
+    with gateway(tmp_path) as gate:
+        url = "http://late.a.run.app/metrics"
+        assert gate.scrape(url).status == 403
+        write_inventory(gate.inventory, service("late"))
+        eventually(lambda: gate.scrape(url).status == 200, "the new service")
+        assert gate.scrape(f"{API}/metrics").status == 403
+        gate.inventory.write_text("{")
+        eventually(lambda: "inventory" in gate.proxy.get("/metrics").text, "metrics")
+        eventually(lambda: gate.metric("inventory_last_reload_successful") == 0, "a bad reload")
+        assert gate.scrape(url).status == 200
+
+
+def test_no_inventory_yet(start_proxy: StartProxy, tmp_path: Path) -> None:
+    """Until the inventory is there every scrape is a 503 that says so."""
+    proxy = start_proxy("--gateway", "--inventory", tmp_path / "inventory.json")
+    answer = proxy.get("http://api.a.run.app/metrics")
+    assert answer.status == 503
+    assert "the inventory could not be read yet" in answer.text
+
+
+def test_without_gateway(start_proxy: StartProxy) -> None:
+    """Without --gateway a request for another host is refused, and never taken for one to us."""
+    proxy = start_proxy()
+    answer = proxy.get("http://api.a.run.app/metrics")
+    assert answer.status == 403
+    assert "--gateway" in answer.text
+    assert proxy.request("CONNECT", "api.a.run.app:443").status == 403
+
+
+def test_our_own_address(gate: Gateway) -> None:
+    """RFC 9112, section 3.2.2: the whole URL of the proxy itself is its own path; not of a port."""
+    assert gate.proxy.get(f"{gate.proxy.url}/-/healthy").status == 200
+    other = gate.proxy.url.rpartition(":")[0] + ":9090"
+    assert gate.scrape(f"{other}/metrics").status == 400
+    assert gate.scrape("http://169.254.169.254/metrics").status == 400
+
+
+def test_options(tmp_path: Path) -> None:
+    """The gateway goes nowhere without an inventory, and says so at start; so with a bad file."""
+    code, stderr, _ = refused("--gateway")
+    assert (code, stderr) == (2, "runscrape-proxy: --gateway needs --inventory\n")
+    bad = tmp_path / "ca.pem"
+    bad.write_text("no certificate")
+    options = ("--gateway", "--inventory", tmp_path / "inventory.json", "--ca-file", bad)
+    code, stderr, _ = refused(*options, command=fake())
+    assert code != 0
+    assert f"StartError: --ca-file {bad}: " in stderr
+
+
+def test_plain_gunicorn(make_emulator: MakeEmulator, tmp_path: Path) -> None:
+    """``gunicorn runscrape_proxy.wsgi:app`` reads the same settings from the environment."""
+    google = make_emulator()
+    url = google.world.service("demo/us-central1/api").uri
+    assert url
+    host = url.removeprefix("https://")
+    entry = service("api", target=f"{host}:443", audience=url)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = probe.getsockname()
+    command = (sys.executable, "-m", "gunicorn", "--threads=8", f"--bind=127.0.0.1:{address[1]}")
+    env = clean_environment() | google.env("service_account")
+    env |= {
+        "RUNSCRAPE_PROXY_GATEWAY": "true",
+        "RUNSCRAPE_PROXY_INVENTORY": str(write_inventory(tmp_path / "inventory.json", entry)),
+        "RUNSCRAPE_PROXY_CA_FILE": str(google.ca_file),
+    }
+    with (
+        (tmp_path / "log").open("wb") as log,
+        subprocess.Popen([*command, "runscrape_proxy.wsgi:app"], env=env, stderr=log) as process,
+    ):
+        try:
+            proxy = Proxy(process, tmp_path / "log", address)
+            eventually(lambda: answers(address), "a listening gunicorn")
+            answer = proxy.get(f"http://{host}:80/metrics")
+            assert (answer.status, "emulator_scrapes_total 1" in answer.text) == (200, True)
+        finally:
+            process.terminate()
+
+
+def answers(address: tuple[str, int]) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(address) == 0
+
+
+def test_nothing_secret_is_told(gate: Gateway) -> None:
+    """Neither the client's secret nor a token is in log, metrics or page."""
+    gate.scrape(f"{API}/metrics")
+    gate.scrape(f"{API}/refused")
+    gate.scrape("http://fail.a.run.app/")
+    told = gate.proxy.log + gate.proxy.get("/metrics").text + gate.proxy.get("/").text
+    assert SECRET not in told
+    assert basic().split()[1] not in told
+    assert "eyJ" not in told
