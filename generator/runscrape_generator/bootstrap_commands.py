@@ -23,8 +23,10 @@ class Commands:
     exporter: tuple[str, ...]
     first: tuple[tuple[str, ...], ...]
     """What makes the files once, in this order."""
+    again: tuple[tuple[str, ...], ...]
+    """The same with a reload after a change: what the timer runs, and people after an edit."""
     generator: tuple[str, ...]
-    """What keeps them: stays and repeats, or under systemd is run by the timer."""
+    """What stays and keeps them."""
     operator: tuple[str, ...]
     """What writes the resources for the Prometheus Operator."""
     operator_proxy: tuple[str, ...]
@@ -39,7 +41,8 @@ def commands(choices: Choices, mode: Mode) -> Commands:
         prometheus=_prometheus(choices),
         exporter=_exporter(choices),
         first=once,
-        generator=_generator(choices, mode, once),
+        again=_again(choices, once),
+        generator=(*_again(choices, once)[-1], "--watch", choices.every),
         operator=(*once[0][:-1], f"{STATE}/scrapeconfigs.yaml"),
         operator_proxy=_operator_proxy(),
     )
@@ -58,13 +61,14 @@ def _once(choices: Choices, mode: Mode) -> tuple[tuple[str, ...], ...]:
     return (generate, targets) if mode is Mode.GATEWAY else (generate,)
 
 
-def _generator(choices: Choices, mode: Mode, once: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
-    """Keep the jobs; through the gateway there is one job that never changes, so keep targets."""
-    if mode is Mode.GATEWAY:
-        kept: tuple[str, ...] = once[-1]
-    else:
-        kept = (*once[0], "--reload", PLACES[choices.platform].reload_url)
-    return kept if choices.platform is Platform.SYSTEMD else (*kept, "--watch", choices.every)
+def _again(choices: Choices, once: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+    """Add the reload; Prometheus reads targets again by itself.
+
+    Through the gateway there is one job that never changes, so it is the targets, which come last,
+    that are kept.
+    """
+    generate, *targets = once
+    return ((*generate, "--reload", PLACES[choices.platform].reload_url), *targets)
 
 
 def _proxy(choices: Choices, mode: Mode) -> tuple[str, ...]:

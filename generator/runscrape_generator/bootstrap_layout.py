@@ -10,7 +10,7 @@ from typing import Any
 
 from runscrape_generator import durations
 from runscrape_generator.bootstrap_bundle import Planned
-from runscrape_generator.bootstrap_commands import Commands, commands
+from runscrape_generator.bootstrap_commands import METRICS, Commands, commands
 from runscrape_generator.bootstrap_model import PLACES, Choices, Platform
 from runscrape_generator.bootstrap_quadlet import quadlets
 from runscrape_generator.bootstrap_templates import render
@@ -153,6 +153,7 @@ def _values(asked: Asked, spelled: Commands) -> dict[str, Any]:
         "proxy_log": proxy_log,
         "generator_log": generator_log,
         "probe": _PROBE,
+        "fresh": _fresh(round(patience)),
         "schedule": schedule(every),
         "version": version("runscrape"),
         "program_root": choices.program_dir.removesuffix("/bin"),
@@ -184,6 +185,13 @@ def prometheus_version(image: str) -> str | None:
     """Read ``3.10`` off ``prom/prometheus:v3.10.0``; None where the tag says no version."""
     found = re.search(r":v?(\d+\.\d+)(?:\.\d+)?(?:[-@].*)?$", image)
     return found[1] if found else None
+
+
+def _fresh(seconds: int) -> tuple[str, ...]:
+    """Spell out the check that the generator has run in the last so many seconds."""
+    file = f"{METRICS}/runscrape.prom"
+    look = f"time.time() - os.stat('{file}').st_mtime > {seconds}"
+    return ("python", "-c", f"import os, sys, time; sys.exit({look})")
 
 
 def _logs(choices: Choices) -> tuple[str, str]:

@@ -147,7 +147,7 @@ class Running:
         }
 
 
-@pytest.fixture(scope="session", params=["compose", "kubernetes", "systemd"])
+@pytest.fixture(scope="session", params=["compose", "kubernetes", "systemd", "gateway"])
 def stack(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:
@@ -164,7 +164,7 @@ def stack(
 def _stack(platform: str, google: Google, directory: Path) -> Iterator[Running]:
     bundle, logs = directory / "bundle", directory / "logs"
     logs.mkdir()
-    google.bootstrap(bundle, *_arguments(platform, google))
+    google.bootstrap(bundle, *_arguments(platform, google), config=platform != "gateway")
     plan = _plan(platform, bundle, directory)
     google.emulator.update(_with_later())
     with running(plan, _machine(platform, google), logs) as places:
@@ -176,15 +176,18 @@ def _stack(platform: str, google: Google, directory: Path) -> Iterator[Running]:
 
 
 def _arguments(platform: str, google: Google) -> list[str]:
-    quick = ["--platform", platform, *OLD_PROMETHEUS, "--scrape-interval", "1s"]
-    quick += ["--scrape-timeout", "1s"]
+    quick = [*OLD_PROMETHEUS, "--scrape-interval", "1s", "--scrape-timeout", "1s"]
+    if platform == "gateway":
+        through = ["--mode", "gateway", "--api-endpoint", google.emulator.api]
+        return [*quick, "--platform", "compose", *through]
+    quick += ["--platform", platform]
     if platform == "compose":
         quick += ["--credentials-file", str(google.emulator.credentials("service_account"))]
     return quick
 
 
 def _plan(platform: str, bundle: Path, directory: Path) -> Plan:
-    if platform == "compose":
+    if platform in {"compose", "gateway"}:
         return bundles.compose(bundle)
     if platform == "kubernetes":
         return bundles.kubernetes(bundle)

@@ -96,6 +96,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 copy(ROOT / name, (source / target / name) if target == "./" else source / target)
         if keyword == "RUN":
             script = rest.replace("/opt/runscrape", str(environment))
+            # In an image a cache is a burden and bytecode a help; here it is the other way round.
+            script = script.replace("--no-cache-dir", "--no-compile")
             script = script.replace("python -m", f"{sys.executable} -m")
             subprocess.run(["sh", "-ec", script], cwd=source, env=clean, check=True, timeout=180)
     return environment

@@ -204,8 +204,5 @@ def parse(program: str, words: list[str]) -> None:
         words = words[1:]
     else:
         command = proxy_cli.command
-        known = {flag for parameter in command.params for flag in parameter.opts}
-        if "--gateway" not in known:
-            words = [word for word in words if word != "--gateway"]
     with command.make_context(str(command.name), words):
         pass

@@ -178,6 +178,7 @@ def test_gateway_keeps_targets(google: Google, tmp_path: Path) -> None:
     services = yaml.safe_load((bundle / "compose.yaml").read_text())["services"]
     assert services["generator"]["command"][:2] == ["runscrape", "targets"]
     assert "--gateway" in services["proxy"]["command"]
+    parse(proxy_cli.command, services["proxy"]["command"][1:])
     parse(commands.group(), services["generator"]["command"][1:])
     job = yaml.safe_load((bundle / "state/prometheus.yml").read_text())["scrape_configs"][-1]
     assert job["proxy_url"] == "http://proxy:7777"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.bootstrap import bundles
-from tests.bootstrap.conftest import Written
+from tests.bootstrap.conftest import Google, Written
 
 UNITS = (
     "runscrape-proxy.socket",
@@ -108,6 +108,30 @@ def test_exposure(root: Path, service: str) -> None:
     assert found is not None, done.stdout + done.stderr
     assert float(found[1]) <= 2.0
     assert done.returncode == 0
+
+
+@needs_systemd
+def test_exposure_without_the_sandbox(root: Path, tmp_path: Path) -> None:
+    """The rating looks at our units: without the sandbox it is far above."""
+    text = (root / "etc/systemd/system/runscrape.service").read_text()
+    (tmp_path / "runscrape.service").write_text(text.split("# The sandbox")[0])
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=20", "runscrape.service"],
+        env=os.environ | {"SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode != 0
+
+
+def test_through_the_gateway(google: Google, tmp_path: Path) -> None:
+    """The timer keeps the one job, which an edit of the template changes, and then the targets."""
+    bundle = google.write(tmp_path / "b", "--platform", "systemd", "--mode", "gateway")
+    service = bundles.unit(bundle / "root/etc/systemd/system/runscrape.service")["Service"]
+    assert [line.split()[1] for line in service["ExecStart"]] == ["generate", "targets"]
+    assert service["SuccessExitStatus"] == ["3"]
+    crontab = (bundle / "crontab").read_text()
+    assert re.search(r" generate [^;]+ -q; \S+ targets [^;]+ -q$", crontab, re.MULTILINE)
 
 
 def test_proxy_unit(root: Path) -> None:
