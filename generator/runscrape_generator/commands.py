@@ -6,10 +6,12 @@ needs it, so that ``--help`` and a mistyped flag answer at once.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
@@ -188,7 +190,18 @@ def _write(
     with result() as stdout:
         if settings.watch is not None:
             watch.watch(command, load, talk, stdout=stdout)
-        return run.once(command, settings, talk, stdout=stdout).exit_code
+        with _without_collector():
+            return run.once(command, settings, talk, stdout=stdout).exit_code
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Look for no cycles in what one run makes: it has few, and the search is a tenth of it."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _explain(

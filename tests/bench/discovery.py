@@ -1,7 +1,8 @@
 """The whole ``runscrape generate`` on 10,000 services, against a bare client of the same API.
 
-The bare client is Google's own, as its documentation has it: one channel, as many calls at once,
-``for service in client.list_services(…): pass``. Both are whole processes, imports included.
+The bare client is Google's own: one channel, as many calls at once, every page fetched and dropped;
+also as its documentation has it, ``for service in client.list_services(…): pass``, which makes an
+object of each service. All are whole processes, imports included.
 ``python -m tests.bench.discovery pages|services ENDPOINT CONCURRENCY`` runs it by itself.
 """
 
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROUNDS, CONCURRENCY = 5, 32
+ROUNDS, CONCURRENCY = 7, 32
 PROJECTS, REGIONS, SERVICES = 10, 40, 10_000
 SIZES = (100, 300, 1_000, 3_000, 10_000)
 LATENCY = 0.2
@@ -61,19 +62,20 @@ def against_bare(folder: Path) -> None:
             before = stamps(output.parent)
             again.append(generate(endpoint, output))
             untouched = stamps(output.parent) == before
-    ratio = _ratio(ours, theirs)
+    ratio = _least(ours) / _least(pages)
     _say(
         f"generate, {SERVICES} services in {PROJECTS * REGIONS} scopes, against a bare client",
-        f"{ratio:.2f} x ({_median(ours):.2f} s of {_median(theirs):.2f} s;"
-        f" {_ratio(ours, pages):.2f} x one that does not look at the services it gets)",
+        f"{ratio:.2f} x ({_least(ours):.2f} s of {_least(pages):.2f} s, the quickest of {ROUNDS};"
+        f" medians {_median(ours) / _median(pages):.2f} x;"
+        f" {_least(ours) / _least(theirs):.2f} x one that looks at each service it gets)",
         wanted="at most 4",
         good=ratio <= 4,
     )
-    peak = max(one.peak for one in ours) / 2**20
+    peak = max(one.peak for one in (*ours, *again)) / 2**20
     _say("its largest size", f"{peak:.0f} MB", wanted="at most 400", good=peak <= 400)
     _say(
-        "an unchanged second run",
-        f"{_ratio(again, ours):.2f} x the first, files {'un' if untouched else ''}touched",
+        "an unchanged second run, which reads the inventory too",
+        f"{_least(again) / _least(pages):.2f} x, files {'un' if untouched else ''}touched",
         wanted="untouched",
         good=untouched,
     )
@@ -112,8 +114,8 @@ def latency(folder: Path) -> None:
         with google(folder, SERVICES, slow) as endpoint:
             bare(endpoint, "pages")
             for concurrency in (CONCURRENCY, PROJECTS * REGIONS):
-                costs = [generate(endpoint, folder / "slow.yml", concurrency) for _ in range(3)]
-                took = min(cost.seconds for cost in costs)
+                slowly = folder / "slow.yml"
+                took = _least([generate(endpoint, slowly, concurrency) for _ in range(ROUNDS)])
                 if not slow:
                     plain[concurrency] = took
                     continue
@@ -211,8 +213,9 @@ def _median(costs: list[Cost]) -> float:
     return statistics.median(one.seconds for one in costs)
 
 
-def _ratio(ours: list[Cost], theirs: list[Cost]) -> float:
-    return statistics.median(a.seconds / b.seconds for a, b in zip(ours, theirs, strict=True))
+def _least(costs: list[Cost]) -> float:
+    """The quickest: what is above it is what else the machine had to do."""
+    return min(one.seconds for one in costs)
 
 
 def _say(what: str, figure: str, *, wanted: str = "", good: bool = True) -> None:
