@@ -56,7 +56,16 @@ class Duration(click.ParamType[float]):
         return seconds
 
 
+class Item(click.types.StringParamType):
+    """One value of a repeatable option; a variable holds several, with commas or blanks between."""
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """Split what a variable holds."""
+        return [item for item in re.split(r"[,\s]+", rv) if item]
+
+
 FILE = click.Path(path_type=Path)
+ITEM = Item()
 
 
 @click.command(
@@ -68,10 +77,11 @@ FILE = click.Path(path_type=Path)
         "show_default": True,
     },
     epilog="Each option is also an environment variable RUNSCRAPE_PROXY_ plus its name in upper"
-    " case with underscores; values of a repeatable one are separated by spaces there.",
+    " case with underscores; values of a repeatable one are separated by commas or spaces there.",
 )
 @click.option(
     "--listen",
+    type=ITEM,
     multiple=True,
     default=[DEFAULT_LISTEN],
     metavar="ADDRESS",
@@ -96,6 +106,7 @@ FILE = click.Path(path_type=Path)
 )
 @click.option(
     "--allow-audience",
+    type=ITEM,
     multiple=True,
     metavar="GLOB",
     help="An audience that may be asked for too; * stands for host name characters; repeatable.",
@@ -114,18 +125,24 @@ FILE = click.Path(path_type=Path)
     "--impersonate-service-account", default="", metavar="EMAIL", help="Mint as this account."
 )
 @click.option(
-    "--delegate", multiple=True, metavar="EMAIL", help="An account on the way there; repeatable."
+    "--delegate",
+    type=ITEM,
+    multiple=True,
+    metavar="EMAIL",
+    help="An account on the way there; repeatable.",
 )
 @click.option("--ca-file", type=FILE, help="More certificate authorities for outgoing calls, PEM.")
 @click.option(
     "--mint-timeout", type=Duration(), default="4s", help="The longest that a request waits."
 )
 @click.option(
-    "--mint-concurrency", type=click.IntRange(1, 512), default=32, help="Mints in flight at once."
+    "--mint-concurrency", type=click.IntRange(1, 512), default=64, help="Mints in flight at once."
 )
 @click.option("--prewarm", is_flag=True, help="Mint for the whole inventory at start.")
 @click.option(
-    "--gateway", is_flag=True, help="Scrape the inventory's services for clients that proxy_url."
+    "--gateway",
+    is_flag=True,
+    help="Scrape the inventory's services for a Prometheus that has us as proxy_url.",
 )
 @click.option(
     "--gateway-concurrency",
@@ -149,11 +166,23 @@ FILE = click.Path(path_type=Path)
 @click.option("--tls-key", type=FILE, help="Its key, if not in the same file.")
 @click.option("--tls-client-ca", type=FILE, help="Accept clients with a certificate of this CA.")
 @click.option(
-    "--allowed-host", multiple=True, metavar="NAME", help="A Host that is ours too; repeatable."
+    "--allowed-host",
+    type=ITEM,
+    multiple=True,
+    metavar="NAME",
+    help="A Host that is ours too; repeatable.",
 )
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text")
 @click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info"
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="How lines are written on standard error; json suits Cloud Logging.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    help="The least that is logged: info is each mint and refusal, debug each answer.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Log each answer too: --log-level debug.")
 @click.version_option(package_name="runscrape", prog_name=PROGRAM)

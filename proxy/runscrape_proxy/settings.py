@@ -45,7 +45,7 @@ class Settings:
     delegates: tuple[str, ...] = ()
     ca_file: Path | None = None
     mint_timeout: float = 4.0
-    mint_concurrency: int = 32
+    mint_concurrency: int = 64
     prewarm: bool = False
     gateway: bool = False
     gateway_concurrency: int = DEFAULT_GATEWAY_CONCURRENCY

@@ -92,9 +92,9 @@ def test_options_that_do_not_go_together(arguments: list[str], message: str) -> 
 
 
 def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every option is a variable too; values of a repeatable one are separated by spaces."""
+    """Every option is a variable too; commas or blanks stand between several values."""
     monkeypatch.setenv("RUNSCRAPE_PROXY_LISTEN", "127.0.0.1:1 [::1]:1")
-    monkeypatch.setenv("RUNSCRAPE_PROXY_ALLOW_AUDIENCE", "https://a https://b")
+    monkeypatch.setenv("RUNSCRAPE_PROXY_ALLOW_AUDIENCE", "https://a, https://b")
     monkeypatch.setenv("RUNSCRAPE_PROXY_INVENTORY", "/srv/inventory.json")
     monkeypatch.setenv("RUNSCRAPE_PROXY_PREWARM", "true")
     monkeypatch.setenv("RUNSCRAPE_PROXY_CLIENT_ID", "")
