@@ -81,6 +81,7 @@ def choices(given: Mapping[str, Any]) -> Choices:
     platform = Platform(given["platform"])
     mistakes = [
         *(_mistake(flag, given[key], matches, what) for flag, key, matches, what in _CHECKS),
+        _mistake("DIR", given["directory"], _is_path, "a path without spaces"),
         *_wrong_platform(platform, given),
     ]
     if found := [line for line in mistakes if line]:
@@ -119,6 +120,11 @@ def _is_interval(text: str) -> bool:
         return False
 
 
+def _is_path(text: str) -> bool:
+    """Whether unit files and quadlets can name it as it is."""
+    return _FOLDER.fullmatch(str(Path(text).absolute())) is not None
+
+
 def _matcher(pattern: re.Pattern[str]) -> Callable[[str], bool]:
     return lambda text: pattern.fullmatch(text) is not None
 
@@ -133,12 +139,7 @@ _CHECKS: tuple[tuple[str, str, Callable[[str], bool], str], ...] = (
     ("--google-service-account", "google_service_account", _matcher(_ACCOUNT), "an e-mail address"),
     ("--namespace", "namespace", _matcher(_NAMESPACE), "a namespace's name"),
     ("--program-dir", "program_dir", _matcher(_FOLDER), "an absolute path without spaces"),
-    (
-        "--credentials-file",
-        "credentials_file",
-        lambda text: _FOLDER.fullmatch(str(Path(text).absolute())) is not None,
-        "a path without spaces",
-    ),
+    ("--credentials-file", "credentials_file", _is_path, "a path without spaces"),
 )
 
 

@@ -140,6 +140,7 @@ def _values(asked: Asked, spelled: Commands) -> dict[str, Any]:
     proxy_log, generator_log = _logs(choices)
     return {
         "choices": choices,
+        "operator": False,
         "places": PLACES[choices.platform],
         "commands": spelled,
         "projects": asked.projects,
@@ -206,4 +207,6 @@ def _logs(choices: Choices) -> tuple[str, str]:
 def _ignored(choices: Choices) -> tuple[str, ...]:
     if choices.platform is Platform.SYSTEMD:
         return (PLACES[choices.platform].bundle_secret,)
-    return ("secrets/", "data/") if choices.platform is Platform.COMPOSE else ("secrets/",)
+    if choices.platform is Platform.COMPOSE:
+        return ("secrets/", "data/", "state/")
+    return ("secrets/",)

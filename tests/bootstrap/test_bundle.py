@@ -289,6 +289,16 @@ def test_usage_by_platform(
     assert "the pod has workload identity instead" in capsys.readouterr().err
 
 
+def test_a_folder_that_no_unit_can_name(
+    google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder with a space or a newline in its name is exit 2: quadlets could not name it."""
+    for name in ("my bundle", "a\nVolume=/:/host"):
+        assert run(google, tmp_path / name) == 2
+        assert "is not a path without spaces" in capsys.readouterr().err
+        assert not (tmp_path / name).exists()
+
+
 def test_read_only_folder(google: Google, tmp_path: Path) -> None:
     """A folder that cannot be made is exit 7."""
     (tmp_path / "file").write_text("")

@@ -168,6 +168,7 @@ def test_probes(written: Written) -> None:
     }
     assert containers["prometheus"].keys() >= {"startupProbe", "readinessProbe", "livenessProbe"}
     assert containers["proxy"].keys() >= {"startupProbe", "livenessProbe"}
+    assert "runscrape.prom" in str(containers["generator"]["livenessProbe"])
     assert "exec" in containers["proxy"]["livenessProbe"]
     assert "127.0.0.1:7777" in containers["proxy"]["command"]
 

@@ -11,9 +11,11 @@ import pytest
 import yaml
 
 from runscrape_generator import bootstrap_templates
+from tests.bootstrap.conftest import Written
 
 HERE = Path(__file__).parent
 VALUES = {
+    "operator": False,
     "proxy_log": "PROXY LOG",
     "generator_log": "GENERATOR LOG",
     "stale_after": 900,
@@ -84,6 +86,48 @@ def test_every_record_has_a_case(rules: Path) -> None:
 def of(path: Path) -> list[dict[str, Any]]:
     groups = yaml.safe_load(path.read_text())["groups"]
     return [rule for group in groups for rule in group["rules"]]
+
+
+def test_the_operators_rules(written: Written, tmp_path: Path) -> None:
+    """The rules of the PrometheusRule resources are those of the files but for the generator's,
+    which leaves no metrics there: the CronJob's alert, by kube-state-metrics, stands for them.
+    """
+    text = (written.kubernetes / "operator/prometheusrules.yaml").read_text()
+    groups = [group for each in yaml.safe_load_all(text) for group in each["spec"]["groups"]]
+    config = written.kubernetes / "config/rules"
+    files = [each for name in ("alerts.yml", "recording.yml") for each in named(config / name)]
+    names = [group["name"] for group in groups]
+    generators = [name for name in files if name != "runscrape-generator"]
+    assert sorted(names) == sorted([*generators, "runscrape-cronjob"])
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": groups}))
+    (tmp_path / "cases.yml").write_text(yaml.safe_dump(CRONJOB))
+    done = promtool("test", "rules", "cases.yml", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def named(path: Path) -> list[str]:
+    return [group["name"] for group in yaml.safe_load(path.read_text())["groups"]]
+
+
+LATE = 'kube_cronjob_status_last_successful_time{cronjob="runscrape",namespace="runscrape"}'
+CRONJOB = {
+    "rule_files": ["rules.yml"],
+    "evaluation_interval": "1m",
+    "tests": [
+        {
+            "interval": "1m",
+            "input_series": [{"series": LATE, "values": "0x60"}],
+            "promql_expr_test": [
+                {
+                    "expr": 'count(ALERTS{alertname="RunscrapeCronJobStale",alertstate="firing"})',
+                    "eval_time": at,
+                    "exp_samples": samples,
+                }
+                for at, samples in (("14m", []), ("20m", [{"labels": "{}", "value": 1}]))
+            ],
+        }
+    ],
+}
 
 
 def test_they_name_metrics_that_exist(rules: Path) -> None:

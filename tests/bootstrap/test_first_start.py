@@ -1,0 +1,66 @@
+"""The pod's first start: Prometheus finds its configuration, also while Google cannot be asked."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.bootstrap import bundles
+from tests.bootstrap.conftest import Google
+from tests.bootstrap.processes import PROGRAMS, Plan, relocate, replacer
+
+
+@pytest.fixture
+def pod(google: Google, tmp_path: Path) -> Plan:
+    bundle = google.write(tmp_path / "b", "--platform", "kubernetes", "--timeout", "2s")
+    plan = bundles.kubernetes(bundle)
+    relocate(plan)
+    return plan
+
+
+def start(plan: Plan) -> tuple[int, Path]:
+    """Run the init container as the manifest has it; gives its exit code and prometheus.yml."""
+    first, *_ = plan.processes
+    done = subprocess.run(
+        [replacer(plan.places)(word) for word in first.argv],
+        env={"PATH": f"{PROGRAMS}:/usr/bin:/bin", "HOME": os.devnull},
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode, Path(plan.places["/var/lib/runscrape"]) / "prometheus.yml"
+
+
+def take_google_away(plan: Plan, google: Google) -> None:
+    config = Path(plan.places["/etc/runscrape"]) / "runscrape.yaml"
+    config.write_text(config.read_text().replace(google.emulator.api, "http://127.0.0.1:1"))
+
+
+def test_the_jobs_are_there_before_prometheus_starts(pod: Plan) -> None:
+    """The init container writes prometheus.yml with the jobs into the empty shared folder."""
+    code, output = start(pod)
+    assert code == 0
+    assert "cloudrun/demo/us-central1/api" in output.read_text()
+
+
+def test_a_new_pod_while_google_is_down(pod: Plan, google: Google) -> None:
+    """A pod that starts elsewhere, with the volume but an empty emptyDir, has every job."""
+    _, output = start(pod)
+    before = output.read_bytes()
+    shutil.rmtree(output.parent)
+    output.parent.mkdir()
+    (output.parent / "metrics").mkdir()
+    take_google_away(pod, google)
+    assert start(pod) == (0, output)
+    assert output.read_bytes() == before
+
+
+def test_a_first_start_while_google_is_down(pod: Plan, google: Google) -> None:
+    """With nothing known at all it waits, failing, for Google: an empty list would look right."""
+    take_google_away(pod, google)
+    code, output = start(pod)
+    assert code != 0
+    assert not output.exists()
