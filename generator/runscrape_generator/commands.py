@@ -29,9 +29,9 @@ from runscrape_generator.talk import Talk
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _EPILOG = (
-    "Each option is also an environment variable (--token-url: RUNSCRAPE_TOKEN_URL, several values "
-    "with commas between) and a key of the file that --config names (token_url). A flag beats the "
-    "variable, which beats the file."
+    "Each option is also an environment variable (--token-url: RUNSCRAPE_TOKEN_URL; several values "
+    "with commas or blanks between) and a key of the file that --config names (token_url). A flag "
+    "beats the variable, which beats the file."
 )
 _ABOUT = {
     "generate": "Find Cloud Run services and write Prometheus scrape jobs for them.",

@@ -130,7 +130,7 @@ def _flags(flags: Mapping[str, object]) -> Mapping[str, Value]:
 
 
 def _typed(option: Option, raw: object) -> object:
-    """Read a flag's text; a repeatable one is not split at commas, unlike a variable."""
+    """Read a flag's text; a repeatable one is not split, unlike a variable's."""
     if isinstance(raw, str):
         return option.kind.from_text(raw)
     return list(raw) if isinstance(raw, tuple) else raw

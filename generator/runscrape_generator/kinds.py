@@ -142,7 +142,10 @@ SWITCH = Kind(
 
 
 def list_of(item: Kind, *, least: int = 0, single: bool = True) -> Kind:
-    """A list of *item* with *least* entries; with *single*, also one by itself."""
+    """A list of *item* with *least* entries; with *single*, also one by itself.
+
+    A variable has them with commas or blanks between, which no kind that is listed holds.
+    """
 
     def read(value: Value, mistakes: Mistakes) -> tuple[Any, ...]:
         if not isinstance(value.data, list) and not single:
@@ -158,7 +161,7 @@ def list_of(item: Kind, *, least: int = 0, single: bool = True) -> Kind:
         metavar=item.metavar,
         read=read,
         schema={"anyOf": [item.schema, many]} if single else many,
-        from_text=lambda text: [part for raw in text.split(",") if (part := raw.strip())],
+        from_text=lambda text: text.replace(",", " ").split(),
         repeatable=True,
     )
 

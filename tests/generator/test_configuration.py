@@ -229,9 +229,17 @@ def test_an_empty_variable_counts_as_unset() -> None:
     assert configuration.load("generate", {}, environ).settings == Settings()
 
 
-def test_a_variable_lists_several_with_commas() -> None:
-    """Commas separate the values of a variable; a flag is repeated and not split."""
-    environ = {"RUNSCRAPE_PROJECT": "one, two,three", "RUNSCRAPE_LABEL": "a=b,c=d"}
+@pytest.mark.parametrize(
+    ("projects", "labels"),
+    [
+        ("one,two,three", "a=b,c=d"),
+        ("one two three", "a=b c=d"),
+        (" one, two,\n  three,\n", "\ta=b ,, c=d"),
+    ],
+)
+def test_a_variable_lists_several_with_commas_or_blanks(projects: str, labels: str) -> None:
+    """Commas and blanks part the values of a variable; a flag is repeated and not split."""
+    environ = {"RUNSCRAPE_PROJECT": projects, "RUNSCRAPE_LABEL": labels}
     settings = configuration.load("generate", {}, environ).settings
     assert settings.projects == ("one", "two", "three")
     assert settings.label == {"a": "b", "c": "d"}
