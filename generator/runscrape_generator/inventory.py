@@ -3,7 +3,8 @@
 One JSON file, ``{"version": 1, "scopes": {"PROJECT/REGION": [service, …]}}``, with a line for each
 service, so that ``grep`` and ``diff`` show services: the last known good of the generator, for
 scopes that Google does not list, and the proxy's list of audiences. Only its facts are used here;
-what becomes of a service is decided anew, by the settings in force. Reading is in :mod:`runscrape_generator.remembered`.
+what becomes of a service is decided anew, by the settings in force. Reading is in
+:mod:`runscrape_generator.remembered`.
 """
 
 from __future__ import annotations

@@ -67,6 +67,21 @@ def find_places(settings: Settings) -> Places:
     return places
 
 
+def refuse_other_kinds(command: Command, places: Places) -> None:
+    """Raise ConfigError where a file is of another kind than what would take its place."""
+    output = previous.Kind.JOBS if command == "generate" else previous.Kind.TARGETS
+    for option, path, meant in (
+        ("--output", places.output, output),
+        ("--inventory", places.inventory, previous.Kind.INVENTORY),
+    ):
+        found = previous.kind(files.read(path) or b"") if path else None
+        if found not in (None, meant):
+            raise ConfigError(
+                f"{option}: {path} holds {found}, and runscrape {command} would put {meant} in its "
+                "place: name another file, or delete this one first"
+            )
+
+
 def make(command: Command, settings: Settings, talk: Talk, places: Places) -> Made:
     """Discover, decide, render and check; nothing is written."""
     before = inventory.load(places.inventory, talk) if places.inventory else None

@@ -1,18 +1,49 @@
-"""What an output of ours scrapes, read back from the file itself.
+"""What is in a file that a run would replace: what kind of file it is, and what it scrapes.
 
-The shrink guard compares with the inventory. Where that is lost or broken, this stands in for it,
-so that a run which lost its memory cannot empty a good file either. Only targets with a
-``service_name`` count: those are ours, in every format that lists targets.
+A run never puts one kind of file in the place of another: a mistyped ``--output`` would have
+Prometheus read a list of targets as its configuration.
+
+The shrink guard compares with the inventory. Where that is lost or broken, what the file scrapes
+stands in for it, so that a run which lost its memory cannot empty a good file either. Only targets
+with a ``service_name`` count: those are ours, in every format that lists targets.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Any
 
 import yaml
 
 from runscrape_generator.guard import Target
+
+
+class Kind(StrEnum):
+    """What a run writes, in words for people."""
+
+    JOBS = "scrape jobs"
+    TARGETS = "a list of targets"
+    INVENTORY = "an inventory"
+
+
+_LOOKS = {
+    Kind.JOBS: re.compile(
+        rb'^(?:(?:scrape_config(?:s|_files)|global|rule_files)[ \t]*:|- "?job_name"?[ \t]*:'
+        rb'|"?kind"?:[ \t]*"?ScrapeConfig)',
+        re.MULTILINE,
+    ),
+    Kind.TARGETS: re.compile(rb'\A\s*\[\s*\{\s*"(?:targets|labels)"|^- "?targets"?:', re.MULTILINE),
+    Kind.INVENTORY: re.compile(rb'\A\s*\{\s*"(?:scopes|version)"'),
+}
+"""What files of each kind hold and others do not; enough for those that people wrote as well."""
+
+
+def kind(data: bytes) -> Kind | None:
+    """What kind of file it is; None for what is none of these, or empty."""
+    return next((each for each, look in _LOOKS.items() if look.search(data)), None)
+
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

@@ -19,12 +19,14 @@ from runscrape_generator.pipeline import (
     documents,
     find_places,
     make,
+    refuse_other_kinds,
     targets,
 )
 from runscrape_generator.publishing import Published, Reloading
 from runscrape_generator.settings import Settings
 from runscrape_generator.summary import Summary
 from runscrape_generator.talk import Talk
+from runscrape_generator.validation import Promtool
 
 _PATIENCE = 3 * reload.TIMEOUT
 """Seconds to wait for another run to publish: it may reload, roll back and reload again."""
@@ -65,12 +67,14 @@ def _run(
 ) -> tuple[Summary, textfile.Measured]:
     places = find_places(settings)
     with _locked(places.output or places.inventory, settings):
+        refuse_other_kinds(command, places)
+        promtool = validation.promtool(settings, talk) if command == "generate" else None
         made = make(command, settings, talk, places)
         if settings.dry_run:
-            published, text = _preview(command, settings, talk, places, made)
+            published, text = _preview(settings, places, made, promtool)
         else:
             with _locked(places.inventory if places.output else None, settings, _PATIENCE), hold():
-                published = _publish(command, settings, talk, places, made)
+                published = _publish(command, settings, talk, places, made, promtool=promtool)
             text = "" if places.output else made.text
     stdout.write(text)
     stdout.flush()
@@ -90,10 +94,15 @@ def _locked(
 
 
 def _publish(
-    command: Command, settings: Settings, talk: Talk, places: Places, made: Made
+    command: Command,
+    settings: Settings,
+    talk: Talk,
+    places: Places,
+    made: Made,
+    *,
+    promtool: Promtool | None,
 ) -> Published:
     known, output = documents(places, made)
-    promtool = validation.promtool(settings, talk) if command == "generate" else None
     if output is None and promtool:
         promtool.check(made.text.encode())
     reloads = output is not None and command == "generate"  # target files are watched
@@ -108,13 +117,12 @@ def _publish(
 
 
 def _preview(
-    command: Command, settings: Settings, talk: Talk, places: Places, made: Made
+    settings: Settings, places: Places, made: Made, promtool: Promtool | None
 ) -> tuple[Published, str]:
     """Say what would change, and its diff; fails as the real run would, and writes nothing."""
     known, output = documents(places, made)
     data = made.text.encode()
     old = files.read(output.path) if output else None
-    promtool = validation.promtool(settings, talk) if command == "generate" else None
     if promtool and old != data:
         promtool.check(data)
     both = ((known, files.read(known.path) if known else None), (output, old))

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from runscrape_generator.errors import ValidationError
+from runscrape_generator.errors import ConfigError, ValidationError
 from runscrape_generator.settings import Format, Settings
 from runscrape_generator.talk import Talk
 
@@ -60,7 +60,7 @@ class Promtool:
 
 
 def promtool(settings: Settings, talk: Talk) -> Promtool | None:
-    """Find the promtool to ask; None where none is to be, or can be; raises ValidationError."""
+    """Find the promtool to ask; None where none is to be, or can be; raises ConfigError."""
     program = find_program(settings, talk)
     return Promtool(program, settings.output) if program else None
 
@@ -68,16 +68,16 @@ def promtool(settings: Settings, talk: Talk) -> Promtool | None:
 def find_program(settings: Settings, talk: Talk) -> str | None:
     """Find the program; None where none is to be asked, or is there.
 
-    Raises ValidationError where the user names one that is missing. With ``auto`` one that is
+    Raises ConfigError where the user names one that is missing. With ``auto`` one that is
     older than ``--prometheus-version`` is not asked: it would refuse what a newer one knows.
     """
     if settings.promtool == "none" or settings.format not in _READ_BY_PROMTOOL:
         return None
     if settings.promtool != "auto":
         if shutil.which(settings.promtool) is None:
-            raise ValidationError(
-                f"--promtool {settings.promtool}: there is no such program; nothing was changed. "
-                "Install it, or leave the check to us alone with --promtool none"
+            raise ConfigError(
+                f"--promtool {settings.promtool}: there is no such program, or it may not be run: "
+                "install it, or leave the check to us alone with --promtool none"
             )
         return settings.promtool
     found = shutil.which("promtool")

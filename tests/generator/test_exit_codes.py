@@ -141,9 +141,56 @@ def test_5_shrink(published: Site) -> None:
     assert "svc-" not in published.output.read_text()
 
 
-@pytest.mark.parametrize("promtool", ["auto", "/nonexistent/promtool"])
+OTHERS = {
+    "jobs": ("generate", "prometheus.yml"),
+    "targets": ("targets", "cloudrun.json"),
+    "targets in YAML": ("targets", "cloudrun.yml"),
+}
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+@pytest.mark.parametrize(
+    ("there", "command", "said"),
+    [
+        ("jobs", "targets", "holds scrape jobs, and runscrape targets would put a list of targets"),
+        ("targets", "generate", "holds a list of targets, and runscrape generate would put scrape"),
+        ("targets in YAML", "generate", "holds a list of targets, and runscrape generate would"),
+    ],
+)
+def test_2_a_file_of_another_kind(
+    site: Site, there: str, command: str, said: str, dry: list[str]
+) -> None:
+    """2: jobs never replace a list of targets, nor targets jobs, whatever the names are."""
+    first, name = OTHERS[there]
+    other = site.folder / name
+    assert site.run("--output", str(other), command=first).returncode == 0
+    before = site.state()
+    done = site.run("--output", str(other), *dry, command=command)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert f"--output: {other} {said}" in done.stderr
+    assert site.state() == before
+
+
+def test_2_an_inventory_over_another_file(published: Site) -> None:
+    """2: --inventory that names a configuration never replaces it by an inventory."""
+    by_hand = published.folder / "other.yml"
+    by_hand.write_text("global: {}\nscrape_configs: []\n")
+    assert "--inventory: " in failed(published, 2, "--inventory", str(by_hand))
+    kept = str(published.folder / "inventory.json")
+    other = ("--output", kept, "--inventory", str(published.folder / "new.json"))
+    assert f"--output: {kept} holds an inventory" in failed(published, 2, *other)
+
+
+def test_2_promtool_is_missing(published: Site) -> None:
+    """2: a promtool that is named and not there is told before anything is listed."""
+    published.google.reset_counts()
+    assert "there is no such program" in failed(published, 2, "--promtool", "/nonexistent/promtool")
+    assert not any(published.google.counts()["list_services"].values())
+
+
+@pytest.mark.parametrize("promtool", ["auto", "/bin/false"])
 def test_6_promtool(published: Site, promtool: str, tmp_path: Path) -> None:
-    """6: promtool refuses, or the one named is not there."""
+    """6: promtool refuses, whatever its reasons."""
     (tmp_path / "template").write_text(BAD_TEMPLATE)
     published.google.update(world("abcde"))
     said = failed(published, 6, "--template", str(tmp_path / "template"), "--promtool", promtool)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from runscrape_generator import previous
+from runscrape_generator import inventory, previous
+from runscrape_generator.model import Scope
+from runscrape_generator.previous import Kind
+from runscrape_generator.settings import Format, Mode
+
+from .services import render, service, targets
 
 LABELS = "labels: {service_name: s, project_id: p, location: r}"
 
@@ -34,3 +39,36 @@ def test_read_back(text: str, expected: set[tuple[str, str, str]]) -> None:
 def test_not_unicode() -> None:
     """Bytes that are no text list nothing."""
     assert previous.targets(b"\xff\xfe\xfa") == frozenset()
+
+
+@pytest.mark.parametrize("each", Format)
+@pytest.mark.parametrize("mode", Mode)
+def test_jobs_are_known_for_jobs(each: Format, mode: Mode) -> None:
+    """Every format of generate is told from a list of targets and from an inventory."""
+    assert previous.kind(render([service()], format=each, mode=mode).encode()) is Kind.JOBS
+
+
+@pytest.mark.parametrize("yaml", [True, False])
+def test_targets_are_known_for_targets(yaml: bool) -> None:  # noqa: FBT001 (a parameter)
+    """JSON or YAML, a list of targets is told from a configuration."""
+    assert previous.kind(targets([service()], as_yaml=yaml).encode()) is Kind.TARGETS
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("global:\n  scrape_interval: 15s\nscrape_configs:\n- job_name: node\n", Kind.JOBS),
+        ("# by hand\nscrape_configs: []\n", Kind.JOBS),
+        ("- targets: ['n:9100']\n  labels: {job_name: x}\n", Kind.TARGETS),
+        ('[ {"labels": {}, "targets": []} ]', Kind.TARGETS),
+        (inventory.render([], [Scope("demo", "us-central1")]), Kind.INVENTORY),
+        ('{"version":1,"scopes":{}}', Kind.INVENTORY),
+        ("", None),
+        ("[]\n", None),
+        ("# some text\n", None),
+        ("\ufeff\xff", None),
+    ],
+)
+def test_kind_of_what_others_wrote(text: str, kind: Kind | None) -> None:
+    """What people wrote by hand is known as well; what could be anything is nothing."""
+    assert previous.kind(text.encode()) is kind

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runscrape_generator import validation
-from runscrape_generator.errors import ValidationError
+from runscrape_generator.errors import ConfigError, ValidationError
 from runscrape_generator.settings import Format, Settings
 from tests.generator.publishing_kit import state
 from tests.generator.recorder import Recorder
@@ -88,8 +88,12 @@ def test_no_temporary_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With auto a missing promtool is no error; one that the user names is."""
-    with pytest.raises(ValidationError, match="there is no such program"):
+    with pytest.raises(ConfigError, match="there is no such program"):
         find(promtool=str(tmp_path / "promtool"))
+    (tmp_path / "promtool").write_text("no program")
+    with pytest.raises(ConfigError, match="or it may not be run"):
+        find(promtool=str(tmp_path / "promtool"))
+    (tmp_path / "promtool").unlink()
     monkeypatch.setenv("PATH", str(tmp_path))
     assert find() is None
     program(tmp_path, "true")

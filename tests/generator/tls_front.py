@@ -33,9 +33,7 @@ def tls_front(inner: str, directory: Path) -> Iterator[tuple[str, Path]]:
             acceptor.join(5)
 
 
-def _accept(
-    listener: socket.socket, context: ssl.SSLContext, inner: tuple[str, int]
-) -> None:
+def _accept(listener: socket.socket, context: ssl.SSLContext, inner: tuple[str, int]) -> None:
     with contextlib.suppress(OSError):
         while True:
             client, _ = listener.accept()
@@ -44,12 +42,16 @@ def _accept(
 
 def _relay(client: socket.socket, context: ssl.SSLContext, inner: tuple[str, int]) -> None:
     """Copy both ways, on one thread: a TLS socket is not for two."""
-    with client, contextlib.suppress(OSError), socket.create_connection(inner) as upstream:
-        with context.wrap_socket(client, server_side=True) as outer:
-            outer.settimeout(0.01)
-            upstream.settimeout(0.01)
-            while _copy(outer, upstream) and _copy(upstream, outer):
-                pass
+    with (
+        client,
+        contextlib.suppress(OSError),
+        socket.create_connection(inner) as upstream,
+        context.wrap_socket(client, server_side=True) as outer,
+    ):
+        outer.settimeout(0.01)
+        upstream.settimeout(0.01)
+        while _copy(outer, upstream) and _copy(upstream, outer):
+            pass
 
 
 def _copy(source: socket.socket, sink: socket.socket) -> bool:
