@@ -1,0 +1,260 @@
+"""The gateway under a real Prometheus: one job for every service, and no reload ever."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.e2e.gateway_stack import (
+    EXAMPLE,
+    SECRET,
+    Prometheus,
+    Site,
+    site,
+    targets_of,
+    world,
+)
+from tests.generator.publishing_kit import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs Prometheus")
+
+MANY = 500
+NAMES: dict[str, dict[str, Any]] = {
+    "api": {},
+    "shop": {"labels": {"team": "sales"}},
+    "packed": {"app": {"gzip": True}},
+    "hello": {"invoker_iam_disabled": True},
+}
+UP = dict.fromkeys(NAMES, "up")
+TEAM = {"match": {"labels": {"team": "sales"}}, "labels": {"team": "sales"}}
+BUYING = {"match": {"labels": {"team": "buying"}}, "labels": {"team": "buying"}}
+
+
+@pytest.fixture(scope="module", name="small")
+def small_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    options = {"scrape_interval": "1s", "rules": [TEAM, BUYING]}
+    with site(tmp_path_factory.mktemp("gateway"), world(NAMES), **options) as running:
+        running.run("generate")
+        running.run("targets")
+        yield running
+
+
+@pytest.fixture(scope="module", name="server")
+def running_server(small: Site) -> Iterator[Prometheus]:
+    with small.watch(), small.prometheus() as server:
+        yield server
+
+
+@pytest.fixture
+def web(small: Site, server: Prometheus) -> Prometheus:
+    """The server, with all of the beginning up."""
+    small.google.update(world(NAMES))
+    server.until_health(**UP)
+    return server
+
+
+def test_the_example_is_what_generate_writes(small: Site) -> None:
+    """examples/gateway/prometheus.yml is a generated one, but for the places in it."""
+    text = (EXAMPLE / "prometheus.yml").read_text()
+    text = text.replace("127.0.0.1:7777", "{}:{}".format(*small.proxy.address))
+    text = text.replace("/etc/prometheus/runscrape.secret", str(small.folder / "secret"))
+    example = yaml.safe_load(text.replace("/var/lib/runscrape/targets.json", str(small.targets)))
+    made = yaml.safe_load(small.config.read_text())
+    assert made.pop("global") == {"scrape_interval": "1s"}
+    assert made == example
+
+
+def test_the_readme_command(small: Site) -> None:
+    """The README's curl, by proxy user and password, sees what Prometheus sees."""
+    (line,) = re.findall(r"^    curl (.*)$", (EXAMPLE / "README.md").read_text(), re.MULTILINE)
+    uri = small.google.world.service("my-project/us-central1/api").uri
+    assert uri
+    words = line.replace("http://127.0.0.1:7777", small.proxy.url)
+    words = words.replace("SERVICE-HOST", uri.removeprefix("https://"))
+    words = words.replace("$(cat /etc/prometheus/runscrape.secret)", SECRET)
+    match = re.fullmatch(r"-x (\S+) -U (.*) (http://\S+)", words)
+    assert match
+    command = ["curl", "-sS", "-x", match[1], "-U", match[2], match[3]]
+    until(
+        lambda: "emulator_scrapes_total" in subprocess.check_output(command, text=True),
+        why="the gateway to have read the inventory",
+    )
+
+
+def test_one_job_for_every_kind(web: Prometheus) -> None:
+    """Private, public and compressing services are up in one job, with the labels of job mode."""
+    seen = web.seen()
+    assert {each["scrapePool"] for each in seen.values()} == {"cloudrun"}
+    labels = seen["shop"]["labels"]
+    assert labels == {
+        "job": "cloudrun/my-project/us-central1/shop",
+        "instance": seen["shop"]["discoveredLabels"]["__address__"].removesuffix(":80"),
+        "project_id": "my-project",
+        "location": "us-central1",
+        "service_name": "shop",
+        "team": "sales",
+    }
+
+
+def test_services_come_go_and_change(small: Site, web: Prometheus) -> None:
+    """A service is added, removed, relabelled and moved by the target file alone: no reload."""
+    before = web.reloaded_at()
+    changed = {name: extra for name, extra in NAMES.items() if name != "api"}
+    changed |= {
+        "shop": {"labels": {"team": "buying"}},
+        "late": {
+            "annotations": {"prometheus.io/path": "/stats"},
+            "app": {"paths": {"/stats": {}}},
+        },
+    }
+    small.google.update(world(changed))
+    seen = web.until_health(**dict.fromkeys(changed, "up"))
+    assert seen["late"]["scrapeUrl"].endswith(":80/stats")
+    until(lambda: web.seen()["shop"]["labels"]["team"] == "buying", why="the new label")
+    assert web.reloaded_at() == before
+
+
+def test_services_that_fail_and_return(small: Site, web: Prometheus) -> None:
+    """A service that fails, hangs, drips or drops half an answer is down, alone, until it is well.
+
+    Half an answer is never taken for a whole one, not even a compressed one.
+    """
+    faults: dict[str, dict[str, Any]] = {
+        "api": {"app": {"drop": True}},
+        "shop": {"labels": {"team": "sales"}, "app": {"hang": True}},
+        "packed": {"app": {"gzip": True, "drop": True, "paths": {"/metrics": {"body_mb": 1}}}},
+        "hello": {"invoker_iam_disabled": True},
+    }
+    small.google.update(world(faults))
+    seen = web.until_health(api="down", shop="down", packed="down", hello="up")
+    errors = {name: each["lastError"] for name, each in seen.items()}
+    assert "502" in errors["api"]
+    assert "EOF" in errors["packed"]
+    until(lambda: "504" in web.seen()["shop"]["lastError"], why="a timeout that tells so")
+    other = {"app": {"drip": True}}, {"app": {"status": 500}}
+    small.google.update(world(faults | {"api": other[0], "packed": other[1]}))
+    until(lambda: "504" in web.seen()["api"]["lastError"], why="a dripping service to time out")
+    until(lambda: "500" in web.seen()["packed"]["lastError"], why="the service's own status")
+    small.google.update(world(NAMES))
+    web.until_health(**UP)
+
+
+def test_refusals_of_the_service(small: Site, web: Prometheus) -> None:
+    """A 401, 403 or 404 of the service shows as such, and the log says what to do."""
+    refusing = NAMES | {
+        "api": {"invokers": []},
+        "shop": {"labels": {"team": "sales"}, "app": {"paths": {"/other": {}}}},
+    }
+    small.google.update(world(refusing))
+    until(lambda: "403" in web.seen()["api"]["lastError"], why="a 403")
+    until(lambda: "404" in web.seen()["shop"]["lastError"], why="a 404")
+    until(lambda: "answered 404: nothing there" in small.proxy.log, why="the log")
+    assert "answered 403: grant roles/run.invoker" in small.proxy.log
+
+
+def test_google_fails(small: Site, web: Prometheus) -> None:
+    """While the API and the issuer fail, what is known is scraped with the tokens at hand."""
+    broken = world(
+        NAMES,
+        list_services=[{"code": "UNAVAILABLE", "message": "later"}],
+        issuers=[{"kind": "*", "status": 503}],
+    )
+    small.google.update(broken)
+    scrapes = small.google.counts()["scrapes"]["my-project/us-central1/api"]["200"]
+
+    def scraped_on() -> bool:
+        now = small.google.counts()["scrapes"]["my-project/us-central1/api"]["200"]
+        return bool(now >= scrapes + 3)
+
+    until(scraped_on, why="three more scrapes")
+    assert {name: each["health"] for name, each in web.seen().items()} == UP
+
+
+def test_a_new_service_while_the_issuer_fails(small: Site, web: Prometheus) -> None:
+    """Without a token a new service is down with a 503, and up by itself when Google returns."""
+    added = NAMES | {"fresh": {}}
+    small.google.update(world(added, issuers=[{"kind": "*", "status": 503}]))
+    until(lambda: "503" in web.seen().get("fresh", {}).get("lastError", ""), why="a 503")
+    assert web.seen()["api"]["health"] == "up"
+    small.google.update(world(added))
+    web.until_health(**UP, fresh="up")
+
+
+def test_nothing_secret_is_told(small: Site, web: Prometheus) -> None:
+    """After all of it neither the secret nor a token is in a log, a metric or on the page."""
+    assert web.seen()
+    told = small.proxy.log + (small.folder / "watch.log").read_text()
+    told += small.proxy.get("/").text + small.proxy.get("/metrics").text
+    assert SECRET not in told
+    assert "eyJ" not in told
+
+
+def test_many_services_in_one_job(tmp_path: Path) -> None:
+    """500 services and a body of 50 MB, in one job and without a reload, are all up."""
+    services: dict[str, dict[str, Any]] = {f"service-{n:03}": {} for n in range(MANY - 1)}
+    services["large"] = {
+        "annotations": {"prometheus.io/interval": "30s", "prometheus.io/timeout": "20s"},
+        "app": {"paths": {"/metrics": {"body_mb": 50}}},
+    }
+    with site(tmp_path, world(services), scrape_interval="5s") as running:
+        running.run("generate")
+        running.run("targets")
+        assert targets_of(running.targets) == MANY
+        with running.prometheus() as server:
+            before = server.reloaded_at()
+            server.until_health(**dict.fromkeys(services, "up"))
+            assert server.reloaded_at() == before
+            assert len(server.series("emulator_scrapes_total")) == MANY
+
+
+def test_from_jobs_to_the_gateway(tmp_path: Path) -> None:
+    """Switching a running set-up keeps every series: same job, same instance, same labels."""
+    with site(tmp_path, world(NAMES), scrape_interval="1s") as running:
+        running.settings |= {
+            "mode": "oauth2",
+            "gateway_url": None,
+            "targets_file": None,
+            "rules": [TEAM | {"scrape_config": way(running)}, {"scrape_config": way(running)}],
+        }
+        running.run("generate")
+        with running.prometheus() as server:
+            server.until_health(**UP)
+            before = labels_of(server)
+            assert len(before) == len(NAMES)
+            for name in ("mode", "gateway_url", "targets_file"):
+                del running.settings[name]
+            running.settings |= {"rules": [TEAM]}
+            running.run("targets")
+            running.run("generate")
+            request = urllib.request.Request(f"{server.address}/-/reload", method="POST")
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                assert answer.status == 200
+            until(
+                lambda: {each["scrapePool"] for each in server.seen().values()} == {"cloudrun"},
+                why="the one job",
+            )
+            server.until_health(**UP)
+            assert labels_of(server) == before
+            assert "minted" in running.proxy.log
+
+
+def way(running: Site) -> dict[str, Any]:
+    """How jobs of their own reach the emulator's services."""
+    ca_file = str(running.google.ca_file)
+    return {"proxy_url": running.google.proxy_url, "tls_config": {"ca_file": ca_file}}
+
+
+def labels_of(server: Prometheus) -> list[dict[str, str]]:
+    """The labels of every series that the services gave, but for the metric's own ones."""
+    found = [each["metric"] for each in server.series("emulator_scrapes_total")]
+    return sorted(found, key=lambda labels: labels["service_name"])
