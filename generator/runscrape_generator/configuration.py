@@ -81,6 +81,8 @@ def _loaded(
     for key, message in checks.find(checks.Context(command, settings, origins), wrong.keys):
         place = values.get(key, Value(None, BY_KEY[key].flag))
         wrong.mistakes.found.append((place.line, f"{place.where}: {message}"))
+    if "rules" in values and not wrong.keys & {"rules", "mode", "format"}:
+        _check_rules(command, settings, values["rules"], wrong.mistakes)
     if wrong.mistakes.found:
         raise ConfigError("\n".join(wrong.mistakes.lines))
     shown = {option.key: _shown(option, values.get(option.key)) for option in OPTIONS}
@@ -91,6 +93,18 @@ def _loaded(
         rule_places=tuple(rule.place for rule in values["rules"].data) if "rules" in values else (),
         warnings=tuple(_unknown_variables(environ)),
     )
+
+
+def _check_rules(command: str, settings: Settings, rules: Value, mistakes: Mistakes) -> None:
+    """Find what the output cannot say, at its own place in the file."""
+    from runscrape_generator import limits  # noqa: PLC0415 (only where there are rules)
+
+    for value, rule in zip(rules.data, settings.rules, strict=True):
+        for place, message in limits.findings(rule, settings, command):
+            at = value
+            for step in place:
+                at = at.data[step]
+            mistakes.add(at, message)
 
 
 def _shown(option: Option, value: Value | None) -> object:

@@ -10,14 +10,12 @@ import re
 from collections.abc import Iterable, Mapping
 
 from runscrape_generator.endpoints import DEFAULT_INTERVAL
-from runscrape_generator.errors import ConfigError
 from runscrape_generator.model import Decision, Endpoint, Service
 from runscrape_generator.settings import Mode, Settings
 
 META = "__meta_cloudrun_"
 
 _NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_]")
-_PARAM_NAME = re.compile(r"[A-Za-z0-9_]+")
 _LONGEST_NAME = 500
 """Characters; far above what Google allows, and below the 1024 bytes of a key in YAML."""
 
@@ -25,10 +23,7 @@ Group = dict[str, list[str] | dict[str, str]]
 
 
 def groups(decisions: Iterable[Decision], settings: Settings) -> list[Group]:
-    """A group for each endpoint, in the order of the decisions and of a rule's endpoints.
-
-    Raises ConfigError for a parameter that no label can carry.
-    """
+    """A group for each endpoint, in the order of the decisions and of a rule's endpoints."""
     return [_group(endpoint, settings) for decision in decisions for endpoint in decision.endpoints]
 
 
@@ -70,15 +65,8 @@ def _times(endpoint: Endpoint, settings: Settings) -> dict[str, str]:
 
 
 def _params(endpoint: Endpoint) -> dict[str, str]:
-    labels = {}
-    for name, values in endpoint.params.items():
-        if not _PARAM_NAME.fullmatch(name) or len(values) != 1:
-            raise ConfigError(
-                f"rules: params: {name}: a target ({endpoint.service.id}) carries a parameter as "
-                "the label __param_NAME, so its name is letters, digits and _, with one value"
-            )
-        labels["__param_" + name] = values[0]
-    return labels
+    """One value each, as :mod:`runscrape_generator.limits` sees to."""
+    return {"__param_" + name: values[0] for name, values in endpoint.params.items()}
 
 
 def meta(service: Service) -> dict[str, str]:

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from runscrape_generator import naming
-from runscrape_generator.errors import ConfigError
 from runscrape_generator.model import Job
 from runscrape_generator.scrape_config import UNUSED_SECRET, Data, scrape_configs
 from runscrape_generator.settings import Settings
@@ -24,7 +23,7 @@ SECRET_KEY = "client_secret"
 
 _LABELS = {"app.kubernetes.io/name": SECRET, "app.kubernetes.io/managed-by": SECRET}
 
-_FIELDS = {
+FIELDS = {
     "basic_auth": "basicAuth",
     "enable_compression": "enableCompression",
     "enable_http2": "enableHTTP2",
@@ -84,6 +83,14 @@ _TLS = {
 }
 """The rest of tls_config names files, where the CRD wants references to Secrets."""
 
+PARTS = {
+    "metric_relabel_configs": _RELABELING,
+    "oauth2": _OAUTH2,
+    "relabel_configs": _RELABELING,
+    "tls_config": _TLS,
+}
+"""The fields that have fields of their own under other names."""
+
 
 def resources(jobs: Iterable[Job], settings: Settings) -> list[Data]:
     """The Secret, then a ScrapeConfig for each entry of ``scrape_configs``."""
@@ -114,43 +121,33 @@ def _scrape_config(data: Data, settings: Settings) -> Data:
         "kind": "ScrapeConfig",
         "metadata": {"name": naming.kubernetes(job), "labels": dict(_LABELS)},
         "spec": {
-            _field(name, job): _value(name, value, job, settings)
+            FIELDS[name]: _value(name, value, settings)
             for name, value in data.items()
             if name != "follow_redirects"
         },
     }
 
 
-def _field(name: str, job: str) -> str:
-    if name not in _FIELDS:
-        raise _unknown(name, job)
-    return _FIELDS[name]
-
-
-def _value(name: str, value: Any, job: str, settings: Settings) -> Any:
+def _value(name: str, value: Any, settings: Settings) -> Any:
     if name == "scheme":
         return str(value).upper()
     if name == "oauth2":
-        return _oauth2(value, job, settings)
+        return _oauth2(value, settings)
     if name == "basic_auth":
         return {"username": _id(), "password": _secret_ref(settings)}
-    if name == "tls_config":
-        return _renamed(value, _TLS, f"tls_config of {job}")
-    if name in {"relabel_configs", "metric_relabel_configs"}:
-        return [_renamed(each, _RELABELING, f"{name} of {job}") for each in value]
-    return value
+    return _renamed(value, PARTS[name]) if name in PARTS else value
 
 
-def _oauth2(value: Mapping[str, Any], job: str, settings: Settings) -> Data:
-    rest = {
-        name: _value(name, each, job, settings)
-        for name, each in value.items()
-        if name not in {"client_id", "client_secret", "client_secret_file"}
-    }
+def _oauth2(value: Mapping[str, Any], settings: Settings) -> Data:
+    ours = {"client_id", "client_secret", "client_secret_file"}
     return {
         "clientId": {"secret": _id()},
         "clientSecret": _secret_ref(settings),
-        **_renamed(rest, _OAUTH2, f"oauth2 of {job}"),
+        **{
+            _OAUTH2[name]: _value(name, each, settings)
+            for name, each in value.items()
+            if name not in ours
+        },
     }
 
 
@@ -163,15 +160,7 @@ def _secret_ref(settings: Settings) -> Data:
     return {"name": name, "key": SECRET_KEY}
 
 
-def _renamed(value: Mapping[str, Any], names: Mapping[str, str], where: str) -> Data:
-    for name in value:
-        if name not in names:
-            raise _unknown(name, where)
-    return {names[name]: each for name, each in value.items()}
-
-
-def _unknown(name: str, where: str) -> ConfigError:
-    return ConfigError(
-        f"rules: scrape_config: --format operator cannot write {name} ({where}): "
-        "ScrapeConfig v1alpha1 has no field that takes the same"
-    )
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(value, Mapping):
+        return {names[name]: each for name, each in value.items()}
+    return [_renamed(each, names) for each in value] if isinstance(value, list) else value

@@ -14,6 +14,7 @@ from typing import Any
 
 from runscrape_generator import (
     file_sd,
+    limits,
     operator_resources,
     parsing,
     readback,
@@ -34,6 +35,7 @@ def render(jobs: Iterable[Job], settings: Settings) -> str:
     Raises ConfigError for what the format or the template cannot do, ValidationError if the text
     does not read back as it was meant.
     """
+    limits.require(settings, "generate")
     if settings.format is Format.OPERATOR:
         return _operator(jobs, settings)
     entries = scrape_config.scrape_configs(jobs, settings)
@@ -50,6 +52,7 @@ def render(jobs: Iterable[Job], settings: Settings) -> str:
 
 def render_targets(decisions: Iterable[Decision], settings: Settings, *, yaml: bool) -> str:
     """The targets of *decisions* for ``file_sd_configs``, as JSON or YAML."""
+    limits.require(settings, "targets")
     groups = file_sd.groups(decisions, settings)
     if yaml:
         return _verified(templating.fill("targets.yml.j2", groups=groups), groups, list)

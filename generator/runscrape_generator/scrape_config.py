@@ -12,9 +12,8 @@ from urllib.parse import urlsplit
 
 from runscrape_generator import naming, overrides
 from runscrape_generator.endpoints import DEFAULT_INTERVAL
-from runscrape_generator.errors import ConfigError
 from runscrape_generator.model import Job
-from runscrape_generator.settings import Format, Match, Mode, Settings
+from runscrape_generator.settings import Format, Mode, Settings
 
 UNUSED_SECRET = "unused"
 """Prometheus before 2.51 refuses an empty secret, and the proxy on loopback takes any."""
@@ -68,7 +67,7 @@ def scrape_config(job: Job, settings: Settings) -> Data:
     if job.audience is None:
         # Half an oauth2 block, as a rule for all services may bring, breaks the whole file.
         extra.pop("oauth2", None)
-    return _known(overrides.merge(data, extra), settings)
+    return overrides.merge(data, extra)
 
 
 def oauth2(audience: str, settings: Settings) -> Data:
@@ -88,7 +87,7 @@ def gateway(settings: Settings) -> Data:
     where it would ask for a tunnel with https. Path, interval, timeout and parameters come with
     each target; the job label too, so that series are named as in the other mode.
     """
-    extra = gateway_overrides(settings)
+    extra = dict(overrides.universal(settings.rules).scrape_config)
     data: Data = {"job_name": naming.gateway(settings)}
     data |= _times(None, None, settings)
     data |= {"scheme": "http", "follow_redirects": False}
@@ -102,7 +101,7 @@ def gateway(settings: Settings) -> Data:
             *extra.pop("relabel_configs", []),
         ],
     }
-    return _known(overrides.merge(data, extra), settings)
+    return overrides.merge(data, extra)
 
 
 def gateway_url(settings: Settings) -> str:
@@ -111,23 +110,6 @@ def gateway_url(settings: Settings) -> str:
         return settings.gateway_url
     parts = urlsplit(settings.token_url)
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def gateway_overrides(settings: Settings) -> Data:
-    """What rules merge into the one job: only a rule for all services can say something of it."""
-    if any(rule.scrape_config and rule.match != Match() for rule in settings.rules):
-        raise ConfigError(
-            "rules: with --mode gateway there is one job for all services, so a scrape_config "
-            "belongs in a rule without match"
-        )
-    merged = dict(overrides.universal(settings.rules).scrape_config)
-    for name in ("oauth2", "proxy_url"):
-        if name in merged:
-            raise ConfigError(
-                f"rules: scrape_config.{name} is not for --mode gateway, in which the proxy asks "
-                "for the tokens and every scrape goes through --gateway-url"
-            )
-    return merged
 
 
 def proxy_config(settings: Settings) -> Data:
@@ -189,14 +171,3 @@ def _fallback(settings: Settings) -> Data:
     if wanted and settings.format is not Format.VMAGENT:
         return {"fallback_scrape_protocol": FALLBACK_PROTOCOL}
     return {}
-
-
-def _known(data: Data, settings: Settings) -> Data:
-    """*data*, unless vmagent, which is strict, would refuse the whole file for a field of it."""
-    unknown = sorted(VMAGENT_UNKNOWN & data.keys()) if settings.format is Format.VMAGENT else []
-    if unknown:
-        raise ConfigError(
-            f"rules: vmagent does not know {', '.join(unknown)} (in the scrape_config of "
-            f"{data['job_name']!r})"
-        )
-    return data

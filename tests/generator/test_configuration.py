@@ -339,6 +339,81 @@ def test_settings_that_cannot_go_together_are_refused(
     assert "\n" not in str(caught.value)
 
 
+LIMITS = """\
+rules:
+  - match: {service: a}
+    scrape_config:
+      label_limit: 9
+      metric_relabel_configs:
+        - action: drop
+        - sourceLabels: [a]
+  - endpoints:
+      - /a
+      - path: /b
+        params:
+          collect[]: [x]
+          two: [x, y]
+          fine: [x]
+    scrape_config:
+      proxy_url: http://127.0.0.1:1
+      oauth2:
+        tls_config: {ca_file: /ca.pem}
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "flags", "expected"),
+    [
+        ("generate", {}, []),
+        ("explain", {"mode": "gateway"}, []),
+        (
+            "generate",
+            {"mode": "gateway"},
+            [
+                "3: rules[0].scrape_config: belongs in a rule without match",
+                "16: rules[1].scrape_config.proxy_url: is not for --mode gateway",
+                "17: rules[1].scrape_config.oauth2: is not for --mode gateway",
+            ],
+        ),
+        (
+            "generate",
+            {"format": "vmagent"},
+            ["4: rules[0].scrape_config.label_limit: vmagent does not know label_limit"],
+        ),
+        (
+            "generate",
+            {"format": "operator"},
+            [
+                "7: rules[0].scrape_config.metric_relabel_configs[1].sourceLabels: --format opera",
+                "18: rules[1].scrape_config.oauth2.tls_config.ca_file: --format operator cannot",
+            ],
+        ),
+        (
+            "targets",
+            {},
+            [
+                "12: rules[1].endpoints[1].params.collect[]: a target carries a parameter as",
+                "13: rules[1].endpoints[1].params.two: a target carries a parameter as the label",
+            ],
+        ),
+    ],
+)
+def test_rules_that_the_output_cannot_say_are_refused_at_their_lines(
+    command: str, flags: dict[str, object], expected: list[str], tmp_path: Path
+) -> None:
+    """What the chosen format or mode has no place for is told with its line, before any listing."""
+    path = tmp_path / "runscrape.yaml"
+    path.write_text(LIMITS)
+    try:
+        configuration.load(command, {"config": str(path), **flags}, {})
+        lines = []
+    except ConfigError as error:
+        lines = str(error).splitlines()
+    assert len(lines) == len(expected), lines
+    for line, start in zip(lines, expected, strict=True):
+        assert line.startswith(f"{path}:{start}")
+
+
 @pytest.mark.parametrize("origin", ["file", "variable"])
 @pytest.mark.parametrize(
     ("command", "name", "other"),

@@ -184,10 +184,13 @@ class TestGateway:
         [
             (
                 Rule(match=Match(service="a"), scrape_config={"sample_limit": 1}),
-                "a scrape_config belongs in a rule without match",
+                "scrape_config: belongs in a rule without match",
             ),
-            (Rule(scrape_config={"proxy_url": "http://x"}), "scrape_config.proxy_url is not for"),
-            (Rule(scrape_config={"oauth2": {}, "x": 1}), "scrape_config.oauth2 is not for"),
+            (
+                Rule(scrape_config={"proxy_url": "http://x"}),
+                r"scrape_config\.proxy_url: is not for",
+            ),
+            (Rule(scrape_config={"oauth2": {}, "x": 1}), r"scrape_config\.oauth2: is not for"),
         ],
     )
     def test_what_one_job_cannot_do_is_refused(self, rule: Rule, message: str) -> None:
