@@ -19,7 +19,7 @@ from runscrape_generator import bootstrap_bundle as bundle
 from runscrape_generator import bootstrap_secrets, bootstrap_settings, files, lock, run
 from runscrape_generator.bootstrap_bundle import Fate, Manifest, Step
 from runscrape_generator.bootstrap_layout import Asked, plan, prometheus_version
-from runscrape_generator.bootstrap_model import PLACES, Choices, Places, Platform
+from runscrape_generator.bootstrap_model import MANIFEST, PLACES, Choices, Places, Platform
 from runscrape_generator.configuration import Loaded
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.settings import Mode, Settings
@@ -44,6 +44,8 @@ def bootstrap(choices: Choices, loaded: Loaded, talk: Talk, *, stdout: TextIO, s
     Raises a RunscrapeError where that fails.
     """
     directory = choices.directory
+    for line in bootstrap_settings.unused(loaded, choices):
+        talk.warning(line)
     manifest = _manifest(choices)
     decided = bundle.steps(directory, plan(_asked(choices, loaded)), manifest)
     with ExitStack() as stack:
@@ -54,7 +56,7 @@ def bootstrap(choices: Choices, loaded: Loaded, talk: Talk, *, stdout: TextIO, s
             stack.enter_context(_for_now(_outputs(choices)))
         else:
             _folders(choices)
-            stack.enter_context(lock.held(files.resolve(directory / bundle.MANIFEST)))
+            stack.enter_context(lock.held(files.resolve(directory / MANIFEST)))
             _secrets(choices, talk)
         codes = [run.once(it.command, it.settings, talk, stdout=stdout).exit_code for it in runs]
     if not show:
@@ -67,13 +69,13 @@ def bootstrap(choices: Choices, loaded: Loaded, talk: Talk, *, stdout: TextIO, s
 def _manifest(choices: Choices) -> Manifest:
     known = bundle.load(choices.directory)
     if known is None:
-        return Manifest(choices.platform.value)
+        return Manifest(choices.platform.value, choices=choices.remembered)
     if known.platform != choices.platform.value:
         raise ConfigError(
             f"{choices.directory} holds a bundle for {known.platform}: choose another folder"
             f" for {choices.platform}"
         )
-    return known
+    return replace(known, choices=choices.remembered)
 
 
 def _asked(choices: Choices, loaded: Loaded) -> Asked:

@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+import yaml
+
 from runscrape_generator import diff, files
+from runscrape_generator.bootstrap_model import MANIFEST
 from runscrape_generator.errors import ConfigError
 
-MANIFEST = ".runscrape-bundle.json"
 NEW = ".new"
 
 
@@ -27,11 +29,22 @@ class Planned:
 
     text: str
     executable: bool = False
+    yaml: bool = False
+    """Another text with the same content is as good: comments and order are the user's."""
 
     @property
     def data(self) -> bytes:
         """What is written."""
         return self.text.encode()
+
+    def is_as_good(self, there: bytes) -> bool:
+        """Whether the file says what we would write."""
+        if not self.yaml:
+            return False
+        try:
+            return bool(yaml.safe_load(there) == yaml.safe_load(self.text))
+        except yaml.YAMLError:
+            return False
 
 
 class Fate(StrEnum):
@@ -63,6 +76,8 @@ class Manifest:
     platform: str
     digests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Path → digests that are ours; two while a run is between the old and the new."""
+    choices: Mapping[str, object] = field(default_factory=dict)
+    """The options of bootstrap that were ever given."""
 
 
 def load(directory: Path) -> Manifest | None:
@@ -74,7 +89,7 @@ def load(directory: Path) -> Manifest | None:
     try:
         content = json.loads(data)
         digests = {str(name): tuple(map(str, each)) for name, each in content["files"].items()}
-        return Manifest(str(content["platform"]), digests)
+        return Manifest(str(content["platform"]), digests, dict(content["choices"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError(
             f"{path}: is broken, so nobody knows which files you edited; remove it, and every"
@@ -99,7 +114,8 @@ def _step(directory: Path, path: str, planned: Planned, manifest: Manifest) -> S
         return Step(path, Fate.SAME, planned)
     if _digest(there) in ours:
         return Step(path, Fate.UPDATE, planned)
-    return Step(path, Fate.KEEP if _digest(planned.data) in ours else Fate.BESIDE, planned)
+    nothing_new = _digest(planned.data) in ours or planned.is_as_good(there)
+    return Step(path, Fate.KEEP if nothing_new else Fate.BESIDE, planned)
 
 
 def _leftover(directory: Path, path: str, manifest: Manifest) -> Iterator[Step]:
@@ -133,11 +149,11 @@ def apply(directory: Path, decided: Sequence[Step], manifest: Manifest) -> None:
         if step.planned and step.fate not in {Fate.KEEP, Fate.BESIDE}
     }
     old = {step.path: manifest.digests.get(step.path, ()) for step in decided}
-    _save(directory, manifest.platform, {path: (*old[path], *new.get(path, ())) for path in old})
+    _save(directory, manifest, {path: (*old[path], *new.get(path, ())) for path in old})
     for step in decided:
         _apply(directory, step)
     left = {step.path for step in decided if step.planned}
-    _save(directory, manifest.platform, {path: new.get(path, old[path]) for path in left})
+    _save(directory, manifest, {path: new.get(path, old[path]) for path in left})
 
 
 def _apply(directory: Path, step: Step) -> None:
@@ -160,9 +176,14 @@ def folder(path: Path, mode: int = 0o755) -> None:
         raise files.failure(path, error) from error
 
 
-def _save(directory: Path, platform: str, digests: Mapping[str, Sequence[str]]) -> None:
+def _save(directory: Path, manifest: Manifest, digests: Mapping[str, Sequence[str]]) -> None:
     known = {path: list(dict.fromkeys(each)) for path, each in sorted(digests.items()) if each}
-    content = {"version": 1, "platform": platform, "files": known}
+    content = {
+        "version": 1,
+        "platform": manifest.platform,
+        "choices": dict(manifest.choices),
+        "files": known,
+    }
     text = json.dumps(content, indent=2, sort_keys=True) + "\n"
     if files.read(directory / MANIFEST) != text.encode():
         files.replace(directory / MANIFEST, text.encode())

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from runscrape_generator import durations
-from runscrape_generator.bootstrap_model import RUN_AS, Choices, Platform
+from runscrape_generator.bootstrap_model import MANIFEST, RUN_AS, Choices, Platform
 from runscrape_generator.configuration import Loaded
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.talk import Talk
@@ -36,21 +36,23 @@ _MIN_EVERY, _MAX_EVERY = 30, 86_400
 
 
 def parameters() -> list[click.Parameter]:
-    """Spell out the argument and the options that only bootstrap has."""
+    """Spell out the argument and the options that only bootstrap has.
+
+    A default is only what :func:`choices` takes where no run was ever given another value.
+    """
     names = click.Choice([platform.value for platform in Platform])
-    program_dir = "/opt/runscrape/bin"
     return [
         click.Argument(["directory"], metavar="DIR"),
-        _option("--platform", "Where it is to run.", type=names, required=True),
-        _switch("--diff", "show", "Print what would change, and write nothing."),
-        _option("--image", "Our own image.", default=f"runscrape:{version('runscrape')}"),
-        _option("--prometheus-image", "Prometheus' image.", default=PROMETHEUS_IMAGE),
-        _option("--exporter-image", "node_exporter's image.", default=EXPORTER_IMAGE),
-        _option("--grafana-image", "Grafana's image.", default=GRAFANA_IMAGE),
-        _option("--kubectl-image", "kubectl's image, for --operator.", default=KUBECTL_IMAGE),
-        _switch("--grafana", "grafana", "Run Grafana too, dashboard and all (compose)."),
-        _switch("--operator", "operator", "Prometheus Operator resources too (kubernetes)."),
-        _option("--every", "How often the generator looks.", default="5m", metavar="DURATION"),
+        _option("--platform", "Where it is to run; needed once.", type=names),
+        click.Option(["--diff", "show"], is_flag=True, help=_DIFF),
+        _option("--image", "Our own image."),
+        _option("--prometheus-image", "Prometheus' image."),
+        _option("--exporter-image", "node_exporter's image."),
+        _option("--grafana-image", "Grafana's image."),
+        _option("--kubectl-image", "kubectl's image, for --operator."),
+        _switch("--grafana", "Run Grafana too, dashboard and all (compose)."),
+        _switch("--operator", "Prometheus Operator resources too (kubernetes)."),
+        _option("--every", "How often the generator looks.", metavar="DURATION"),
         _option(
             "--credentials-file",
             "Google credentials to use there; by default the metadata server, or workload identity"
@@ -62,55 +64,86 @@ def parameters() -> list[click.Parameter]:
             "What the programs are to Google; by default runscrape of the first project.",
             metavar="EMAIL",
         ),
-        _option("--namespace", "Of the objects (kubernetes).", default="runscrape"),
-        _option("--program-dir", "Of the programs (systemd).", default=program_dir, metavar="DIR"),
+        _option("--namespace", "Of the objects (kubernetes)."),
+        _option("--program-dir", "Of the programs (systemd).", metavar="DIR"),
     ]
+
+
+_DIFF = "Print what would change, and write nothing."
+_DEFAULTS: Mapping[str, Any] = {
+    "image": f"runscrape:{version('runscrape')}",
+    "prometheus_image": PROMETHEUS_IMAGE,
+    "exporter_image": EXPORTER_IMAGE,
+    "grafana_image": GRAFANA_IMAGE,
+    "kubectl_image": KUBECTL_IMAGE,
+    "grafana": False,
+    "operator": False,
+    "every": "5m",
+    "credentials_file": None,
+    "google_service_account": None,
+    "namespace": "runscrape",
+    "program_dir": "/opt/runscrape/bin",
+}
 
 
 def _option(flag: str, text: str, **more: Any) -> click.Option:
-    shown = f" [default: {more['default']}]" if "default" in more else ""
-    return click.Option([flag], help=text + shown, **more)
+    default = _DEFAULTS.get(flag[2:].replace("-", "_"))
+    shown = f" [default: {default}]" if default else ""
+    return click.Option([flag], default=default, help=text + shown, **more)
 
 
-def _switch(flag: str, name: str, text: str) -> click.Option:
-    return click.Option([flag, name], is_flag=True, help=text)
+def _switch(flag: str, text: str) -> click.Option:
+    return click.Option([f"{flag}/--no-{flag[2:]}"], is_flag=True, default=False, help=text)
 
 
 def choices(given: Mapping[str, Any]) -> Choices:
-    """Read the values of :func:`parameters`; raises ConfigError with every mistake, a line each."""
-    platform = Platform(given["platform"])
+    """Read what was given of :func:`parameters` (None: was not), and on earlier runs.
+
+    Raises ConfigError with every mistake, a line each.
+    """
+    from runscrape_generator import bootstrap_bundle  # noqa: PLC0415 - see the docstring
+
+    directory = Path(given["directory"])
+    known = bootstrap_bundle.load(directory)
+    before = (
+        {key: value for key, value in known.choices.items() if key in _DEFAULTS} if known else {}
+    )
+    if given["credentials_file"]:
+        given = {**given, "credentials_file": str(Path(given["credentials_file"]).absolute())}
+    now = {key: given[key] for key in _DEFAULTS if given[key] is not None}
+    values = {**_DEFAULTS, **before, **now}
+    platform = _platform(given["platform"] or (known.platform if known else None))
     mistakes = [
-        *(_mistake(flag, given[key], matches, what) for flag, key, matches, what in _CHECKS),
+        *(_mistake(flag, values[key], matches, what) for flag, key, matches, what in _CHECKS),
         _mistake("DIR", given["directory"], _is_path, "a path without spaces"),
-        *_wrong_platform(platform, given),
+        *_wrong_platform(platform, values),
     ]
     if found := [line for line in mistakes if line]:
         raise ConfigError("\n".join(found))
-    credentials = given["credentials_file"]
+    credentials = values.pop("credentials_file")
     root = os.geteuid() == 0
     return Choices(
         platform=platform,
-        directory=Path(given["directory"]),
-        credentials_file=Path(credentials).absolute() if credentials else None,
+        directory=directory,
+        credentials_file=Path(credentials) if credentials else None,
         user=RUN_AS if root else os.geteuid(),
         group=RUN_AS if root else os.getegid(),
-        **{key: given[key] for key in _PLAIN},
+        remembered={**before, **now},
+        **values,
     )
 
 
-_PLAIN = (
-    "image",
-    "prometheus_image",
-    "exporter_image",
-    "grafana_image",
-    "kubectl_image",
-    "grafana",
-    "operator",
-    "every",
-    "google_service_account",
-    "namespace",
-    "program_dir",
-)
+def _platform(name: str | None) -> Platform:
+    try:
+        return Platform(name or "")
+    except ValueError:
+        raise ConfigError(f"--platform: say one of {', '.join(Platform)}") from None
+
+
+def own_config(chosen: Choices) -> str | None:
+    """Name the runscrape.yaml of a bundle that is there: it holds until others are given."""
+    there = (chosen.directory / MANIFEST).exists() and chosen.config.exists()
+    return str(chosen.config) if there else None
 
 
 def _is_interval(text: str) -> bool:
@@ -143,8 +176,9 @@ _CHECKS: tuple[tuple[str, str, Callable[[str], bool], str], ...] = (
 )
 
 
-def _mistake(flag: str, value: str | None, matches: Callable[[str], bool], what: str) -> str:
-    return "" if value is None or matches(value) else f"{flag}: {value!r} is not {what}"
+def _mistake(flag: str, value: object, matches: Callable[[str], bool], what: str) -> str:
+    good = value is None or (isinstance(value, str) and matches(value))
+    return "" if good else f"{flag}: {value!r} is not {what}"
 
 
 def _wrong_platform(platform: Platform, given: Mapping[str, Any]) -> list[str]:
@@ -159,14 +193,10 @@ def _wrong_platform(platform: Platform, given: Mapping[str, Any]) -> list[str]:
     return wrong
 
 
-def run(given: Mapping[str, Any], loaded: Loaded, talk: Talk) -> int:
-    """Write the bundle that the values of :func:`parameters` ask for, and give the exit code.
-
-    Everything slow is imported only here.
-    """
-    chosen = choices(given)
+def run(chosen: Choices, loaded: Loaded, talk: Talk, *, show: bool) -> int:
+    """Write the bundle, and give the exit code; everything slow is imported only here."""
     from runscrape_generator.bootstrap import bootstrap  # noqa: PLC0415 - see the docstring
     from runscrape_generator.standard_output import result  # noqa: PLC0415
 
     with result() as stdout:
-        return bootstrap(chosen, loaded, talk, stdout=stdout, show=given["show"])
+        return bootstrap(chosen, loaded, talk, stdout=stdout, show=show)

@@ -121,9 +121,9 @@ def plan(asked: Asked) -> dict[str, Planned]:
         path: Planned(render(name, **values), executable=path.endswith(".sh"))
         for path, name in templates.items()
     }
-    files[f"{config}/runscrape.yaml"] = Planned(asked.runscrape_yaml)
+    files[f"{config}/runscrape.yaml"] = Planned(asked.runscrape_yaml, yaml=True)
     if choices.operator:
-        files["operator/runscrape.yaml"] = Planned(asked.operator_yaml)
+        files["operator/runscrape.yaml"] = Planned(asked.operator_yaml, yaml=True)
     if choices.platform is Platform.COMPOSE:
         for unit in quadlets(choices, spelled):
             text = render("compose/quadlet-container", unit=unit, **values)

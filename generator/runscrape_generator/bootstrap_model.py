@@ -7,12 +7,15 @@ On all of them the programs see the same two folders: ``/etc/runscrape`` (what p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 CONFIG = "/etc/runscrape"
 STATE = "/var/lib/runscrape"
+MANIFEST = ".runscrape-bundle.json"
+"""What remembers a bundle: its platform, the options given, the files written."""
+
 RUN_AS = 65532
 """User and group of the image; also who root's compose bundles run as."""
 
@@ -56,6 +59,13 @@ class Choices:
     user: int = RUN_AS
     group: int = RUN_AS
     """Who the compose containers run as: they read the secret and write the state folder."""
+    remembered: Mapping[str, object] = field(default_factory=dict)
+    """What was given now or on an earlier run, by option: a later run need not say it again."""
+
+    @property
+    def config(self) -> Path:
+        """The bundle's own runscrape.yaml."""
+        return self.directory / PLACES[self.platform].bundle_config / "runscrape.yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

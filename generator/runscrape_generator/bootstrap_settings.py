@@ -11,7 +11,7 @@ from runscrape_generator import configuration
 from runscrape_generator.access import open_access
 from runscrape_generator.bootstrap_model import CONFIG, PLACES, STATE, Choices
 from runscrape_generator.configuration import Loaded
-from runscrape_generator.settings import Format, Settings
+from runscrape_generator.settings import Format, Mode, Settings
 
 _OF_ONE_RUN = frozenset(
     {"output", "dry_run", "watch", "promtool", "reload", "reload_command", "verbosity"}
@@ -34,31 +34,56 @@ def resolved(loaded: Loaded) -> tuple[str, ...]:
 
 def document(loaded: Loaded, choices: Choices, *, version: str | None, operator: bool) -> str:
     """Write runscrape.yaml for the bundle; ``version`` is that of the image's Prometheus."""
-    places = PLACES[choices.platform]
-    given = {
+    ours: dict[str, object] = {
+        "project": list(resolved(loaded)),
+        **_places(choices, operator=operator),
+        **_version(loaded, choices, version),
+    }
+    leave_out = ours.keys() | ({"template", "metrics_file", "targets_file"} if operator else set())
+    theirs = {key: value for key, value in _given(loaded).items() if key not in leave_out}
+    return _HEAD + yaml.safe_dump({**ours, **theirs}, sort_keys=False, allow_unicode=True)
+
+
+def unused(loaded: Loaded, choices: Choices) -> list[str]:
+    """Name what the user set and the bundle sets otherwise, a message each."""
+    ours = _places(choices, operator=False)
+    given = {key for key, place in loaded.origins.items() if place != "default"}
+    differing = {key for key in given & ours.keys() if loaded.shown.get(key) != ours[key]}
+    overruled = sorted(differing | (given & _OF_ONE_RUN - {"verbosity"}))
+    return [f"{loaded.origins[key]}: {key} is set by the bundle itself" for key in overruled]
+
+
+def _given(loaded: Loaded) -> dict[str, object]:
+    return {
         key: value
         for key, value in loaded.shown.items()
         if loaded.origins[key] != "default" and key not in _OF_ONE_RUN
     }
+
+
+def _places(choices: Choices, *, operator: bool) -> dict[str, object]:
+    """Say where things are on the platform; nothing that the user says can change it."""
+    places = PLACES[choices.platform]
     ours: dict[str, object] = {
-        "project": list(resolved(loaded)),
-        "token_url": places.token_url if not operator else "http://127.0.0.1:7777/token",
+        "token_url": places.token_url,
         "client_secret_file": places.prometheus_secret,
         "inventory": places.inventory,
     }
-    if version and "prometheus_version" not in given:
-        ours["prometheus_version"] = version
     if operator:
-        ours["format"] = Format.OPERATOR.value
-        ours["mode"] = "oauth2"
-    else:
-        ours["template"] = f"{CONFIG}/prometheus.yml.j2"
-        ours["metrics_file"] = f"{STATE}/metrics/runscrape.prom"
-        ours["targets_file"] = f"{STATE}/targets.json"
-    kept = {key: value for key, value in given.items() if key not in ours}
-    if operator:
-        kept.pop("template", None)
-    return _HEAD + yaml.safe_dump({**ours, **kept}, sort_keys=False, allow_unicode=True)
+        return ours | {"format": Format.OPERATOR.value, "mode": Mode.OAUTH2.value}
+    return ours | {
+        "template": f"{CONFIG}/prometheus.yml.j2",
+        "metrics_file": f"{STATE}/metrics/runscrape.prom",
+        "targets_file": f"{STATE}/targets.json",
+    }
+
+
+def _version(loaded: Loaded, choices: Choices, version: str | None) -> dict[str, object]:
+    """Take the image's version, unless the user says another elsewhere than in the bundle."""
+    place = loaded.origins["prometheus_version"]
+    if version is None or not place.startswith(("default", f"{choices.config}:")):
+        return {}
+    return {"prometheus_version": version}
 
 
 def for_this_machine(config: Path, choices: Choices, template: Path, *, dry_run: bool) -> Settings:

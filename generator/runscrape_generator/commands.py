@@ -18,6 +18,7 @@ from importlib import metadata
 from typing import Any, Literal
 
 import click
+from click.core import ParameterSource
 
 from runscrape_generator import bootstrap_cli, configuration
 from runscrape_generator.configuration import Loaded
@@ -131,9 +132,15 @@ def _bootstrap() -> click.Command:
 
     @click.pass_context
     def callback(context: click.Context, /, **given: object) -> int:
-        chosen = {str(parameter.name): given.pop(str(parameter.name)) for parameter in own}
-        loaded, console = _begin(context, "explain", _flags(context, given))
-        return bootstrap_cli.run(chosen, loaded, console)
+        chosen = {name: given.pop(name) for name in [str(each.name) for each in own]}
+        for name in chosen:
+            if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+                chosen[name] = None
+        choices, flags = bootstrap_cli.choices(chosen), _flags(context, given)
+        if "config" not in flags and not os.environ.get(configuration.CONFIG_VARIABLE):
+            flags |= {"config": bootstrap_cli.own_config(choices)}
+        loaded, console = _begin(context, "explain", flags)
+        return bootstrap_cli.run(choices, loaded, console, show=bool(chosen["show"]))
 
     shared = [each for each in _parameters("explain") if each.name not in _NOT_FOR_BUNDLES]
     return _Command(

@@ -13,6 +13,7 @@ import pytest
 from runscrape_generator import bootstrap_bundle as bundle
 from runscrape_generator import cli, files
 from runscrape_generator.bootstrap_bundle import Fate, Manifest, Planned
+from runscrape_generator.bootstrap_model import MANIFEST
 from tests.bootstrap.conftest import Google
 
 ALERTS = "config/rules/alerts.yml"
@@ -97,12 +98,12 @@ def test_an_edit_that_is_taken_back_is_ours_again(google: Google, fresh: Path) -
 
 
 def test_what_is_no_longer_needed_goes(google: Google, tmp_path: Path) -> None:
-    """Without --grafana its files go, but for the one that was edited."""
+    """With --no-grafana its files go, but for the one that was edited."""
     directory = google.write(tmp_path / "b", "--platform", "compose", "--grafana")
     provisioning = directory / "grafana/provisioning"
     edited = provisioning / "dashboards/runscrape.yml"
     edited.write_text("mine\n")
-    assert run(google, directory) == 0
+    assert run(google, directory, "--no-grafana") == 0
     assert not (provisioning / "datasources/prometheus.yml").exists()
     assert edited.read_text() == "mine\n"
 
@@ -123,6 +124,61 @@ def test_the_edited_template_counts(google: Google, fresh: Path) -> None:
     path.write_text(path.read_text().replace("scrape_interval: 1m", "scrape_interval: 45s"))
     assert run(google, fresh) == 0
     assert "scrape_interval: 45s" in (fresh / "state/prometheus.yml").read_text()
+
+
+def test_a_later_run_need_not_repeat_itself(google: Google, tmp_path: Path) -> None:
+    """With the folder alone, everything that was ever given still holds."""
+    first = ["--grafana", "--image", "registry.example/r:1", "--include", "hello", "--every", "2m"]
+    directory = google.write(tmp_path / "b", "--platform", "compose", *first)
+    before = snapshot(directory)
+    assert cli.main(["bootstrap", str(directory)]) == 0
+    assert snapshot(directory) == before
+    assert cli.main(["bootstrap", str(directory), "--every", "3m"]) == 0
+    text = (directory / "compose.yaml").read_text()
+    assert '"--watch", "3m"' in text
+    assert "registry.example/r:1" in text
+    assert "hello" in (directory / "config/runscrape.yaml").read_text()
+
+
+def test_comments_in_the_settings(google: Google, fresh: Path) -> None:
+    """A runscrape.yaml that says the same in other words is kept, with nothing beside it."""
+    path = fresh / "config/runscrape.yaml"
+    path.write_text("# why: because\n" + path.read_text() + "include: [hello]  # only this one\n")
+    assert run(google, fresh) == 0
+    assert not path.with_name("runscrape.yaml.new").exists()
+    assert run(google, fresh, "--exclude", "api") == 0
+    assert "# only this one" in path.read_text()
+    assert "api" in path.with_name("runscrape.yaml.new").read_text()
+
+
+def test_the_version_follows_the_image(google: Google, fresh: Path) -> None:
+    """What is rendered for Prometheus is for the one whose image runs."""
+    path = fresh / "config/runscrape.yaml"
+    assert "prometheus_version: '3.10'" in path.read_text()
+    assert run(google, fresh, "--prometheus-image", "prom/prometheus:v2.53.1") == 0
+    assert "prometheus_version: '2.53'" in path.read_text()
+    assert "fallback_scrape_protocol" not in (fresh / "state/prometheus.yml").read_text()
+
+
+def test_settings_that_the_bundle_sets(
+    google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a user's runscrape.yaml says and the bundle sets otherwise is warned of, by its line."""
+    config = tmp_path / "runscrape.yaml"
+    config.write_text("token_url: http://127.0.0.1:1/token\nreload: http://127.0.0.1:1/-/reload\n")
+    assert run(google, tmp_path / "b", "--config", str(config)) == 0
+    said = capsys.readouterr().err
+    assert f"{config}:1: token_url is set by the bundle itself" in said
+    assert f"{config}:2: reload is set by the bundle itself" in said
+    assert run(google, tmp_path / "b") == 0
+    assert "is set by the bundle" not in capsys.readouterr().err
+
+
+def test_no_platform(google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A new bundle needs a platform: exit 2, naming them."""
+    arguments = ["--project", "demo", "--api-endpoint", google.emulator.api]
+    assert cli.main(["bootstrap", str(tmp_path / "b"), *arguments]) == 2
+    assert "--platform: say one of compose, kubernetes, systemd" in capsys.readouterr().err
 
 
 def test_bad_edited_settings(
@@ -220,12 +276,14 @@ def test_another_platform(google: Google, fresh: Path, capsys: pytest.CaptureFix
     assert snapshot(fresh) == before
 
 
-@pytest.mark.parametrize("broken", ["", "{}", "[]", '{"files": {"x": 1}, "platform": "compose"}'])
+@pytest.mark.parametrize(
+    "broken", ["", "{}", "[]", '{"files": {}, "platform": "compose", "choices": 1}']
+)
 def test_a_broken_manifest(
     google: Google, fresh: Path, broken: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nobody knows what was edited: exit 2 with the remedy, and nothing changes."""
-    (fresh / bundle.MANIFEST).write_text(broken)
+    (fresh / MANIFEST).write_text(broken)
     before = snapshot(fresh)
     assert run(google, fresh, "--image", "registry.example/other:1") == 2
     assert "remove it" in capsys.readouterr().err
@@ -348,7 +406,7 @@ def test_killed_between_any_two_files(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_the_manifest_is_stable(fresh: Path) -> None:
     """The manifest is sorted JSON with the digest of each file, and no secret's."""
-    content = json.loads((fresh / bundle.MANIFEST).read_text())
+    content = json.loads((fresh / MANIFEST).read_text())
     assert content["platform"] == "compose"
     assert list(content["files"]) == sorted(content["files"])
     assert not [name for name in content["files"] if "secret" in name or name.startswith("state/")]
