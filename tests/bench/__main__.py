@@ -8,7 +8,7 @@ import sys
 
 from tests import bench
 
-HELPERS = {"__main__", "bare", "load"}
+HELPERS = {"__main__", "bare", "gateway_peers", "load"}
 
 
 def main(names: list[str]) -> None:

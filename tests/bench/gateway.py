@@ -1,0 +1,231 @@
+"""The gateway: against a bare streaming proxy, and against a job for each service."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.bench import load
+from tests.bench.gateway_peers import LARGE, SMALL
+from tests.bench.proxy import _say, cpu_seconds, resident, running
+from tests.e2e.gateway_stack import site, world
+from tests.generator.publishing_kit import prometheus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.gateway_stack import Services, Site
+
+ROUNDS, ROUND_SECONDS, CONNECTIONS, HOSTS = 7, 1.0, 8, 100
+JOBS, RELOADS = 1000, 7
+SECRET = "secret"
+AUTHORIZATION = "Basic cHJvbWV0aGV1czpzZWNyZXQ="
+IDLE = "30m"
+"""So rarely does Prometheus scrape while it is its own cost that is measured."""
+
+
+def main() -> None:
+    """Print each figure on a line of its own."""
+    with tempfile.TemporaryDirectory() as name, peers(Path(name)) as addresses:
+        scrapes(addresses)
+        streams(addresses)
+    if shutil.which("prometheus"):
+        modes()
+
+
+def scrapes(servers: dict[str, tuple[load.Address, int]]) -> None:
+    """Small scrapes, with the secret checked and the token added, against a bare proxy."""
+    rates: dict[str, list[float]] = {name: [] for name in servers}
+    costs: dict[str, list[float]] = {name: [] for name in servers}
+    for _, (name, (address, pid)) in itertools.product(range(ROUNDS + 1), servers.items()):
+        before = cpu_seconds(pid)
+        result = load.closed_loop(
+            address, itertools.cycle(_requests()), connections=CONNECTIONS, seconds=ROUND_SECONDS
+        )
+        if set(result.statuses) != {200}:
+            raise AssertionError(f"{name}: {result.statuses}")
+        rates[name].append(result.rate)
+        costs[name].append((cpu_seconds(pid) - before) / len(result.latencies) * 1000)
+    # The first round made connections and tokens.
+    pairs = zip(rates["gateway"][1:], rates["bare"][1:], strict=True)
+    ratio = statistics.median(ours / bare for ours, bare in pairs)
+    _say(
+        f"scrapes of {SMALL // 1024} KiB through the gateway against a bare streaming proxy",
+        f"{ratio:.2f} of its throughput ({statistics.median(rates['gateway'][1:]):.0f}/s of"
+        f" {statistics.median(rates['bare'][1:]):.0f}/s)",
+        wanted="at least 0.70",
+        good=ratio >= 0.7,
+    )
+    _say(
+        "  CPU for a thousand scrapes",
+        f"{statistics.median(costs['gateway'][1:]):.2f} s, of the bare proxy"
+        f" {statistics.median(costs['bare'][1:]):.2f} s; with a job for each service none but for"
+        " a token an hour",
+    )
+
+
+def streams(servers: dict[str, tuple[load.Address, int]]) -> None:
+    """Bodies that are too large to hold, against a bare proxy, and the memory that they take."""
+    rates: dict[str, list[float]] = {name: [] for name in servers}
+    memory = resident(servers["gateway"][1])
+    for _, (name, (address, _pid)) in itertools.product(range(ROUNDS), servers.items()):
+        rates[name].append(LARGE / 2**20 / _read_large(address))
+    ratio = statistics.median(
+        ours / bare for ours, bare in zip(rates["gateway"], rates["bare"], strict=True)
+    )
+    _say(
+        f"bodies of {LARGE // 2**20} MiB, one at a time",
+        f"{ratio:.2f} of the bare proxy ({statistics.median(rates['gateway']):.0f} MiB/s of"
+        f" {statistics.median(rates['bare']):.0f} MiB/s),"
+        f" {(resident(servers['gateway'][1]) - memory) / 2**20:+.1f} MiB resident",
+        wanted="at least 0.70",
+        good=ratio >= 0.7,
+    )
+
+
+def modes() -> None:
+    """What Prometheus itself takes: a job for each service, and one for all."""
+    services: Services = {f"service-{number:04}": {} for number in range(JOBS)}
+    found: dict[str, tuple[float, float]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        with site(directory, world(services), scrape_interval=IDLE) as running_site:
+            running_site.run("generate")
+            running_site.run("targets")
+            found["gateway"] = _reload(running_site)
+            running_site.settings |= {"mode": "oauth2", "gateway_url": None, "targets_file": None}
+            running_site.run("generate")
+            found["jobs"] = _reload(running_site)
+    (gateway, gateway_memory), (jobs, jobs_memory) = found["gateway"], found["jobs"]
+    _say(
+        f"Prometheus with {JOBS} services: an unchanged reload",
+        f"{jobs * 1000:.0f} ms with a job each, {gateway * 1000:.0f} ms through the gateway"
+        f" (which needs none): {gateway / jobs:.3f} of it",
+        wanted="less",
+        good=gateway < jobs,
+    )
+    _say(
+        "  its resident memory",
+        f"{jobs_memory / 2**20:.0f} MiB with a job each, {gateway_memory / 2**20:.0f} MiB through"
+        " the gateway",
+    )
+
+
+def _reload(at: Site) -> tuple[float, float]:
+    """Seconds of an unchanged reload (median), and bytes of memory with all targets known."""
+    with prometheus(at.config, "--web.enable-lifecycle") as address:
+        url = f"{address}/api/v1/targets?state=active"
+        deadline = time.monotonic() + 60
+        while _targets(url) < JOBS and time.monotonic() < deadline:
+            time.sleep(0.5)
+        pid = _listens(int(address.rpartition(":")[2]))
+        memory = resident(pid)
+        taken = []
+        for _ in range(RELOADS):
+            began = time.perf_counter()
+            request = urllib.request.Request(f"{address}/-/reload", method="POST")
+            with urllib.request.urlopen(request, timeout=60):
+                taken.append(time.perf_counter() - began)
+    return statistics.median(taken), memory
+
+
+def _targets(url: str) -> int:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return len(json.load(answer)["data"]["activeTargets"] or [])
+
+
+def _listens(port: int) -> int:
+    """The pid of the Prometheus that was started with this port."""
+    wanted = f"--web.listen-address=127.0.0.1:{port}".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if wanted in (process / "cmdline").read_bytes():
+                return int(process.name)
+        except OSError:
+            continue
+    raise LookupError(port)
+
+
+def _requests() -> list[bytes]:
+    return [_request(f"api-{number:03}.a.run.app", "/metrics") for number in range(HOSTS)]
+
+
+def _request(host: str, path: str) -> bytes:
+    return (
+        f"GET http://{host}:80{path} HTTP/1.1\r\nHost: {host}:80\r\n"
+        "User-Agent: Prometheus/2.42.0\r\nAccept: text/plain;version=0.0.4;q=0.5,*/*;q=0.1\r\n"
+        f"Accept-Encoding: gzip\r\nAuthorization: {AUTHORIZATION}\r\n"
+        "X-Prometheus-Scrape-Timeout-Seconds: 10\r\n\r\n"
+    ).encode()
+
+
+def _read_large(address: load.Address) -> float:
+    """Seconds for one large body."""
+    buffer, got = bytearray(1 << 20), 0
+    began = time.perf_counter()
+    with socket.create_connection(address, timeout=30) as connection:
+        connection.sendall(_request("api-000.a.run.app", "/large"))
+        while got < LARGE:
+            count = connection.recv_into(buffer)
+            if not count:
+                raise ConnectionError(f"{got} bytes of {LARGE}")
+            got += count
+    return time.perf_counter() - began
+
+
+@contextmanager
+def peers(directory: Path) -> Iterator[dict[str, tuple[load.Address, int]]]:
+    """The gateway and the bare proxy, each with its address and its worker's pid."""
+    services = [
+        {
+            "state": "kept",
+            "name": f"api-{number:03}",
+            "audience": f"https://api-{number:03}.a.run.app",
+            "scheme": "https",
+            "target": f"api-{number:03}.a.run.app:443",
+            "metrics_path": "/metrics",
+        }
+        for number in range(HOSTS)
+    ]
+    inventory = directory / "inventory.json"
+    inventory.write_text(json.dumps({"version": 1, "scopes": {"demo/us-central1": services}}))
+    (directory / "secret").write_text(SECRET)
+    options = {
+        "--inventory": inventory,
+        "--client-secret-file": directory / "secret",
+        "--ca-file": directory / "ca.pem",
+    }
+    words = [str(word) for pair in options.items() for word in pair]
+    with ExitStack() as stack:
+        command = [sys.executable, "-m", "tests.bench.gateway_peers", "upstream", str(directory)]
+        upstream = stack.enter_context(
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        )
+        stack.callback(upstream.terminate)
+        if upstream.stdout is None:
+            raise AssertionError
+        env = os.environ | {
+            "HTTPS_PROXY": f"http://127.0.0.1:{upstream.stdout.readline().strip()}",
+            "BENCH_CA_FILE": str(directory / "ca.pem"),
+        }
+        gateway = ("tests.proxy.fake", "0", "--gateway", *words, "--listen")
+        yield {
+            "gateway": stack.enter_context(running(*gateway, env=env)),
+            "bare": stack.enter_context(running("tests.bench.gateway_peers", "bare", env=env)),
+        }
+
+
+if __name__ == "__main__":
+    main()
