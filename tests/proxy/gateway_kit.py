@@ -12,7 +12,7 @@ from tests.proxy.harness import PATIENCE, Answer, Proxy, fake, read_all, running
 from tests.proxy.odd_services import Services
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 SECRET = "s3cr et+/%"
@@ -114,7 +114,9 @@ class Gateway:
 
 
 @contextlib.contextmanager
-def gateway(directory: Path, *arguments: str | Path) -> Iterator[Gateway]:
+def gateway(
+    directory: Path, *arguments: str | Path, command: Sequence[str] = fake()
+) -> Iterator[Gateway]:
     """Run a gateway that wants the secret."""
     secret = directory / "secret"
     secret.write_text(SECRET + "\n")
@@ -124,7 +126,7 @@ def gateway(directory: Path, *arguments: str | Path) -> Iterator[Gateway]:
         Services(directory, NAMES) as services,
         running(
             directory,
-            fake(),
+            command,
             *options,
             *("--ca-file", services.ca_file),
             *arguments,

@@ -443,6 +443,28 @@ def test_hanging_mints_hold_up_no_scrape(gate: Gateway) -> None:
     waiting.join()
 
 
+# The real command, with a worker that has less than the usual 15 s for a request.
+_IN_A_HURRY = """
+import runpy
+from runscrape_proxy import gunicorn_worker
+gunicorn_worker.REQUEST_SECONDS = 0.3
+runpy.run_module("tests.proxy.fake", {}, "__main__")
+"""
+HASTY = (sys.executable, "-c", _IN_A_HURRY, "0")
+
+
+def test_the_worker_s_own_patience(tmp_path: Path) -> None:
+    """A scrape has the time that its client told; one that nobody reads holds no place for ever."""
+    with gateway(tmp_path, "--mint-timeout", "100ms", command=HASTY) as gate:
+        assert gate.scrape(f"{API}/hang", timeout="4").status == 504
+        head = f"GET {API}/huge HTTP/1.1\r\nHost: api.a.run.app:80\r\n"
+        fields = f"Authorization: {basic()}\r\nX-Prometheus-Scrape-Timeout-Seconds: 1\r\n\r\n"
+        with socket.create_connection(gate.proxy.address, timeout=PATIENCE) as connection:
+            connection.sendall((head + fields).encode())
+            eventually(lambda: gate.metric("gateway_requests_in_flight") == 1, "under way")
+            eventually(lambda: gate.metric("gateway_requests_in_flight") == 0, "cut off")
+
+
 # --- Files and settings --------------------------------------------------------------------------
 
 
