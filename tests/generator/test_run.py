@@ -92,6 +92,28 @@ def test_targets(settings: Settings, tmp_path: Path, name: str) -> None:
     assert visible(output.parent) == ["inventory.json", name]
 
 
+@pytest.mark.parametrize("dry", [True, False])
+@pytest.mark.parametrize(
+    ("name", "first", "second"),
+    [
+        ("prometheus.yml", "generate", "targets"),
+        ("targets.json", "targets", "generate"),
+        ("targets.yml", "targets", "generate"),
+    ],
+)
+def test_another_kind_of_file(
+    settings: Settings, name: str, first: Command, second: Command, *, dry: bool
+) -> None:
+    """Jobs never replace a list of targets, nor targets jobs, in a dry run either."""
+    chosen = replace(settings, output=folder_of(settings) / name)
+    once(chosen, first)
+    before = state(folder_of(settings))
+    with pytest.raises(ConfigError, match=f"{name} holds .*, and runscrape {second} would put"):
+        once(replace(chosen, dry_run=dry), second)
+    assert state(folder_of(settings)) == before
+    assert once(replace(chosen, dry_run=dry), first)[0].exit_code == 0
+
+
 def test_dry_run(settings: Settings, google: Emulator) -> None:
     """A dry run prints the diff that patch would take, says so, and writes nothing."""
     once(settings)
