@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,14 @@ def test_shape() -> None:
     # The only thing that the build leaves behind is the environment.
     copied = [rest for keyword, rest in final if keyword == "COPY"]
     assert copied == ["--from=build /opt/runscrape /opt/runscrape"]
+
+
+def test_version() -> None:
+    """The image says the version that it is built of."""
+    found = re.search(r"^ARG VERSION=(\S+)$", DOCKERFILE.read_text(), re.MULTILINE)
+    assert found is not None
+    assert found[1] == version("runscrape")
+    assert f"runscrape:{found[1]} ." in DOCKERFILE.read_text()
 
 
 def test_context(tmp_path: Path) -> None:

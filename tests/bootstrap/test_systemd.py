@@ -163,6 +163,30 @@ def test_install_keeps_what_was_edited(written: Written, tmp_path: Path) -> None
     assert kept.read_text() == "newer\n"
 
 
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("systemd-tmpfiles") is None,
+    reason="only root can give files away, and systemd has to be installed",
+)
+def test_users_and_folders(written: Written, tmp_path: Path) -> None:
+    """With systemd-sysusers and systemd-tmpfiles run as install.sh does, the generator's user owns
+    the folders that it writes to, everybody reads them, and root alone the secret.
+    """
+    environment = os.environ | {"DESTDIR": str(tmp_path)}
+    subprocess.run(["sh", written.systemd / "install.sh"], env=environment, check=True)
+    for tool in (["systemd-sysusers"], ["systemd-tmpfiles", "--create"]):
+        subprocess.run([*tool, f"--root={tmp_path}", "runscrape.conf"], check=True)
+    (line,) = re.findall(r"^runscrape:.*$", (tmp_path / "etc/passwd").read_text(), re.MULTILINE)
+    user = int(line.split(":")[2])
+    for name, owner, mode in (
+        ("var/lib/runscrape", user, 0o755),
+        ("var/lib/runscrape/metrics", user, 0o755),
+        ("etc/runscrape", 0, 0o755),
+        ("etc/runscrape/client-secret", 0, 0o600),
+    ):
+        found = (tmp_path / name).stat()
+        assert (name, found.st_uid, stat.S_IMODE(found.st_mode)) == (name, owner, mode)
+
+
 def test_crontab(written: Written) -> None:
     """The crontab's one line is five fields, a user, and a command without a % of its own."""
     lines = [
