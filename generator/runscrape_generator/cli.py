@@ -14,7 +14,7 @@ import click
 from runscrape_generator import commands, standard_output
 from runscrape_generator.commands import Session
 from runscrape_generator.console import PROGRAM, Console
-from runscrape_generator.errors import ConfigError, RunscrapeError, WriteError
+from runscrape_generator.errors import ConfigError, RunscrapeError
 from runscrape_generator.signals import Interrupted, raising
 
 
@@ -41,15 +41,11 @@ def _invoke(words: list[str], session: Session) -> int:
         with command.make_context(PROGRAM, words, obj=session) as context:
             return int(command.invoke(context))
     except click.exceptions.Exit as ended:  # --help and --version
-        sys.stdout and sys.stdout.flush()
         return ended.exit_code
 
 
 def _failed(error: Exception, session: Session) -> int:
     """Say what went wrong, in words for the user, and give the exit code."""
-    if isinstance(error, BrokenPipeError):  # --help | head
-        standard_output.discard()
-        return WriteError.exit_code
     if isinstance(error, standard_output.ReaderGoneError):
         return error.exit_code
     if isinstance(error, RunscrapeError):

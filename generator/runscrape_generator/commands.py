@@ -14,13 +14,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
 from typing import Any, Literal
 
 import click
 from click.core import ParameterSource
 
-from runscrape_generator import bootstrap_cli, configuration
+from runscrape_generator import bootstrap_cli, configuration, help_pages
 from runscrape_generator.configuration import Loaded
 from runscrape_generator.console import PROGRAM, Console
 from runscrape_generator.options import OPTIONS, Option
@@ -49,24 +48,17 @@ class Session:
     verbosity: int = 0
 
 
-class _Command(click.Command):
-    """A command whose help has a heading for each group of options."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            if (record := parameter.get_help_record(ctx)) is not None:
-                groups.setdefault(_GROUPS.get(parameter.name or "", "Other"), []).append(record)
-        for heading, records in groups.items():
-            with formatter.section(heading):
-                formatter.write_dl(records)
-
-
 _GROUPS = {option.key: option.group for option in OPTIONS} | {
     **{str(parameter.name): bootstrap_cli.GROUP for parameter in bootstrap_cli.parameters()},
     "verbose": "How to talk",
     "quiet": "How to talk",
 }
+
+
+class _Command(help_pages.Command):
+    """One with the headings of the table of options."""
+
+    groups = _GROUPS
 
 
 def group() -> click.Group:
@@ -77,28 +69,14 @@ def group() -> click.Group:
         "explain": _command("explain", _explain, _switch("--json", "as_json", "Print JSON.")),
         "bootstrap": _bootstrap(),
     }
-    version = click.Option(
-        ["--version"],
-        is_flag=True,
-        expose_value=False,
-        is_eager=True,
-        callback=_version,
-        help="Show the version and exit.",
-    )
-    return click.Group(
+    return help_pages.Group(
         PROGRAM,
         commands=commands,
-        params=[version],
+        params=[help_pages.version_option()],
         no_args_is_help=False,
         help="Let Prometheus scrape Cloud Run services that require authentication.",
         context_settings=_CONTEXT,
     )
-
-
-def _version(context: click.Context, _parameter: click.Parameter, value: object) -> None:
-    if value:
-        click.echo(f"{PROGRAM} {metadata.version(PROGRAM)}")
-        context.exit()
 
 
 def _command(name: str, body: Callable[..., int], *more: click.Option) -> click.Command:

@@ -432,9 +432,13 @@ def test_a_reader_that_is_gone_ends_it_quietly(arguments: Sequence[str]) -> None
     assert ended.stderr == "7\n"
 
 
-def test_a_full_standard_output_is_said() -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [("generate", "--print-config"), ("generate", "--help"), ("--help",), ("--version",)],
+)
+def test_a_full_standard_output_is_said(arguments: Sequence[str]) -> None:
     """What cannot be written to standard output is exit 7 with the reason."""
-    ended = shell('"$0" generate --print-config > /dev/full')
+    ended = shell('"$0" "$@" > /dev/full', *arguments)
     assert ended.returncode == 7
     assert ended.stderr == "runscrape: error: standard output: No space left on device\n"
 
