@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -44,7 +45,8 @@ def bootstrap(choices: Choices, loaded: Loaded, talk: Talk, *, stdout: TextIO, s
     Raises a RunscrapeError where that fails.
     """
     directory = choices.directory
-    for line in bootstrap_settings.unused(loaded, choices):
+    warnings = [_credentials_warning(choices), *bootstrap_settings.unused(loaded, choices)]
+    for line in filter(None, warnings):
         talk.warning(line)
     manifest = _manifest(choices)
     decided = bundle.steps(directory, plan(_asked(choices, loaded)), manifest)
@@ -184,6 +186,27 @@ def _hand_over(choices: Choices) -> None:
             shutil.chown(path, choices.user, choices.group)
         except OSError as error:
             raise files.failure(path, error) from error
+
+
+def _credentials_warning(choices: Choices) -> str:
+    """Say why the containers' user could not read the credentials; empty where it can."""
+    path = choices.credentials_file
+    if path is None or choices.platform is not Platform.COMPOSE:
+        return ""
+    try:
+        found = path.stat()
+    except OSError as error:
+        return f"--credentials-file {path}: {error.strerror}; it has to be there when this runs"
+    if choices.user == found.st_uid:
+        needed = stat.S_IRUSR
+    else:
+        needed = stat.S_IRGRP if choices.group == found.st_gid else stat.S_IROTH
+    if found.st_mode & needed:
+        return ""
+    return (
+        f"--credentials-file {path}: the containers run as user {choices.user}, who cannot read it:"
+        f" chown {choices.user} it, or run bootstrap as its owner"
+    )
 
 
 def _tell(choices: Choices, decided: Sequence[Step], talk: Talk) -> None:

@@ -174,6 +174,21 @@ def test_settings_that_the_bundle_sets(
     assert "is set by the bundle" not in capsys.readouterr().err
 
 
+def test_credentials_that_the_containers_cannot_read(
+    google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A key file that is not there, or not readable for the containers' user, is warned of."""
+    key = tmp_path / "key.json"
+    arguments = ["--credentials-file", str(key)]
+    assert run(google, tmp_path / "b", *arguments) == 0
+    assert f"{key}: No such file or directory; it has to be there" in capsys.readouterr().err
+    key.write_text("{}")
+    for mode, warned in ((0o644, False), (0o000, True)):
+        key.chmod(mode)
+        assert run(google, tmp_path / "b", *arguments) == 0
+        assert ("who cannot read it" in capsys.readouterr().err) is warned
+
+
 def test_no_platform(google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A new bundle needs a platform: exit 2, naming them."""
     arguments = ["--project", "demo", "--api-endpoint", google.emulator.api]
