@@ -78,8 +78,7 @@ class Front:
         if environ.get("RAW_URI", "/").startswith(("/", "*")):
             return True
         exactly = self._scrapes is not None  # http://127.0.0.1/ could mean a server on port 80
-        named = self._policy.origin.is_named_by(environ, exactly=exactly)
-        return named and environ["REQUEST_METHOD"] != "CONNECT"
+        return self._policy.origin.is_named_by(environ, exactly=exactly)
 
 
 class Scrapes:

@@ -72,7 +72,9 @@ class Origin:
         """
         authority = _authority(str(environ["RAW_URI"]))
         host = host_of(authority)
-        known = host in self.names or host == environ["SERVER_NAME"] or is_loopback(host)
+        # On a Unix socket, SERVER_NAME is what the client says.
+        ours = environ["SERVER_NAME"] if environ.get("REMOTE_ADDR") else "localhost"
+        known = host in self.names or host == ours or is_loopback(host)
         port = authority.partition("]")[2] if "]" in authority else authority
         given = port.partition(":")[2]
         return known and (given == environ["SERVER_PORT"] or not (given or exactly))

@@ -115,13 +115,17 @@ class Gateway:
 
 @contextlib.contextmanager
 def gateway(
-    directory: Path, *arguments: str | Path, command: Sequence[str] = fake()
+    directory: Path,
+    *arguments: str | Path,
+    command: Sequence[str] = fake(),
+    wants_secret: bool = True,
 ) -> Iterator[Gateway]:
-    """Run a gateway that wants the secret."""
+    """Run a gateway that wants the secret, or none."""
     secret = directory / "secret"
     secret.write_text(SECRET + "\n")
     inventory = write_inventory(directory / "inventory.json")
-    options = ("--gateway", "--inventory", inventory, "--client-secret-file", secret)
+    options: tuple[str | Path, ...] = ("--gateway", "--inventory", inventory)
+    options += ("--client-secret-file", secret) if wants_secret else ()
     with (
         Services(directory, NAMES) as services,
         running(

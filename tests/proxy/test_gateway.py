@@ -6,7 +6,9 @@ import base64
 import http.client
 import json
 import re
+import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from emulator.keys import Authority
 from tests.proxy.gateway_kit import (
     SECRET,
     Gateway,
@@ -25,7 +28,15 @@ from tests.proxy.gateway_kit import (
     service,
     write_inventory,
 )
-from tests.proxy.harness import PATIENCE, Proxy, clean_environment, eventually, fake, refused
+from tests.proxy.harness import (
+    PATIENCE,
+    Proxy,
+    clean_environment,
+    eventually,
+    fake,
+    read_all,
+    refused,
+)
 from tests.proxy.odd_services import BODY, HUGE, LARGE
 
 if TYPE_CHECKING:
@@ -148,6 +159,14 @@ def test_who_may_not(gate: Gateway, headers: dict[str, str]) -> None:
     assert answer.text.startswith("runscrape-proxy: ")
     assert answer.text.count("\n") == 1
     assert len(gate.services.heads) == before
+
+
+def test_without_a_secret(tmp_path: Path) -> None:
+    """On loopback without a secret anybody is scraped for; basic_auth is still meant for us."""
+    with gateway(tmp_path, wants_secret=False) as gate:
+        assert gate.scrape("http://app.a.run.app/", Authorization=basic("unused")).status == 200
+        assert "authorization" not in gate.services.last()
+        assert gate.scrape("http://app.a.run.app/", Authorization="").status == 200
 
 
 def test_proxy_url_with_credentials(gate: Gateway) -> None:
@@ -517,6 +536,49 @@ def test_options(tmp_path: Path) -> None:
     code, stderr, _ = refused(*options, command=fake())
     assert code != 0
     assert f"StartError: --ca-file {bad}: " in stderr
+    few = ("/bin/sh", "-c", 'ulimit -n 3000; exec "$@"', "sh", *fake())
+    code, stderr, _ = refused(*options[:3], command=few)
+    assert code != 0
+    assert "leaves 696 connections; lower --gateway-concurrency" in stderr
+
+
+def test_over_a_unix_socket_and_at_the_end(tmp_path: Path) -> None:
+    """A Unix socket's client may scrape too; SIGTERM lets a scrape end, and then the process."""
+    path = tmp_path / "gateway.sock"
+    with gateway(tmp_path, "--listen", "127.0.0.1:0", "--listen", f"unix:{path}") as gate:
+        head = f"GET {API}/hang HTTP/1.1\r\nHost: api.a.run.app:80\r\nAuthorization: {basic()}\r\n"
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(PATIENCE)
+            connection.connect(str(path))
+            told = f"{head}X-Prometheus-Scrape-Timeout-Seconds: 3\r\n\r\n"
+            connection.sendall(told.encode())
+            eventually(lambda: gate.metric("gateway_requests_in_flight") == 1, "under way")
+            gate.proxy.process.terminate()
+            assert read_all(connection).startswith(b"HTTP/1.1 504")
+        assert gate.proxy.process.wait(PATIENCE) == 0
+
+
+def test_over_tls(tmp_path: Path) -> None:
+    """proxy_url may be https; a broken answer is broken there too."""
+    names = Authority()
+    (tmp_path / "front.pem").write_text(names.leaf(["localhost"]))
+    with gateway(tmp_path, "--tls-cert", tmp_path / "front.pem") as gate:
+        context = ssl.create_default_context(cadata=names.pem)
+        for path, whole in (("/metrics", True), ("/half-large", False)):
+            head = f"GET {API}{path} HTTP/1.1\r\nHost: api.a.run.app:80\r\nConnection: close\r\n"
+            with (
+                socket.create_connection(gate.proxy.address, timeout=PATIENCE) as plain,
+                context.wrap_socket(plain, server_hostname="localhost") as secure,
+            ):
+                secure.sendall(f"{head}Authorization: {basic()}\r\n\r\n".encode())
+                answer = http.client.HTTPResponse(secure)
+                answer.begin()
+                assert answer.status == 200
+                if whole:
+                    assert answer.read() == BODY
+                else:
+                    with pytest.raises((http.client.IncompleteRead, OSError)):
+                        answer.read()
 
 
 def test_plain_gunicorn(make_emulator: MakeEmulator, tmp_path: Path) -> None:
@@ -552,6 +614,16 @@ def test_plain_gunicorn(make_emulator: MakeEmulator, tmp_path: Path) -> None:
 def answers(address: tuple[str, int]) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(address) == 0
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool")
+def test_metrics_as_promtool_wants_them(gate: Gateway) -> None:
+    """``promtool check metrics`` has nothing to say."""
+    page = gate.proxy.get("/metrics").body
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=page, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, b"")
 
 
 def test_nothing_secret_is_told(gate: Gateway) -> None:
