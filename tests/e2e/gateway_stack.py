@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.parse
+import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,6 +142,12 @@ class Prometheus:
         url = f"{self.address}/api/v1/query?" + urllib.parse.urlencode({"query": query})
         found: list[dict[str, Any]] = get_json(url)["data"]["result"]
         return found
+
+    def reload(self) -> None:
+        """Have it read its configuration again."""
+        request = urllib.request.Request(f"{self.address}/-/reload", method="POST")
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert answer.status == 200
 
     def reloaded_at(self) -> str:
         """When the configuration was loaded last, as its own metrics say."""

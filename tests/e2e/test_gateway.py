@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import urllib.request
+import urllib.parse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,8 @@ NAMES: dict[str, dict[str, Any]] = {
 }
 UP = dict.fromkeys(NAMES, "up")
 RULES: list[dict[str, Any]] = [
-    {"match": {"labels": {"team": team}}, "labels": {"team": team}} for team in ("sales", "buying")
+    *({"match": {"labels": {"team": t}}, "labels": {"team": t}} for t in ("sales", "buying")),
+    {"match": {"service": "api"}, "token_header": "X-Serverless-Authorization"},
 ]
 
 
@@ -62,9 +63,7 @@ def server_switched_from_jobs(small: Site) -> Iterator[Switched]:
         small.settings = {"scrape_interval": "1s", "rules": RULES}
         small.run("targets")
         small.run("generate")
-        request = urllib.request.Request(f"{server.address}/-/reload", method="POST")
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            assert answer.status == 200
+        server.reload()
         with small.watch():
             yield Switched(server, before)
 
@@ -189,6 +188,30 @@ def test_google_fails(small: Site, web: Prometheus) -> None:
 
     until(scraped_on, why="three more scrapes")
     assert {name: each["health"] for name, each in web.seen().items()} == UP
+
+
+def test_an_app_that_uses_authorization_itself(small: Site, web: Prometheus) -> None:
+    """By rule the token goes in the other header, and with the secret in proxy_url the job's own
+    authorization reaches the app.
+    """
+    wanted = "Bearer of-the-app"
+    small.google.update(world(NAMES | {"api": {"app": {"authorization": wanted}}}))
+    until(lambda: "401" in web.seen()["api"]["lastError"], why="the app to say no")
+    generated = small.config.read_text()
+    config = yaml.safe_load(generated)
+    job = config["scrape_configs"][-1]
+    del job["basic_auth"]
+    user = f"prometheus:{urllib.parse.quote(SECRET, safe='')}"
+    job["proxy_url"] = small.proxy.url.replace("http://", f"http://{user}@")
+    job["authorization"] = {"credentials": "of-the-app"}
+    small.config.write_text(yaml.safe_dump(config))
+    web.reload()
+    web.until_health(**UP)
+    assert small.google.last_headers("my-project/us-central1/api")["authorization"] == wanted
+    others = small.google.last_headers("my-project/us-central1/shop")["authorization"]
+    assert others.startswith("Bearer eyJ"), "its own ID token"
+    small.config.write_text(generated)
+    web.reload()
 
 
 def test_services_come_go_and_change(small: Site, web: Prometheus) -> None:

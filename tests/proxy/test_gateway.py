@@ -446,6 +446,9 @@ def test_one_host_does_not_take_all_places(tmp_path: Path) -> None:
     with gateway(tmp_path, "--gateway-per-host", "2") as gate:
         answers, _ = in_parallel(gate, [f"{API}/hang"] * 5, "1.5")
         assert Counter(answer.status for answer in answers) == {504: 2, 503: 3}
+        began = time.monotonic()
+        assert gate.scrape("http://hang.a.run.app/metrics", timeout="1").status == 503
+        assert time.monotonic() - began < 3, "a mint may take 4 s, but this scrape had half of one"
         assert gate.scrape("http://shop.a.run.app/metrics").status == 200
 
 
