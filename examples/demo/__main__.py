@@ -7,6 +7,7 @@ Ctrl-C; elsewhere it exits with 0 only if every target that should be up is up.
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import sys
@@ -80,8 +81,8 @@ def _stay(running: Stack, table: list[Row]) -> None:
     print(f"The proxy:            {running.proxy}/")
     print(f"Google's services:    {running.world}")
     print("Edit that last file to add or remove a service, and watch it come and go. Ctrl-C ends.")
-    seen = _states(table)
-    while True:
+    seen, parent = _states(table), os.getppid()
+    while os.getppid() == parent:  # a terminal that is closed takes the parent, not always us
         time.sleep(1)
         now = _states(rows(running.inventory, running.scraper.scrapes()))
         for job in sorted(seen.keys() | now.keys()):

@@ -138,3 +138,18 @@ def test_services_come_and_go_while_it_stays(terminal: Terminal, tmp_path: Path)
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.process.wait(60) == 0
     assert left_running(tmp_path) == []
+
+
+def test_it_ends_with_whoever_started_it(tmp_path: Path) -> None:
+    """A closed terminal takes make with it, without a signal to the demo, which ends as well."""
+    shell = ["sh", "-c", '"$@" & wait', "sh", *DEMO]
+    started = Terminal(shell, environment(tmp_path, PATH=f"{tmp_path}:/usr/bin:/bin"))
+    started.wait_for(lambda text: "Ctrl-C ends" in text)
+    assert left_running(tmp_path)
+    started.process.kill()
+    started.process.wait(10)
+    end = time.monotonic() + 60
+    while left_running(tmp_path):
+        assert time.monotonic() < end, left_running(tmp_path)
+        time.sleep(0.1)
+    started.close()
