@@ -20,6 +20,8 @@ from runscrape_generator.commands import group
 from runscrape_generator.model import Scope
 from runscrape_generator.options import OPTIONS, Option
 from runscrape_proxy.cli import command as proxy_command
+from runscrape_proxy.gateway_bulkhead import Bulkhead
+from runscrape_proxy.gateway_metrics import GatewayMetrics
 from runscrape_proxy.metrics import Metrics
 from runscrape_proxy.token import AudienceStatus
 
@@ -50,9 +52,15 @@ def reference() -> str:
         "### `runscrape-proxy`: options\n",
         _rows(_click_rows(proxy_command.params, "RUNSCRAPE_PROXY_")),
         "### `runscrape-proxy`: metrics (`GET /metrics`)\n",
-        _metrics(Metrics(lambda: (STATUS,), lambda: True).exposition().decode()),
+        _metrics(_proxy_exposition()),
     ]
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
+
+
+def _proxy_exposition() -> str:
+    metrics = Metrics(lambda: (STATUS,), lambda: True)
+    GatewayMetrics(metrics.registry, Bulkhead(1, per_host=1))
+    return metrics.exposition().decode()
 
 
 def _generator_options() -> str:
