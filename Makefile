@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format bench docs setup prometheus clean
+.PHONY: demo test lint format bench docs setup prometheus checkers clean
 
 setup: $(STAMP)
 
@@ -24,9 +24,14 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-# Prometheus and promtool, by apt where that needs no question (root, or sudo without a password).
+# By apt, where that needs no question. The demo and the tests need Prometheus (CI: must have it);
+# the other programs check what is written for them, and their tests are skipped without.
 prometheus:
-	@examples/demo/install-prometheus || true
+	@examples/demo/install-packages prometheus=prometheus promtool=prometheus || true
+
+checkers: prometheus
+	@examples/demo/install-packages vmagent=victoria-metrics systemd-analyze=systemd \
+	  prometheus-node-exporter=prometheus-node-exporter || true
 
 demo: $(STAMP) prometheus
 	@PYTHONPATH=examples $(BIN)/python -m demo
@@ -40,7 +45,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: $(STAMP) prometheus lint
+test: $(STAMP) checkers lint
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	@$(BIN)/coverage combine --quiet

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -28,6 +30,13 @@ DEMO_WORLD: dict[str, Any] = {
     }
 }
 """Two private services, a public one and an internal one in two regions of one project."""
+
+
+def pytest_sessionstart() -> None:
+    """Let no test be skipped in CI for want of Prometheus."""
+    missing = [name for name in ("prometheus", "promtool") if shutil.which(name) is None]
+    if missing and "CI" in os.environ:
+        pytest.exit(f"{' and '.join(missing)}: not installed, and CI must have it", returncode=1)
 
 
 class MakeEmulator(Protocol):
