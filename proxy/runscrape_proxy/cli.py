@@ -38,7 +38,7 @@ MIN_MINT_TIMEOUT, MAX_MINT_TIMEOUT = 0.1, 60.0
 _SERVICE_LINK = re.compile(r"SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?")
 
 
-class Duration(click.ParamType[float]):
+class Duration(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.5
     """A Prometheus duration, in seconds."""
 
     name = "duration"
@@ -160,7 +160,7 @@ ITEM = Item()
     "--gateway-connections",
     type=click.IntRange(1, 65_536),
     default=DEFAULT_GATEWAY_CONNECTIONS,
-    help="Connections to services that are kept for the next scrape.",
+    help="Connections to services kept for the next scrape, two for each of half as many.",
 )
 @click.option("--tls-cert", type=FILE, help="Serve TLS with this certificate chain, PEM.")
 @click.option("--tls-key", type=FILE, help="Its key, if not in the same file.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import socket
 import ssl
 from http import HTTPStatus
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
     from runscrape_proxy.gateway_targets import Target
 
+KEPT_PER_HOST: Final = 2
+"""A Prometheus has one scrape of a target under way; two of them share the work, or double it."""
+
 PIECE: Final = 64 * 1024
 """Bytes of a body that are held at once."""
 
@@ -38,13 +42,15 @@ _FAILED = (urllib3_exceptions.HTTPError, OSError)
 class Client:
     """Asks services, over verified TLS, through HTTPS_PROXY where NO_PROXY does not say otherwise.
 
-    Keeps at most ``connections`` open while nothing is asked, and ``per_host`` of them to one host.
+    Keeps at most ``connections`` open while nothing is asked, :data:`KEPT_PER_HOST` to one host.
     Raises OSError or ssl.SSLError for a bad ``ca_file``.
     """
 
-    def __init__(self, *, ca_file: Path | None, connections: int, per_host: int) -> None:
-        hosts = max(1, connections // per_host)
-        self._adapter = Adapter(trust(ca_file), per_host=per_host, hosts=hosts)
+    def __init__(self, *, ca_file: Path | None, connections: int) -> None:
+        hosts = max(1, connections // KEPT_PER_HOST)
+        self._adapter = Adapter(trust(ca_file), per_host=KEPT_PER_HOST, hosts=hosts)
+        # It warns of each connection to a host that is one too many to keep.
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
     def get(
         self, target: Target, path: str, headers: Mapping[str, str], deadline: Deadline

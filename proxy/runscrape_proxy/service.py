@@ -121,11 +121,7 @@ class Service:
             return None
         bulkhead = Bulkhead(settings.gateway_concurrency, settings.gateway_per_host)
         try:
-            client = Client(
-                ca_file=settings.ca_file,
-                connections=settings.gateway_connections,
-                per_host=settings.gateway_per_host,
-            )
+            client = Client(ca_file=settings.ca_file, connections=settings.gateway_connections)
         except OSError as error:
             raise StartError(f"--ca-file {settings.ca_file}: {error.strerror or error}") from None
         return gateway.Scrapes(

@@ -20,7 +20,8 @@ DEFAULT_AUDIENCE = "https://*.run.app"
 DEFAULT_THREADS = 1088
 DEFAULT_GATEWAY_CONCURRENCY = 1024
 DEFAULT_GATEWAY_PER_HOST = 8
-DEFAULT_GATEWAY_CONNECTIONS = 1024
+DEFAULT_GATEWAY_CONNECTIONS = 4096
+"""Two for each of some 2,000 services; beyond that, scrapes begin to open new ones."""
 WARM_THREADS = 64
 """Threads that requests waiting for a mint never get, so that held tokens always find one."""
 

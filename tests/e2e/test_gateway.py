@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import time
 import urllib.parse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -263,6 +264,15 @@ def test_many_services_in_one_job(tmp_path: Path) -> None:
             server.until_health(**dict.fromkeys(services, "up"))
             assert server.reloaded_at() == before
             assert len(server.series("emulator_scrapes_total")) == MANY
+            until(lambda: fewest_scrapes(running) >= 2, why="a second round")
+        connections = running.google.counts()["proxy"]["accepted"].values()
+        assert sum(connections) <= MANY + 8, "one to each service, kept, and those to the issuer"
+
+
+def fewest_scrapes(running: Site) -> int:
+    """How often the service was scraped that was scraped least."""
+    time.sleep(0.2)
+    return min(sum(outcomes.values()) for outcomes in running.google.counts()["scrapes"].values())
 
 
 def way(running: Site) -> dict[str, Any]:

@@ -58,6 +58,12 @@ class Services:
         self._listener.close()
         self.drop()
 
+    @property
+    def open(self) -> int:
+        """How many connections are there now."""
+        with self._lock:
+            return len(self._open)
+
     def drop(self) -> None:
         """End every connection."""
         with self._lock:
@@ -153,6 +159,11 @@ def _hangs(client: ssl.SSLSocket, closing: threading.Event) -> bool:
     return False
 
 
+def _slow(client: ssl.SSLSocket, closing: threading.Event) -> bool:
+    closing.wait(0.5)
+    return _whole(client, closing)
+
+
 def _stale(client: ssl.SSLSocket, _closing: threading.Event) -> bool:
     """Answer, and close when the next request is there: no look at the socket shows it before."""
     client.sendall(OK + b"Content-Length: 2\r\n\r\nok")
@@ -205,6 +216,7 @@ SCRIPTS: dict[str, Callable[[ssl.SSLSocket, threading.Event], bool]] = {
     "/endless-body": _drips(OK + _TWICE, b"x"),
     "/endless-large": _drips(OK + _TWICE + bytes(LARGE), b"x"),
     "/hang": _hangs,
+    "/slow": _slow,
     "/stale": _stale,
     "/no-length": _sends(OK + b"\r\n" + BODY),
     "/early": _sends(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"),

@@ -383,6 +383,19 @@ def test_a_kept_connection_that_was_closed(gate: Gateway) -> None:
     assert gate.services.connections["many1.a.run.app"] == 3
 
 
+def test_kept_connections_are_bounded(tmp_path: Path) -> None:
+    """Two connections are kept to a host, and no more in all than the option says."""
+    with gateway(tmp_path, "--gateway-connections", "6") as gate:
+        answers, _ = in_parallel(gate, [f"{API}/slow"] * 6, "10")
+        assert Counter(answer.status for answer in answers) == {200: 6}
+        assert gate.services.connections["api.a.run.app"] > 2
+        eventually(lambda: gate.services.open <= 2, "all but two connections to be closed")
+        for number in range(8):
+            assert gate.scrape(f"http://many{number}.a.run.app/chunked").status == 200
+        eventually(lambda: gate.services.open <= 3, "the longest unused ones to be closed")
+        assert "pool is full" not in gate.proxy.log
+
+
 def test_one_try_on_a_new_connection(gate: Gateway) -> None:
     """A request that a new connection swallowed is not sent twice."""
     before = len(gate.services.heads)
@@ -542,7 +555,7 @@ def test_options(tmp_path: Path) -> None:
     few = ("/bin/sh", "-c", 'ulimit -n 3000; exec "$@"', "sh", *fake())
     code, stderr, _ = refused(*options[:3], command=few)
     assert code != 0
-    assert "leaves 696 connections; lower --gateway-concurrency" in stderr
+    assert "leaves 0 connections; lower --gateway-concurrency" in stderr
 
 
 def test_over_a_unix_socket_and_at_the_end(tmp_path: Path) -> None:
