@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     session = _early_session(words, os.environ)
     try:
-        with raising():
+        with raising(), session.hangup.installed():
             return _invoke(words, session)
     except KeyboardInterrupt as error:
         return error.exit_code if isinstance(error, Interrupted) else Interrupted.exit_code

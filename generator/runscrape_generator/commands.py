@@ -12,7 +12,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ from runscrape_generator.configuration import Loaded
 from runscrape_generator.console import PROGRAM, Console
 from runscrape_generator.options import OPTIONS, Option
 from runscrape_generator.settings import Settings
+from runscrape_generator.signals import Hangup
 from runscrape_generator.standard_output import result
 from runscrape_generator.talk import Talk
 
@@ -46,6 +47,7 @@ class Session:
 
     console: Console
     verbosity: int = 0
+    hangup: Hangup = field(default_factory=Hangup)
 
 
 _GROUPS = {option.key: option.group for option in OPTIONS} | {
@@ -87,6 +89,8 @@ def _command(name: str, body: Callable[..., int], *more: click.Option) -> click.
         print_config, own = given.pop("print_config"), {}
         if "as_json" in given:
             own["as_json"] = given.pop("as_json")
+        else:
+            own["hangup"] = context.obj.hangup
         flags = _flags(context, given)
         loaded, console = _begin(context, name, flags)
         if print_config:
@@ -142,6 +146,8 @@ def _begin(
     loaded = configuration.load(name, flags, os.environ)
     console = _console(loaded.settings)
     context.obj.console, context.obj.verbosity = console, loaded.settings.verbosity
+    if name == "explain" or loaded.settings.watch is None:
+        context.obj.hangup.release()
     for warning in loaded.warnings:
         console.warning(warning)
     return loaded, console
@@ -168,13 +174,15 @@ def _write(
     settings: Settings,
     talk: Talk,
     load: Callable[[], Settings],
+    *,
+    hangup: Hangup,
 ) -> int:
     """Run ``generate`` or ``targets`` once, or again and again."""
     from runscrape_generator import run, watch  # noqa: PLC0415 (see the module's docstring)
 
     with result() as stdout:
         if settings.watch is not None:
-            watch.watch(command, load, talk, stdout=stdout)
+            watch.watch(command, load, talk, stdout=stdout, hangup=hangup)
         with _without_collector():
             return run.once(command, settings, talk, stdout=stdout).exit_code
 

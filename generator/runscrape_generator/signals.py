@@ -11,7 +11,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 
 class Interrupted(KeyboardInterrupt):
@@ -56,20 +56,32 @@ def raising() -> Iterator[None]:
 
 
 class Hangup:
-    """SIGHUP for ``--watch``: raises :class:`Reread` inside :meth:`armed`, else is remembered."""
+    """SIGHUP for ``--watch``: raises :class:`Reread` inside :meth:`armed`, else is remembered.
+
+    It is installed before anybody knows whether the run is to watch, because until then a SIGHUP
+    would end it; :meth:`release` is for those that do not.
+    """
 
     def __init__(self) -> None:
         self._armed = False
         self._pending = False
+        self._before: Any = signal.SIG_DFL
 
     @contextmanager
     def installed(self) -> Iterator[Hangup]:
         """Handle SIGHUP inside the block."""
-        before = signal.signal(signal.SIGHUP, self._handle)
+        before = self._before = signal.signal(signal.SIGHUP, self._handle)
         try:
             yield self
         finally:
             signal.signal(signal.SIGHUP, before)
+
+    def release(self) -> None:
+        """Handle SIGHUP as before again, also one that has come in the meantime."""
+        signal.signal(signal.SIGHUP, self._before)
+        if self._pending:
+            self._pending = False
+            signal.raise_signal(signal.SIGHUP)
 
     @contextmanager
     def armed(self) -> Iterator[None]:

@@ -28,16 +28,18 @@ def watch(
     talk: Talk,
     *,
     stdout: TextIO,
+    hangup: Hangup | None = None,
     sleep: Callable[[float], None] = time.sleep,
     uniform: Callable[[float, float], float] = random.uniform,
 ) -> NoReturn:
     """Run every ``settings.watch`` seconds (±10 %), counted from the end of a run.
 
     Ends only by what a signal handler raises (:mod:`runscrape_generator.signals`), or by the first
-    run's ConfigError. ``load`` reads the settings; it is called again after each SIGHUP.
+    run's ConfigError. ``load`` reads the settings; it is called again after each SIGHUP, also one
+    that ``hangup`` has had before.
     """
     settings = load()
-    hangup = Hangup()
+    hangup = hangup or Hangup()
     with hangup.installed():
         first = True
         while True:

@@ -34,7 +34,9 @@ def settings(tmp_path: Path, google: Emulator) -> Settings:
     return make_settings(tmp_path, google, watch=300.0)
 
 
-def play(load: Callable[[], Settings], *between: Step) -> tuple[Recorder, list[float]]:
+def play(
+    load: Callable[[], Settings], *between: Step, hangup: signals.Hangup | None = None
+) -> tuple[Recorder, list[float]]:
     """Watch; take one step in place of each sleep, then SIGTERM. Gives the talk and the sleeps."""
     talk, slept, steps = Recorder(), list[float](), iter(between)
 
@@ -43,7 +45,7 @@ def play(load: Callable[[], Settings], *between: Step) -> tuple[Recorder, list[f
         next(steps, lambda: os.kill(os.getpid(), signal.SIGTERM))()
 
     with signals.raising(), pytest.raises(signals.Terminated):
-        watch.watch("generate", load, talk, stdout=io.StringIO(), sleep=sleep)
+        watch.watch("generate", load, talk, stdout=io.StringIO(), hangup=hangup, sleep=sleep)
     return talk, slept
 
 
@@ -199,6 +201,32 @@ def test_hangup_before_it_is_armed() -> None:
             pass
 
 
+def test_hangup_that_nobody_waits_for() -> None:
+    """A run that does not watch is ended by a SIGHUP, also by one that came while it began."""
+    heard = []
+    before = signal.signal(signal.SIGHUP, lambda *_: heard.append("as before"))
+    try:
+        hangup = signals.Hangup()
+        with hangup.installed():
+            hang_up()
+            assert heard == []
+            hangup.release()
+            assert heard == ["as before"]
+            hang_up()
+            assert heard == ["as before"] * 2
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_hangup_before_the_watch(settings: Settings) -> None:
+    """A SIGHUP that came before the watch began has the settings read again."""
+    hangup = signals.Hangup()
+    with hangup.installed():
+        hang_up()
+        talk, _ = play(lambda: settings, hangup=hangup)
+    assert talk.of("step").count("settings read again") == 1
+
+
 def test_handlers_are_put_back() -> None:
     """After the block every signal is handled as before."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -235,6 +263,17 @@ def test_command_under_signals(tmp_path: Path, google: Emulator) -> None:
         running.send_signal(signal.SIGTERM)
         assert running.wait(20) == 143
     assert state(site.folder) == before
+
+
+def test_command_without_watch(tmp_path: Path, google: Emulator) -> None:
+    """The real command, run once: the terminal that goes away takes it along."""
+    google.update(world(faults={"list_services": [{"hang": True}]}))
+    google.reset_counts()
+    site = make_site(tmp_path, google)
+    with site.start() as running:
+        until(lambda: google.counts()["list_services"], why="the listing to hang")
+        running.send_signal(signal.SIGHUP)
+        assert running.wait(20) == -signal.SIGHUP
 
 
 def published(site: Site) -> bool:
