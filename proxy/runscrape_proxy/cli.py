@@ -160,7 +160,7 @@ ITEM = Item()
     "--gateway-connections",
     type=click.IntRange(1, 65_536),
     default=DEFAULT_GATEWAY_CONNECTIONS,
-    help="Connections to services kept for the next scrape, two for each of half as many.",
+    help="Connections kept for the next scrape, at most two of them to a service.",
 )
 @click.option("--tls-cert", type=FILE, help="Serve TLS with this certificate chain, PEM.")
 @click.option("--tls-key", type=FILE, help="Its key, if not in the same file.")

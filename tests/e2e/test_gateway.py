@@ -272,7 +272,8 @@ def test_many_services_in_one_job(tmp_path: Path) -> None:
 def fewest_scrapes(running: Site) -> int:
     """How often the service was scraped that was scraped least."""
     time.sleep(0.2)
-    return min(sum(outcomes.values()) for outcomes in running.google.counts()["scrapes"].values())
+    scrapes: dict[str, dict[str, int]] = running.google.counts()["scrapes"]
+    return min(sum(outcomes.values()) for outcomes in scrapes.values())
 
 
 def way(running: Site) -> dict[str, Any]:

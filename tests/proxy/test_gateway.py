@@ -432,7 +432,7 @@ def test_bulkheads(tmp_path: Path) -> None:
     with gateway(tmp_path, "--gateway-concurrency", "20", "--gateway-per-host", "2") as gate:
         slow = [f"http://many{number}.a.run.app/hang" for number in range(20)]
         result: list[tuple[list[Answer], list[float]]] = []
-        first = threading.Thread(target=lambda: result.append(in_parallel(gate, slow, "4")))
+        first = threading.Thread(target=lambda: result.append(in_parallel(gate, slow, "3")))
         first.start()
         eventually(lambda: gate.metric("gateway_requests_in_flight") == 20, "a full gateway")
         assert gate.metric("gateway_requests_in_flight_limit") == 20
@@ -491,7 +491,7 @@ HASTY = (sys.executable, "-c", _IN_A_HURRY, "0")
 def test_the_worker_s_own_patience(tmp_path: Path) -> None:
     """A scrape has the time that its client told; one that nobody reads holds no place for ever."""
     with gateway(tmp_path, "--mint-timeout", "100ms", command=HASTY) as gate:
-        assert gate.scrape(f"{API}/hang", timeout="4").status == 504
+        assert gate.scrape(f"{API}/hang", timeout="2.6").status == 504
         head = f"GET {API}/huge HTTP/1.1\r\nHost: api.a.run.app:80\r\n"
         fields = f"Authorization: {basic()}\r\nX-Prometheus-Scrape-Timeout-Seconds: 1\r\n\r\n"
         with socket.create_connection(gate.proxy.address, timeout=PATIENCE) as connection:
@@ -566,7 +566,7 @@ def test_over_a_unix_socket_and_at_the_end(tmp_path: Path) -> None:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(PATIENCE)
             connection.connect(str(path))
-            told = f"{head}X-Prometheus-Scrape-Timeout-Seconds: 3\r\n\r\n"
+            told = f"{head}X-Prometheus-Scrape-Timeout-Seconds: 2\r\n\r\n"
             connection.sendall(told.encode())
             eventually(lambda: gate.metric("gateway_requests_in_flight") == 1, "under way")
             gate.proxy.process.terminate()
