@@ -81,7 +81,8 @@ class Summary:
         if self.inventory_written and not self.written:
             yield "inventory would change" if self.dry_run else "inventory updated"
         if self.reload is not None:
-            yield "Prometheus reloaded" if self.reloaded else "Prometheus not reached"
+            known = "" if self.written else " (it was not known to have read this)"
+            yield f"Prometheus reloaded{known}" if self.reloaded else "Prometheus not reached"
 
 
 def _plural(number: int, noun: str) -> str:
