@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+
+import pytest
+
+from emulator import Emulator
+from tests.generator.commands_kit import world
 
 
 def pytest_configure() -> None:
     """Undo what a shell's ``&`` does: it has SIGINT ignored, and so would all that we start."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module")
+def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """An emulator for all tests of a module; each begins with the world that it needs."""
+    with Emulator(world(), tmp_path_factory.mktemp("google")) as running:
+        yield running

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,6 @@ from tests.generator.commands_kit import Site, failing, make_site, world
 from tests.generator.publishing_kit import get, prometheus, until, visible
 
 BAD_TEMPLATE = "scrape_configs:\n  {{ cloud_run_jobs }}\nnonsense: 1\n"
-
-
-@pytest.fixture(scope="module")
-def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    with Emulator(world(), tmp_path_factory.mktemp("google")) as running:
-        yield running
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import io
 import json
 import re
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,6 @@ from runscrape_generator.settings import Format, Settings
 from tests.generator.commands_kit import Site, failing, make_settings, make_site, world
 from tests.generator.publishing_kit import state, visible
 from tests.generator.recorder import Recorder
-
-
-@pytest.fixture(scope="module")
-def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    with Emulator(world(), tmp_path_factory.mktemp("google")) as running:
-        yield running
 
 
 @pytest.fixture

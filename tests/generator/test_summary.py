@@ -30,8 +30,10 @@ from runscrape_generator.summary import Summary, no_one_token, why_none
         ),
         (
             {"reload": Outcome.DONE},
-            "120 jobs, 8 skipped, nothing changed, Prometheus reloaded "
-            "(it was not known to have read this)",
+            (
+                "120 jobs, 8 skipped, nothing changed, Prometheus reloaded "
+                "(it was not known to have read this)"
+            ),
         ),
         ({"dry_run": True}, "120 jobs, 8 skipped, a.yml would not change"),
         ({"output": None}, "120 jobs, 8 skipped, written to standard output"),

@@ -6,7 +6,7 @@ import io
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,12 +21,6 @@ from tests.generator.publishing_kit import state, until
 from tests.generator.recorder import Recorder
 
 Step = Callable[[], object]
-
-
-@pytest.fixture(scope="module")
-def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    with Emulator(world(), tmp_path_factory.mktemp("google")) as running:
-        yield running
 
 
 @pytest.fixture
