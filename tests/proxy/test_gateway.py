@@ -397,7 +397,8 @@ def test_kept_connections_are_bounded(tmp_path: Path) -> None:
 
 
 def test_one_try_on_a_new_connection(gate: Gateway) -> None:
-    """A request that a new connection swallowed is not sent twice."""
+    """A request that a new connection swallowed is not sent twice, a kept one before it or not."""
+    assert gate.scrape("http://many2.a.run.app/once").status == 200
     before = len(gate.services.heads)
     assert gate.scrape("http://many2.a.run.app/nothing").status == 502
     assert len(gate.services.heads) == before + 1
