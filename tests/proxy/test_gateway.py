@@ -430,13 +430,14 @@ def test_bulkheads(tmp_path: Path) -> None:
 
     And once they are known as slow, they leave half of the places to the others.
     """
-    with gateway(tmp_path, "--gateway-concurrency", "20", "--gateway-per-host", "2") as gate:
-        slow = [f"http://many{number}.a.run.app/hang" for number in range(20)]
+    few = ("--threads", "65", "--gateway-concurrency", "80", "--gateway-per-host", "4")
+    with gateway(tmp_path, *few) as gate:
+        slow = [f"http://many{number % 20}.a.run.app/hang" for number in range(80)]
         result: list[tuple[list[Answer], list[float]]] = []
         first = threading.Thread(target=lambda: result.append(in_parallel(gate, slow, "3")))
         first.start()
-        eventually(lambda: gate.metric("gateway_requests_in_flight") == 20, "a full gateway")
-        assert gate.metric("gateway_requests_in_flight_limit") == 20
+        eventually(lambda: gate.metric("gateway_requests_in_flight") == 80, "a full gateway")
+        assert gate.metric("gateway_requests_in_flight_limit") == 80
         refusal = gate.scrape(f"{API}/metrics")
         assert (refusal.status, refusal.headers["retry-after"]) == (503, "1")
         assert "--gateway-concurrency" in refusal.text
@@ -445,14 +446,14 @@ def test_bulkheads(tmp_path: Path) -> None:
         )
         assert gate.proxy.get("/-/healthy").status == 200
         first.join()
-        assert Counter(answer.status for answer in result[0][0]) == {504: 20}
+        assert Counter(answer.status for answer in result[0][0]) == {504: 80}
 
         again = threading.Thread(target=lambda: result.append(in_parallel(gate, slow, "2")))
         again.start()
-        eventually(lambda: gate.metric("gateway_requests_in_flight") == 10, "half of the places")
+        eventually(lambda: gate.metric("gateway_requests_in_flight") == 40, "half of the places")
         assert gate.scrape(f"{API}/metrics").status == 200
         again.join()
-        assert Counter(answer.status for answer in result[1][0]) == {504: 10, 503: 10}
+        assert Counter(answer.status for answer in result[1][0]) == {504: 40, 503: 40}
 
 
 def test_one_host_does_not_take_all_places(tmp_path: Path) -> None:
