@@ -432,6 +432,8 @@ def test_bulkheads(tmp_path: Path) -> None:
     """
     few = ("--threads", "65", "--gateway-concurrency", "80", "--gateway-per-host", "4")
     with gateway(tmp_path, *few) as gate:
+        for number in range(20):  # so that none waits for a token
+            assert gate.scrape(f"http://many{number}.a.run.app/metrics").status == 200
         slow = [f"http://many{number % 20}.a.run.app/hang" for number in range(80)]
         result: list[tuple[list[Answer], list[float]]] = []
         first = threading.Thread(target=lambda: result.append(in_parallel(gate, slow, "3")))
