@@ -49,7 +49,7 @@ def quadlets(choices: Choices, commands: Commands) -> tuple[Quadlet, ...]:
             volumes=(state, client, *google),
             environment=environment,
             environment_files=(f"{base}/proxy.env",),
-            pids=2048,
+            pids=4096,
         ),
         Quadlet(
             name="runscrape-prometheus",

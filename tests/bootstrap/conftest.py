@@ -147,16 +147,60 @@ class Running:
         }
 
 
-@pytest.fixture(scope="session", params=["compose", "kubernetes", "systemd", "gateway"])
-def stack(
+class Stacks:
+    """The bundles that run, all at once: each Prometheus waits 5 s before its first targets
+    (``updatert`` of its discovery manager), and they can all wait together.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._running: dict[str, tuple[Running, contextlib.ExitStack]] = {}
+
+    def start(self, platform: str) -> None:
+        """Write and start one, unless it runs already; what it is to do it may not do yet."""
+        if platform not in self._running:
+            directory = self._directory / platform
+            shutil.rmtree(directory, ignore_errors=True)
+            directory.mkdir()
+            with contextlib.ExitStack() as stack:
+                google = stack.enter_context(_google(directory))
+                here = stack.enter_context(_stack(platform, google, directory))
+                self._running[platform] = here, stack.pop_all()
+
+    @contextlib.contextmanager
+    def use(self, platform: str) -> Iterator[Running]:
+        """Wait until it answers, and end it after use."""
+        self.start(platform)
+        here, stack = self._running.pop(platform)
+        with stack:
+            eventually(lambda: len(here.up()) > 0, f"{platform}: Prometheus answers")
+            yield here
+
+    def close(self) -> None:
+        """End what nobody used."""
+        for platform in list(self._running):
+            self._running.pop(platform)[1].close()
+
+
+@pytest.fixture(scope="package")
+def stacks(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Running]:
-    """One platform's bundle, written by the command, run by what is written in it."""
+) -> Iterator[Stacks]:
+    """Start every platform's bundle that a test of this run asks for."""
     if shutil.which("prometheus") is None:
         pytest.skip("prometheus is not installed")
-    platform = str(request.param)
-    directory = tmp_path_factory.mktemp(platform)
-    with _google(directory) as google, _stack(platform, google, directory) as running_here:
+    with contextlib.closing(Stacks(tmp_path_factory.mktemp("stacks"))) as stacks:
+        calls = [getattr(item, "callspec", None) for item in request.session.items]
+        for call in calls:
+            if call and "stack" in call.params:
+                stacks.start(call.params["stack"])
+        yield stacks
+
+
+@pytest.fixture(scope="package", params=["compose", "kubernetes", "systemd", "gateway"])
+def stack(request: pytest.FixtureRequest, stacks: Stacks) -> Iterator[Running]:
+    """One platform's bundle, written by the command, run by what is written in it."""
+    with stacks.use(str(request.param)) as running_here:
         yield running_here
 
 
@@ -168,11 +212,9 @@ def _stack(platform: str, google: Google, directory: Path) -> Iterator[Running]:
     plan = _plan(platform, bundle, directory)
     google.emulator.update(_with_later())
     with running(plan, _machine(platform, google), logs) as places:
-        here = Running(
+        yield Running(
             platform, f"http://{places['127.0.0.1:9090']}", f"http://{places['127.0.0.1:7777']}"
         )
-        eventually(lambda: len(here.up()) > 0, f"{platform}: Prometheus answers")
-        yield here
 
 
 def _arguments(platform: str, google: Google) -> list[str]:

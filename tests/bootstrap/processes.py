@@ -54,10 +54,18 @@ class Plan:
     """The files to rewrite are below it."""
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+    """Give none twice: whoever was given one may not have taken it yet."""
+    while True:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            port = int(taken.getsockname()[1])
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def replacer(places: Mapping[str, str]) -> Callable[[str], str]:

@@ -309,7 +309,7 @@ def test_google_is_down(google: Google, fresh: Path, tmp_path: Path) -> None:
     """A listing that fails with nothing known is exit 4 and leaves no half bundle; a bundle that
     is there is served from its inventory, exit 3.
     """
-    down = ["--api-endpoint", "http://127.0.0.1:1", "--region", "us-central1", "--timeout", "2s"]
+    down = ["--api-endpoint", "http://127.0.0.1:1", "--region", "us-central1", "--timeout", "1s"]
     new = tmp_path / "new"
     common = ["--project", "demo", "--platform", "compose", *down]
     assert cli.main(["bootstrap", str(new), *common]) == 4
@@ -318,7 +318,7 @@ def test_google_is_down(google: Google, fresh: Path, tmp_path: Path) -> None:
     # The bundle's own settings say where Google is; edited, they count.
     path = fresh / "config/runscrape.yaml"
     path.write_text(
-        path.read_text().replace(google.emulator.api, "http://127.0.0.1:1") + "timeout: 2s\n"
+        path.read_text().replace(google.emulator.api, "http://127.0.0.1:1") + "timeout: 1s\n"
     )
     assert cli.main(["bootstrap", str(fresh), *common]) == 3
     assert (fresh / "state/prometheus.yml").read_bytes() == text

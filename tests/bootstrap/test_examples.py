@@ -167,6 +167,16 @@ def test_terraform(written: Written) -> None:
         assert text.count(opening) == text.count(closing)
 
 
+@pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed")
+def test_terraform_reads_it(tmp_path: Path) -> None:
+    """Terraform's parser takes the file, well formatted as it is, and takes no broken one."""
+    file = Path(shutil.copy(EXAMPLES / "terraform/main.tf", tmp_path))
+    check = ["terraform", f"-chdir={tmp_path}", "fmt", "-check"]
+    assert subprocess.run(check, capture_output=True, check=False).returncode == 0
+    file.write_text(file.read_text() + "}\n")
+    assert subprocess.run(check, capture_output=True, check=False).returncode != 0
+
+
 def test_helm(written: Written) -> None:
     """The chart's values add the sidecar that the operator's patch adds."""
     values = yaml.safe_load((EXAMPLES / "helm/kube-prometheus-stack.yaml").read_text())[

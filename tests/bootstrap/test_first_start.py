@@ -16,7 +16,7 @@ from tests.bootstrap.processes import PROGRAMS, Plan, relocate, replacer
 
 @pytest.fixture
 def pod(google: Google, tmp_path: Path) -> Plan:
-    bundle = google.write(tmp_path / "b", "--platform", "kubernetes", "--timeout", "2s")
+    bundle = google.write(tmp_path / "b", "--platform", "kubernetes", "--timeout", "1s")
     plan = bundles.kubernetes(bundle)
     relocate(plan)
     return plan

@@ -14,6 +14,7 @@ import yaml
 
 from runscrape_generator import commands, configuration
 from runscrape_proxy import cli as proxy_cli
+from runscrape_proxy.settings import Settings
 from tests.bootstrap import bundles
 from tests.bootstrap.conftest import Google, Written
 from tests.bootstrap.processes import Plan, Process
@@ -115,6 +116,18 @@ def test_options_of_others(plans: dict[str, Plan], program: str) -> None:
     assert len(flags) >= 5
     # Collectors are named in --help of newer versions with [no-] alone.
     assert not {flag for flag in flags if flag not in known and flag.split(".")[0] != "collector"}
+
+
+def test_the_proxys_threads_have_room(written: Written) -> None:
+    """The limits on processes leave room for every thread that the proxy may start, the gateway's
+    among them.
+    """
+    most = Settings(gateway=True)
+    needed = most.threads + most.gateway_threads + most.mint_concurrency
+    compose = yaml.safe_load((written.compose / "compose.yaml").read_text())["services"]["proxy"]
+    unit = bundles.unit(written.systemd / "root/etc/systemd/system/runscrape-proxy.service")
+    for limit in (compose["pids_limit"], int(unit["Service"]["TasksMax"][0])):
+        assert limit > needed
 
 
 def test_runscrape_yaml(written: Written) -> None:
