@@ -358,12 +358,13 @@ def resident(gate: Gateway) -> int:
     return int(found[1]) * 1024
 
 
-def test_a_large_body_is_not_held(gate: Gateway) -> None:
+def test_a_large_body_is_not_held(tmp_path: Path) -> None:
     """50 MB pass through in pieces: memory does not grow with them."""
-    gate.scrape(f"{API}/metrics")
-    before = resident(gate)
-    assert len(gate.scrape(f"{API}/huge").body) == HUGE * LARGE
-    assert resident(gate) - before < 8 * LARGE
+    with gateway(tmp_path) as gate:
+        gate.scrape(f"{API}/metrics")
+        before = resident(gate)
+        assert len(gate.scrape(f"{API}/huge").body) == HUGE * LARGE
+        assert resident(gate) - before < 8 * LARGE
 
 
 # --- Connections ---------------------------------------------------------------------------------
