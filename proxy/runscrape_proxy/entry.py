@@ -55,9 +55,15 @@ class Entry:
     last_error_at: float | None = None
     started_at: float = 0.0
     wanted_until: float = 0.0
-    """Nobody waits any more after this: a mint still queued by then is dropped."""
+    """Nobody waits any more after this: it ends a mint that somebody asked for."""
+    begin_by: float = 0.0
+    """A mint still queued by then is dropped: there is no time left for Google to answer."""
     landed: threading.Event = LANDED
     """Set when the mint that is queued or in flight has ended, however."""
+
+    def seconds_left(self) -> float:
+        """What the mint that was just taken may take: forever, unless somebody asked for it."""
+        return self.wanted_until - self.started_at if self.lane is Lane.ASKED else inf
 
     def is_resting(self, now: float) -> bool:
         """Whether it failed and is not to be tried again yet."""

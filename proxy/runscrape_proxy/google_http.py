@@ -4,7 +4,7 @@ google-auth's own transport waits 120 s for each read, follows redirects with cr
 retries with sleeps. This one ends at the deadline even where the answer drips in byte by byte
 (requests' timeout starts anew with each byte), follows nothing, and turns whatever is not an
 answer of 200 into a MintError, which google-auth passes on untouched: the only retries are those
-of :mod:`runscrape_proxy.schedule`.
+of :mod:`runscrape_proxy.schedule`, and one at once where a kept connection is found closed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError
 
 from runscrape_proxy import failures
 from runscrape_proxy.errors import MintError
-from runscrape_proxy.outgoing import Adapter, Deadline, trust
+from runscrape_proxy.outgoing import Adapter, Deadline, StaleConnectionError, trust
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,26 +72,26 @@ class Request:
         timeout: float | None = None,  # noqa: ARG002 (google-auth's; the deadline stands over it)
         **kwargs: Any,
     ) -> _Answer:
-        """Send one request; raises MintError unless the answer is a 200."""
-        left = self.deadline.left
-        if left <= 0:
-            raise failures.too_slow(url, self.deadline.seconds)
-        try:
-            answer = self._send(
-                method,
-                url,
-                data=body,
-                headers=dict(headers or {}),
-                timeout=Timeout(connect=left, total=left),
-                **kwargs,
-            )
-        except (requests.RequestException, HTTPError, OSError) as error:
-            raise failures.unreachable(url, error, self.deadline.seconds) from None
+        """Send one request; raises MintError unless the answer is a 200.
+
+        Again only where a kept connection turned out to be closed: there is one less each time.
+        """
+        answer = None
+        while answer is None:
+            try:
+                answer = self._send(method, url, data=body, headers=dict(headers or {}), **kwargs)
+            except (requests.RequestException, HTTPError, OSError) as error:
+                if not failures.any_of(list(failures.causes_of(error)), StaleConnectionError):
+                    raise failures.unreachable(url, error, self.deadline.seconds) from None
         if answer.status != HTTPStatus.OK:
             raise failures.refused(url, answer.status, answer.data)
         return answer
 
     def _send(self, method: str, url: str, **kwargs: Any) -> _Answer:
+        left = self.deadline.left
+        if left <= 0:
+            raise failures.too_slow(url, self.deadline.seconds)
+        kwargs |= {"timeout": Timeout(connect=left, total=left)}
         response = self.session.request(method, url, allow_redirects=False, stream=True, **kwargs)
         with response:
             data = response.raw.read(_LARGEST_ANSWER + 1, decode_content=True)

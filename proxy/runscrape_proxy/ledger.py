@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _FORGOTTEN_AFTER: Final = 3 * 3600.0  # three lives of a token: no client holds one that long
 _FORGOTTEN_WITHOUT_TOKEN: Final = 15 * 60.0  # a failing job asks at every scrape
 _CLOCK_SET_BACK: Final = 60.0
+_LEAST_SHARE: Final = 0.1  # of the callers' patience; with less of it left no mint is begun
 _CLOCKS_DIFFER: Final = 0.1  # a wait is timed by the monotonic clock, patience ends by the other
 
 
@@ -64,6 +65,7 @@ class Ledger:
         entry = self._known(audience, now)
         entry.asked_at = now
         entry.wanted_until = now + patience
+        entry.begin_by = now + patience * (1 - _LEAST_SHARE)
         idle_and_due = entry.state is State.IDLE and not entry.is_resting(now)
         if entry.state is State.QUEUED or (idle_and_due and not is_fresh(entry.token, now)):
             self._queue(entry, Lane.ASKED)
@@ -199,7 +201,7 @@ class Ledger:
     def _take_cold(self, now: float) -> Entry | None:
         while self._asked:
             _, entry = self._asked.popitem(last=False)
-            if entry.wanted_until > now:
+            if entry.begin_by > now:
                 return entry
             self._drop(entry, now)
         if self._retries and self._retries_running < self._retry_slots:

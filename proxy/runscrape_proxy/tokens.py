@@ -106,8 +106,10 @@ class Tokens:
         """A token with more than 60 s left.
 
         From memory where there is one; else from the mint in flight, waiting for at most the mint
-        timeout, or ``timeout`` seconds if that is less; a mint goes on without its callers. Raises
-        TemporarilyUnavailable, which says why, what to do and when to come again.
+        timeout, or ``timeout`` seconds if that is less; a mint goes on without those. But it ends
+        with the mint timeout of its callers, however long it was queued, so that a Google that
+        hung holds no slot when it is back. Raises TemporarilyUnavailable, which says why, what to
+        do and when to come again.
         """
         now = self._clock()
         entry = self._ledger.entries.get(audience)
@@ -206,7 +208,8 @@ class Tokens:
 
     def _mint(self, entry: Entry) -> None:
         began = time.monotonic()
-        token, error = self._call(entry.audience)
+        timeout = min(self._mint_timeout, entry.seconds_left()) * _MINT_SHARE
+        token, error = self._call(entry.audience, timeout)
         seconds = time.monotonic() - began
         with self._lock:
             now = self._clock()
@@ -225,10 +228,10 @@ class Tokens:
             )
         )
 
-    def _call(self, audience: str) -> tuple[Token | None, str]:
+    def _call(self, audience: str, timeout: float) -> tuple[Token | None, str]:
         """One call to Google: a token, or why there is none."""
         try:
-            return self._minter.mint(audience, timeout=self._mint_timeout * _MINT_SHARE), ""
+            return self._minter.mint(audience, timeout=timeout), ""
         except MintError as error:
             return None, str(error)
         except Exception as error:  # noqa: BLE001 (a worker outlives whatever a mint throws)

@@ -59,6 +59,7 @@ class Minter:
         self.fault: Exception | None = None
         self.at_once = 0
         self.most_at_once = 0
+        self.timeouts: list[float] = []
         self._lock = threading.Lock()
 
     @property
@@ -69,6 +70,7 @@ class Minter:
         with self._lock:
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
+            self.timeouts.append(timeout)
             fault = self.fault
         try:
             if not self.gate.wait(self.overstay or timeout):

@@ -22,6 +22,11 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 class Server:
     """Answers each request on 127.0.0.1 with ``answer``, ``pause`` seconds after each byte."""
 
+    most = 1000
+    """Requests that one connection is good for."""
+    last = b""
+    """What the next one gets before the connection is closed."""
+
     def __init__(self, answer: bytes, pause: float = 0.0) -> None:
         self.answer = answer
         self.pause = pause
@@ -52,8 +57,14 @@ class Server:
 
     def _serve(self, sock: socket.socket) -> None:
         with contextlib.suppress(OSError):
+            answered = 0
             while request := sock.recv(65536):
                 self.requests.append(request)
+                if answered == self.most:
+                    sock.sendall(self.last)
+                    sock.shutdown(socket.SHUT_RDWR)
+                    return
+                answered += 1
                 if not self.pause:
                     sock.sendall(self.answer)
                     if b"Connection: close" in self.answer:
@@ -152,6 +163,30 @@ def test_connections_are_kept(serve: type[Server], http: GoogleHttp) -> None:
         answer = http.within(5)(server.url)
         assert (answer.status, answer.data) == (200, b"{}")
     assert server.connections == 1
+
+
+def test_a_kept_connection_that_was_closed(serve: type[Server], http: GoogleHttp) -> None:
+    """A request that finds its kept connection closed is sent once more, on a new one."""
+    server = serve(OK)
+    server.most = 1
+    for _ in range(3):
+        assert http.within(5)(server.url).status == 200
+    assert server.connections == 3
+    assert len(server.requests) == 5
+
+
+@pytest.mark.parametrize(("most", "last"), [(0, b""), (0, OK[:9]), (1, OK[:9])])
+def test_no_second_try_where_it_may_have_been_answered(
+    serve: type[Server], http: GoogleHttp, most: int, last: bytes
+) -> None:
+    """What a new connection swallowed, or what was answered in part, is not sent twice."""
+    server = serve(OK)
+    server.most, server.last = most, last
+    for _ in range(most):
+        http.within(5)(server.url)
+    with pytest.raises(MintError, match=r"no connection to 127\.0\.0\.1"):
+        http.within(5)(server.url)
+    assert len(server.requests) == most + 1
 
 
 def test_an_answer_that_ends_with_the_connection(serve: type[Server], http: GoogleHttp) -> None:

@@ -150,6 +150,18 @@ def test_a_mint_that_nobody_waits_for_any_more_is_dropped() -> None:
     assert stale.is_resting(5)
 
 
+def test_no_mint_is_begun_too_late() -> None:
+    """A mint has what is left of its callers' patience; with a tenth of it left none is begun."""
+    book = ledger()
+    for audience in (A, B):
+        ask(book, audience, 0)
+    assert take(book, 3.5).seconds_left() == pytest.approx(0.5)
+    assert book.take(Pool.COLD, 3.7) is None
+    assert book.entries[B].is_resting(3.7)
+    book.step(4.7)
+    assert take(book, 4.7).seconds_left() > HOUR, "nobody waits for a retry"
+
+
 def test_whoever_gives_up_last_drops_the_mint() -> None:
     """A caller that leaves ends the queued mint only where no later caller waits for it."""
     book = ledger()

@@ -273,6 +273,25 @@ def test_who_gives_up_in_the_queue_rests(make: MakeTokens, minter: Minter) -> No
     assert (second.description, second.retry_after) == (first.description, 1)
 
 
+def test_a_mint_ends_with_its_callers_patience(
+    make: MakeTokens, clock: Clock, minter: Minter
+) -> None:
+    """What was queued for long gets what is left, so that no slot hangs on when Google is back."""
+    minter.gate.clear()
+    tokens = make(minter, mint_timeout=LONG, mint_concurrency=1)
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(tokens.get, A)
+        eventually(lambda: minter.at_once == 1)
+        waiting = pool.submit(tokens.get, B)
+        eventually(lambda: tokens._waiting == 2)
+        clock.now += LONG * 0.8
+        late = pool.submit(tokens.get, "https://c.run.app")
+        eventually(lambda: tokens._waiting == 3)
+        minter.gate.set()
+        assert all(answer.result(LONG) for answer in (first, waiting, late))
+    assert minter.timeouts == pytest.approx([LONG * 0.95, LONG * 0.2 * 0.95, LONG * 0.95])
+
+
 def test_a_retry_wakes_the_scheduler(make: MakeTokens, monkeypatch: pytest.MonkeyPatch) -> None:
     """A retry that is due sooner than all else is made when it is due, not at the next look."""
     monkeypatch.setattr(workers, "_LONGEST_SLEEP", 3600.0)
