@@ -253,6 +253,13 @@ def test_half_a_surrogate_pair_is_refused() -> None:
         targets([service("a\ud800")])
 
 
+def test_a_key_that_is_a_boolean_is_refused() -> None:
+    """True is no key, though Python takes it for the 1 that is one."""
+    assert quoting.key(1) == "1"
+    with pytest.raises(ValidationError, match="True cannot be a key"):
+        quoting.key(True)
+
+
 WORST = {f"l{index}": text for index, text in enumerate(NASTY) if text.strip("\x00")}
 """As labels of one target; 2.42 takes an empty value for a label that is not there."""
 WORST_RULE = Rule(target="127.0.0.1:9", labels=WORST)

@@ -22,7 +22,7 @@ values = st.recursive(
     texts | st.booleans() | st.integers(-2, 2) | st.none(),
     lambda inner: (
         st.lists(inner, max_size=2)
-        | st.dictionaries(st.sampled_from(["k", "no", 'q"', "slot 0", "- a"]), inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["k", "no", 'q"', "slot 0", 7]), inner, max_size=2)
     ),
     max_leaves=4,
 )
@@ -117,6 +117,22 @@ def test_an_entry_of_another_make_is_parsed(text: str) -> None:
     assert not parsed(HEAD + text, [{"n": "a"}, {"n": "c"}])
 
 
+def test_notes_and_marked_keys_are_read_as_they_are() -> None:
+    """Strings in comments are none, and a key that is marked with ? may be there once only."""
+    noted = '- n: "a"\n  # ["x"]\n- n: "b"\n  # ["y"]\n'
+    assert said(HEAD + noted, [{"n": "a"}, {"n": "b"}])
+    marked = '- ? "a"\n  : "1"\n  ? "b"\n  : "2"\n'
+    some = [{"a": "1", "b": "2"}, {"a": "2"}]
+    assert said(HEAD + marked * 2, some[:1] * 2)
+    assert not said(HEAD + marked + marked.replace('"b"', '"a"'), some)
+
+
+def test_half_a_character_is_none() -> None:
+    """JSON makes one character of an escaped surrogate pair, and YAML none."""
+    text = HEAD + '- n: "a"\n- n: "\\ud83d\\ude00"\n'
+    assert not said(text, [{"n": "a"}, {"n": "😀"}])
+
+
 def test_the_shape_alone_is_parsed_once() -> None:
     """Entries that differ in strings alone cost no YAML parsing, which is what makes it fast."""
     seen: list[int] = []
@@ -126,7 +142,7 @@ def test_the_shape_alone_is_parsed_once() -> None:
         seen.append(len(text))
         return documents(text)
 
-    some = [{"name": f"job {n}", "labels": {"a": f"{n}"}} for n in range(1000)]
+    some = [{"name": f"job {n}", "labels": {"a": f"{n}", "b-c": ""}} for n in range(1000)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parsing, "documents", counting)
         assert said(written(some), some)

@@ -259,6 +259,38 @@ def test_command_under_signals(tmp_path: Path, google: Emulator) -> None:
     assert state(site.folder) == before
 
 
+def test_command_hung_up_while_it_starts(tmp_path: Path, google: Emulator) -> None:
+    """The real command: a SIGHUP that comes before its settings are read makes it read them anew.
+
+    The settings are a pipe, so the command waits wherever it reads them.
+    """
+    google.update(world())
+    site = make_site(tmp_path, google)
+    config, following = tmp_path / "runscrape.yaml", tmp_path / "following"
+    os.mkfifo(config)
+    with site.start("--watch", "1h", "--config", str(config)) as running:
+        try:
+            for turn in range(3):  # what to do, what to begin with, what there is now
+                pipe = until(lambda: reader_of(config), why=f"the settings to be read: {turn}")
+                if turn == 0:
+                    running.send_signal(signal.SIGHUP)
+                os.mkfifo(following)
+                following.replace(config)
+                os.write(pipe, b"scrape_interval: 7m\n")
+                os.close(pipe)
+            until(lambda: published(site), why="the run after that")
+        finally:
+            running.kill()
+
+
+def reader_of(pipe: Path) -> int:
+    """Open the pipe for writing; 0 while nobody waits for what is written."""
+    try:
+        return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return 0
+
+
 def test_command_without_watch(tmp_path: Path, google: Emulator) -> None:
     """The real command, run once: the terminal that goes away takes it along."""
     google.update(world(faults={"list_services": [{"hang": True}]}))
