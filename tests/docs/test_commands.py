@@ -1,0 +1,211 @@
+"""What the manual and the examples tell people to type, and the names that they use, are real."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from runscrape_generator import bootstrap_templates, cli, commands, configuration, file_sd
+from runscrape_generator.options import BY_VARIABLE
+from runscrape_proxy import cli as proxy_cli
+from runscrape_proxy.schedule import FRESH, refresh_at
+from runscrape_proxy.token import Kind, Token
+from tests.conftest import MakeEmulator
+from tests.docs.reference import README, reference
+
+ROOT = README.parent
+MANUAL = README.read_text("utf-8").replace(reference(), "")
+"""The README without what is made from the code."""
+TEXTS = {
+    str(path.relative_to(ROOT)): path.read_text("utf-8")
+    for path in (README, *(ROOT / "examples").glob("*/README.md"))
+}
+
+_FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+_INDENTED = re.compile(r"^    .*$", re.MULTILINE)
+_INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+_COMMAND = re.compile(
+    r"(?:^|(?<=[\s;&=]))"  # at the start, or behind sudo, a user's name, cron's fields …
+    r"(?:[~\w./-]*/)?(runscrape|runscrape-proxy) +(?!\S*runscrape )"
+    r"([^\n]*)"
+)
+
+
+def typed(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Give program and arguments of each command in the text's blocks and inline code."""
+    blocks = [body for kind, body in _FENCED.findall(text) if kind not in {"yaml", "mermaid"}]
+    rest = _FENCED.sub("", text)
+    blocks += _INDENTED.findall(rest)
+    blocks += [code for code in _INLINE.findall(rest) if code.startswith(("runscrape", "*/"))]
+    for line in re.sub(r"\\\n\s*", " ", "\n".join(blocks)).splitlines():
+        for program, arguments in _COMMAND.findall(line.split(" #")[0]):
+            words = shlex.split(re.sub(r'"?\$\([^)]*\)"?', "me@example.com", arguments))
+            end = next((n for n, word in enumerate(words) if word in {"&", "&&", "|"}), len(words))
+            yield program, words[:end]
+
+
+def is_call(program: str, words: list[str]) -> bool:
+    """Whether it is a command line: neither a command's mere name nor another's argument."""
+    if program == "runscrape":
+        return bool(words) and words[0] in commands.group().commands and words != ["bootstrap"]
+    return bool(words) and words[0].startswith("-")
+
+
+CALLS = [
+    pytest.param(program, words, id=f"{name}: {program} {' '.join(words)}")
+    for name, text in TEXTS.items()
+    for program, words in dict.fromkeys((p, tuple(w)) for p, w in typed(text) if is_call(p, w))
+]
+
+
+@pytest.mark.parametrize(("program", "words"), CALLS)
+def test_every_command_parses(program: str, words: tuple[str, ...]) -> None:
+    """A command line of the README, or of an example's, parses with the real command."""
+    parse(program, list(words))
+
+
+def parse(program: str, words: list[str]) -> None:
+    command: click.Command = proxy_cli.command
+    if program == "runscrape":
+        command, words = commands.group().commands[words[0]], words[1:]
+    with command.make_context(str(command.name), words):
+        pass
+
+
+def test_the_commands_are_found() -> None:
+    """The reader above finds them: all four commands and the proxy, and in each place."""
+    found = list(typed(MANUAL))
+    assert {words[0] for program, words in found if is_call(program, words) and words} >= {
+        *commands.group().commands,
+        "--inventory",
+    }
+    assert len(CALLS) > 30
+    cron = "*/5 * * * * runscrape /opt/bin/runscrape generate -q --nonsense\n"
+    bare = "*/5 * * * * runscrape runscrape generate -q --nonsense\n"
+    once = ("runscrape", ["generate", "-q", "--nonsense"])
+    assert list(typed(f"```\n{cron}{bare}```\n")) == [once, once]
+    with pytest.raises(click.UsageError):
+        parse("runscrape", ["generate", "--nonsense"])
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_variable_exists(name: str) -> None:
+    """A variable that a text names is one of the generator's or the proxy's."""
+    known = {"RUNSCRAPE_CONFIG", *BY_VARIABLE}
+    known |= {f"RUNSCRAPE_PROXY_{str(each.name).upper()}" for each in proxy_cli.command.params}
+    found = set(re.findall(r"\bRUNSCRAPE_[A-Z_]*[A-Z]\b", TEXTS[name]))
+    assert found - {"RUNSCRAPE_PROXY"} <= known
+
+
+FOREIGN = {
+    "--web.enable-lifecycle",  # Prometheus
+    *("--role", "--member", "--region", "--add-custom-audiences", "--project"),  # gcloud
+}
+
+
+def test_every_option_exists() -> None:
+    """An option that stands by itself in the manual is one of ours, or known to be another's."""
+    ours = {flag for each in proxy_cli.command.params for flag in each.opts}
+    for command in commands.group().commands.values():
+        ours |= {flag for each in command.params for flag in (*each.opts, *each.secondary_opts)}
+    ours |= {"--help", "--version"}
+    inline = [code for code in _INLINE.findall(_FENCED.sub("", MANUAL)) if code.startswith("--")]
+    assert len(inline) > 30
+    assert {code.split()[0].split("=")[0] for code in inline} <= ours | FOREIGN
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_metric_and_alert_exists(name: str) -> None:
+    """A metric that a text names is in the reference, an alert in the bundles' rules."""
+    metrics = set(re.findall(r"`(runscrape_\w+)", reference()))
+    found = set(re.findall(r"`(runscrape_(?!generator|proxy[./`])\w+)(?:\{[^`]*)?`", TEXTS[name]))
+    assert found <= metrics
+    values = dict.fromkeys(
+        ("proxy_log", "generator_log", "stale_after", "failing_for", "scrape_timeout"), "1"
+    )
+    rules = bootstrap_templates.render("common/alerts.yml", operator=False, **values)
+    alerts = set(re.findall(r"alert: (\w+)", rules))
+    assert set(re.findall(r"\bRunscrape[A-Z]\w+", TEXTS[name])) <= alerts
+
+
+def test_every_goal_of_make_exists() -> None:
+    """What the manual tells to make, the Makefile makes."""
+    goals = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    found = set(re.findall(r"\bmake (\w+)(?=[`\s]*(?:#|`|\n))", MANUAL))
+    assert {"demo", "test"} <= found <= goals
+
+
+def test_the_settings_are_taken(tmp_path: Path) -> None:
+    """Each example of runscrape.yaml in the README is accepted as it stands."""
+    blocks = [body for kind, body in _FENCED.findall(MANUAL) if kind == "yaml" and "rules:" in body]
+    assert len(blocks) == 2
+    for body in blocks:
+        path = tmp_path / "runscrape.yaml"
+        path.write_text(body)
+        assert not configuration.load("generate", {"config": str(path)}, {}).warnings
+
+
+def test_the_template_is_taken(
+    tmp_path: Path, make_emulator: MakeEmulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The README's template renders, and the job that it shows is what is written."""
+    one = {"name": "api", "region": "us-central1", "uri": "https://api-x7k2mq4wza-uc.a.run.app"}
+    google = make_emulator({"projects": {"my-project": {"number": 1, "services": [one]}}})
+    blocks = [body for kind, body in _FENCED.findall(MANUAL) if kind == "yaml"]
+    (template,) = (body for body in blocks if "{{ cloud_run_jobs }}" in body)
+    (job,) = (body for body in blocks if body.startswith("  - job_name"))
+    (tmp_path / "prometheus.yml.j2").write_text(template)
+    own = ["--project", "my-project", "--api-endpoint", google.api, "-q"]
+    file = str(tmp_path / "prometheus.yml.j2")
+    assert cli.main(["generate", "--template", file, *own]) == 0
+    written: dict[str, Any] = yaml.safe_load(capsys.readouterr().out)
+    assert written["scrape_configs"][1:] == yaml.safe_load(job)
+
+
+def test_every_meta_label_exists(
+    make_emulator: MakeEmulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The manual lists the meta labels of targets: all that there are, and no other."""
+    one = {"name": "api", "region": "us-central1", "labels": {"a": "b"}, "annotations": {"c": "d"}}
+    google = make_emulator({"projects": {"demo": {"number": 1, "services": [one]}}})
+    own = ["--project", "demo", "--api-endpoint", google.api, "-q"]
+    assert cli.main(["targets", *own]) == 0
+    ((target,),) = ([each["labels"] for each in json.loads(capsys.readouterr().out)],)
+    written = {name for name in target if name.startswith(file_sd.META)}
+    (listed,) = re.findall(r"`__meta_cloudrun_…` for relabelling: (.*?)\.\n", MANUAL)
+    names = {file_sd.META + name for name in re.findall(r"`([\w<>]+)`", listed)}
+    assert {re.sub(r"(label|annotation)_\w+", r"\1_<key>", name) for name in written} == names
+
+
+def cover(kind: Kind, jitter: float) -> float:
+    """How long a token still answers, in seconds, where Google goes away as it is due."""
+    token = Token("", expires_at=3600.0)
+    return token.expires_at - refresh_at(token, 0.0, kind, jitter) - FRESH
+
+
+def test_the_outage_figures() -> None:
+    """The least and the most that is covered, by kind, are what the schedule gives."""
+    table = MANUAL.split("### How long an outage is covered")[1].split("###")[0]
+    rows = {
+        line.split("|")[1].split(",")[0].strip(): [cell.strip() for cell in line.split("|")[3:5]]
+        for line in table.splitlines()
+        if line.startswith("| ")
+    }
+    least = {kind: cover(kind, 1.0) for kind in Kind}
+    best = f"{round((3600 - FRESH) / 60)} minutes"
+    assert rows["metadata server"] == [clock(least.pop(Kind.METADATA)), best]
+    (others,) = set(least.values())
+    assert rows["keys"] == [clock(others), best]
+
+
+def clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02} minutes" if rest else f"{minutes} minutes"
