@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,12 @@ def test_every_metric_and_alert_exists(name: str) -> None:
     rules = bootstrap_templates.render("common/alerts.yml", operator=False, **values)
     alerts = set(re.findall(r"alert: (\w+)", rules))
     assert set(re.findall(r"\bRunscrape[A-Z]\w+", TEXTS[name])) <= alerts
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_the_image_has_the_version(name: str) -> None:
+    """The tag of our image in a text is the version that bootstrap gives it."""
+    assert set(re.findall(r"\brunscrape:(\d[\w.]*)", TEXTS[name])) <= {version("runscrape")}
 
 
 def test_every_goal_of_make_exists() -> None:
