@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from dataclasses import dataclass
 
 from runscrape_proxy.errors import MintError
@@ -40,10 +41,14 @@ def read(value: object, audience: str) -> Minted:
 _REMEDY = "is something between here and Google answering in its place?"
 
 
+_JWT = re.compile(r"[\w-]+\.([\w-]+)\.[\w-]+", re.ASCII)
+"""The compact form: header, payload and signature in base64url (RFC 7515, section 7.1)."""
+
+
 def _claims(value: object) -> dict[str, object]:
-    parts = value.split(".") if isinstance(value, str) else []
+    parts = _JWT.fullmatch(value) if isinstance(value, str) else None
     try:
-        _, payload, _ = parts
+        payload = parts[1] if parts else ""
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except ValueError:
         claims = None

@@ -22,6 +22,7 @@ class Token:
     """An ID token and the ``exp`` claim that stands in it (seconds since the epoch)."""
 
     value: str = field(repr=False)
+    """A JWT: base64url and dots, nothing else (RFC 7515, section 7.1)."""
     expires_at: float
 
 

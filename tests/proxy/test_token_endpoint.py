@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import io
 from typing import TYPE_CHECKING
-from urllib.parse import quote_plus
+from urllib.parse import parse_qsl, quote_plus
 
 import pytest
 
+from runscrape_proxy import endpoint
 from tests.proxy.harness import API, FORM
 
 if TYPE_CHECKING:
@@ -76,6 +78,24 @@ def test_refused(
     """What is wrong with a request is named, with the status of the design's table."""
     answer = proxy.request("POST", "/token", body, {"Content-Type": content_type})
     assert_error(answer, status, error, words)
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        (b"audience=https%3A%2F%2Fkept&grant_type=client_credentials", 1),
+        (b"audience=https%3A%2F%2Fkept&client_id=prometheus&client_secret=s3cret", 0),
+        (b"audience=" + b"a" * endpoint.MAX_KEPT, 0),
+    ],
+)
+def test_what_is_remembered_of_a_request(body: bytes, kept: int) -> None:
+    """A body that comes again is read once, but nothing that is long or holds a secret is kept."""
+    environ = {"CONTENT_TYPE": FORM, "CONTENT_LENGTH": str(len(body))}
+    before = endpoint._parse_kept.cache_info()
+    forms = [endpoint.read_form(environ | {"wsgi.input": io.BytesIO(body)}) for _ in range(2)]
+    assert forms[0] == forms[1] == dict(parse_qsl(body.decode()))
+    after = endpoint._parse_kept.cache_info()
+    assert (after.currsize - before.currsize, after.hits - before.hits) == (kept, kept)
 
 
 def test_unavailable_says_when_to_come_again(proxy: Proxy) -> None:
