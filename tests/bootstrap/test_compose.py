@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import check_jsonschema  # type: ignore[import-untyped]
 import jsonschema
@@ -114,6 +115,28 @@ def test_grafana_is_provisioned(written: Written, document: dict[str, Any]) -> N
     assert source["url"] == "http://prometheus:9090"
     (provider,) = yaml.safe_load((base / "dashboards/runscrape.yml").read_text())["providers"]
     assert (written.compose / mounts[provider["options"]["path"]] / "runscrape.json").exists()
+
+
+def test_names_on_the_network(written: Written, document: dict[str, Any]) -> None:
+    """Each host that Prometheus or the generator is told of is a service's name, also Podman's
+    alias of it, and the proxy answers to the name that it is called by.
+    """
+    config = yaml.safe_load((written.compose / "state/prometheus.yml").read_text())
+    jobs = {job["job_name"]: job for job in config["scrape_configs"]}
+    told = [
+        *jobs["runscrape-proxy"]["static_configs"][0]["targets"],
+        *jobs["runscrape"]["static_configs"][0]["targets"],
+        *(urlsplit(job["oauth2"]["token_url"]).netloc for job in jobs.values() if "oauth2" in job),
+        *(urlsplit(w).netloc for w in document["services"]["generator"]["command"] if "://" in w),
+    ]
+    assert set(told) == {"proxy:7777", "metrics:9101", "prometheus:9090"}
+    hosts = {each.split(":")[0] for each in told}
+    assert hosts <= document["services"].keys()
+    command = document["services"]["proxy"]["command"]
+    assert command[command.index("--allowed-host") + 1] == "proxy"
+    units = [bundles.unit(path) for path in (written.compose / "quadlet").glob("*.container")]
+    text = " ".join(word for each in units for word in each["Container"]["PodmanArgs"])
+    assert hosts <= set(re.findall(r"--network-alias=(\S+)", text))
 
 
 def test_quadlets_say_the_same(written: Written, document: dict[str, Any]) -> None:
