@@ -104,6 +104,8 @@ def choices(given: Mapping[str, Any]) -> Choices:
     from runscrape_generator import bootstrap_bundle  # noqa: PLC0415 - see the docstring
 
     directory = Path(given["directory"])
+    if directory.is_file():
+        raise ConfigError(f"DIR: {directory} is a file; name a folder")
     known = bootstrap_bundle.load(directory)
     before = (
         {key: value for key, value in known.choices.items() if key in _DEFAULTS} if known else {}

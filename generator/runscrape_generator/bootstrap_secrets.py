@@ -22,9 +22,9 @@ BYTES = 32
 def ensure(path: Path, talk: Talk, *, private_folder: bool) -> None:
     """Make the secret if there is none yet; 0600, whole or not at all.
 
-    Raises WriteError, or ConfigError where the file is there and holds none.
+    Raises WriteError, or ConfigError where what is there holds none.
     """
-    if path.exists():
+    if path.exists() or path.is_symlink():
         _look_at(path, talk)
         return
     folder(path.parent, 0o700 if private_folder else 0o755)
@@ -50,8 +50,15 @@ def _look_at(path: Path, talk: Talk) -> None:
     """Check what is there without reading it into anything that could show it."""
     try:
         found = path.stat()
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: is a link to nothing; remove it, and a new secret is made"
+        ) from None
     except OSError as error:
         raise files.failure(path, error) from error
+    if not stat.S_ISREG(found.st_mode):
+        # Container engines make a folder where a file to mount is missing.
+        raise ConfigError(f"{path}: is no file; remove it, and a new secret is made")
     if not found.st_size:
         raise ConfigError(f"{path}: is empty; remove it, and a new secret is made")
     if stat.S_IMODE(found.st_mode) & 0o077:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -272,6 +272,34 @@ def test_an_empty_secret(google: Google, fresh: Path, capsys: pytest.CaptureFixt
     (fresh / "secrets/client-secret").write_text("")
     assert run(google, fresh) == 2
     assert "is empty; remove it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("make", "said"), [(Path.mkdir, "no file"), (None, "a link to nothing")])
+def test_a_secret_that_is_no_file(
+    google: Google,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    make: Callable[[Path], None] | None,
+    said: str,
+) -> None:
+    """A folder in the secret's place, as container engines make them, or a dangling link, is exit 2
+    with the remedy.
+    """
+    secret = tmp_path / "b/secrets/client-secret"
+    secret.parent.mkdir(parents=True)
+    make(secret) if make else secret.symlink_to(tmp_path / "gone")
+    assert run(google, tmp_path / "b") == 2
+    assert f"{secret}: is {said}; remove it" in capsys.readouterr().err
+
+
+def test_a_file_for_a_folder(
+    google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file named as the folder is exit 2, and stays as it is."""
+    (tmp_path / "notes").write_text("mine\n")
+    assert run(google, tmp_path / "notes") == 2
+    assert "notes is a file; name a folder" in capsys.readouterr().err
+    assert (tmp_path / "notes").read_text() == "mine\n"
 
 
 def test_a_secret_that_others_can_read(
