@@ -67,8 +67,8 @@ def create_app(
     @app.get("/-/ready")
     def ready() -> Response:
         reasons = []
-        if inventory is not None and inventory.value is None:
-            reasons.append(f"inventory {inventory.path}: {inventory.error}")
+        files = inventory.files if inventory is not None else ()
+        reasons += [f"inventory {f.path}: {f.error}" for f in files if f.value is None]
         if not tokens.ready():
             reasons += _missing(tokens.statuses(), clock())
         if not reasons:

@@ -64,7 +64,15 @@ class Item(click.types.StringParamType):
         return [item for item in re.split(r"[,\s]+", rv) if item]
 
 
-FILE = click.Path(path_type=Path)
+class Files(click.Path):
+    """Files, one of which a repeatable option takes; in a variable as other items are."""
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """Split what a variable holds."""
+        return ITEM.split_envvar_value(rv)
+
+
+FILE, FILES = click.Path(path_type=Path), Files(path_type=Path)
 ITEM = Item()
 
 
@@ -101,8 +109,9 @@ ITEM = Item()
 )
 @click.option(
     "--inventory",
-    type=FILE,
-    help="The inventory.json that runscrape writes: mint for its audiences only.",
+    type=FILES,
+    multiple=True,
+    help="The inventory.json that runscrape writes: mint for its audiences only; repeatable.",
 )
 @click.option(
     "--allow-audience",

@@ -32,10 +32,9 @@ if TYPE_CHECKING:
     from runscrape_proxy.gateway_metrics import GatewayMetrics
     from runscrape_proxy.gateway_request import ScrapeRequest
     from runscrape_proxy.gateway_targets import Target
-    from runscrape_proxy.inventory import Inventory
+    from runscrape_proxy.inventory import Inventories
     from runscrape_proxy.policy import Policy
     from runscrape_proxy.token import Token
-    from runscrape_proxy.watched import WatchedFile
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +87,7 @@ class Scrapes:
         self,
         *,
         policy: Policy,
-        inventory: WatchedFile[Inventory],
+        inventory: Inventories,
         tokens: Tokens,
         client: Client,
         bulkhead: Bulkhead,

@@ -1,6 +1,6 @@
-"""The inventory that ``runscrape`` writes: the audiences that this proxy may mint for.
+"""The inventories that ``runscrape`` writes: the audiences that this proxy may mint for.
 
-The file is ``{"version": 1, "scopes": {"PROJECT/REGION": [service, …]}}``; of a service the proxy
+Each file is ``{"version": 1, "scopes": {"PROJECT/REGION": [service, …]}}``; of a service the proxy
 reads ``state``, ``audience`` (null where the service is public) and ``endpoints``, a list of
 mappings with an ``audience`` each; the gateway reads ``scheme``, ``target``, ``metrics_path`` and
 ``token_header`` too.
@@ -9,28 +9,78 @@ mappings with an ``audience`` each; the gateway reads ``scheme``, ``target``, ``
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from runscrape_proxy import gateway_targets
 from runscrape_proxy.watched import WatchedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 VERSION = 1
 
+_BUSY_SECONDS: Final = 1.0
+"""How long a request waits for another one's reading: a file system may hang."""
+
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What one inventory file says."""
+    """What one inventory file says, or several."""
 
     audiences: frozenset[str]
     services: int
     """How many services are kept."""
     targets: gateway_targets.Places = field(default_factory=dict)
     """Where the gateway may go."""
+
+
+class Inventories:
+    """All the inventory files, as one; each of them keeps its own last good list.
+
+    ``value`` is None until one of them could be read. A place that is in several files is the
+    first one's.
+    """
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self.files = tuple(watch(path) for path in paths)
+        self.value: Inventory | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def error(self) -> str:
+        """Which files could not be read the last time and why, in one line; empty for none."""
+        return "; ".join(f"{file.path}: {file.error}" for file in self.files if file.error)
+
+    def refresh(self) -> bool:
+        """Read again the files that changed; True if there is a new ``value``.
+
+        Takes microseconds where none did, so that a request may ask for it. Whoever comes while
+        another one reads waits for that, but not for long.
+        """
+        if not self._lock.acquire(timeout=_BUSY_SECONDS):
+            return False
+        try:
+            changed = [file for file in self.files if file.refresh()]
+            if changed:
+                self.value = _union(file.value for file in self.files if file.value is not None)
+            return bool(changed)
+        finally:
+            self._lock.release()
+
+
+def _union(parts: Iterable[Inventory]) -> Inventory:
+    audiences: set[str] = set()
+    services = 0
+    targets: gateway_targets.Places = {}
+    for part in parts:
+        audiences |= part.audiences
+        services += part.services
+        for place, by_path in part.targets.items():
+            targets[place] = by_path | targets.get(place, {})
+    return Inventory(audiences=frozenset(audiences), services=services, targets=targets)
 
 
 def watch(path: Path) -> WatchedFile[Inventory]:

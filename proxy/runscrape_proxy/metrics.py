@@ -40,7 +40,7 @@ class Metrics:
     """Counts what happens, and collects at each scrape what is.
 
     ``statuses`` gives what is known of each audience; ``inventory_good`` whether the newest
-    reading of the inventory succeeded, None where there is no inventory.
+    reading of each inventory succeeded, None where there is none.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class _State:
         yield _gauge("audiences", "Audiences that were asked for and are kept ready.", audiences)
         if (good := self._inventory_good()) is not None:
             yield _gauge(
-                "inventory_last_reload_successful", "1 if the inventory could be read.", int(good)
+                "inventory_last_reload_successful", "1 if each inventory could be read.", int(good)
             )
         info = GaugeMetricFamily(
             PREFIX + "build_info", "1, labelled with what is running.", labels=["version"]

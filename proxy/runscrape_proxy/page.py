@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from runscrape_proxy.inventory import Inventory
+    from runscrape_proxy.inventory import Inventories, Inventory
     from runscrape_proxy.token import AudienceStatus, Minter
     from runscrape_proxy.watched import WatchedFile
 
@@ -34,7 +34,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class InventoryView:
-    """What is known of the inventory file."""
+    """What is known of one inventory file."""
 
     path: Path
     age: str
@@ -58,14 +58,14 @@ class View:
     missing: int
     query: str
     globs: Sequence[str]
-    inventory: InventoryView | None
+    inventories: Sequence[InventoryView]
 
 
 def view(
     statuses: Iterable[AudienceStatus],
     *,
     minter: Minter,
-    inventory: WatchedFile[Inventory] | None,
+    inventory: Inventories | None,
     globs: Sequence[str],
     query: str,
     now: float,
@@ -86,7 +86,7 @@ def view(
         missing=sum(row.state == "missing" for row in rows),
         query=query,
         globs=globs,
-        inventory=_inventory(inventory, now) if inventory else None,
+        inventories=[_inventory(file, now) for file in inventory.files] if inventory else [],
     )
 
 

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from runscrape_proxy.clients import Clients
-    from runscrape_proxy.inventory import Inventory
+    from runscrape_proxy.inventory import Inventories
     from runscrape_proxy.origin import Origin
-    from runscrape_proxy.watched import WatchedFile
 
 MAX_AUDIENCE = 512
 MAX_STARS = 2
@@ -44,9 +43,7 @@ class Audiences:
     (yet) allows nothing.
     """
 
-    def __init__(
-        self, globs: Collection[str] = (), inventory: WatchedFile[Inventory] | None = None
-    ) -> None:
+    def __init__(self, globs: Collection[str] = (), inventory: Inventories | None = None) -> None:
         self.inventory = inventory
         self.globs = tuple(globs) if globs or inventory else (DEFAULT_AUDIENCE,)
         self._pattern = re.compile("|".join(map(_regex, self.globs)) or r"(?!)", re.ASCII)
@@ -64,15 +61,24 @@ class Audiences:
         )
 
     def check(self, audience: str) -> None:
-        """Raise InvalidTarget, saying where the audience would have to be allowed."""
-        if not self.allows(audience):
-            raise InvalidTarget(f"audience {printable(audience)} is not allowed: {self._remedy()}")
+        """Raise InvalidTarget, saying where the audience would have to be allowed.
+
+        An audience that is not known is looked for in the files as they are now: Prometheus asks
+        for a new service's token as soon as it has reloaded, and by then the inventory is written.
+        """
+        if self.allows(audience):
+            return
+        if self.inventory is not None:
+            self.inventory.refresh()
+            if self.allows(audience):
+                return
+        raise InvalidTarget(f"audience {printable(audience)} is not allowed: {self._remedy()}")
 
     def _remedy(self) -> str:
         if self.inventory is None:
             return f"it does not match {' or '.join(map(printable, self.globs))} (--allow-audience)"
         if self.inventory.value is None:
-            return f"the inventory could not be read yet ({printable(self.inventory.error)})"
+            return f"no inventory could be read yet ({printable(self.inventory.error)})"
         return "the inventory does not have it; run runscrape, or start with --allow-audience"
 
 

@@ -7,12 +7,13 @@ import queue
 import threading
 from typing import TYPE_CHECKING
 
-from runscrape_proxy import clients, credentials, gateway, inventory
+from runscrape_proxy import clients, credentials, gateway
 from runscrape_proxy.app import create_app
 from runscrape_proxy.errors import StartError
 from runscrape_proxy.gateway_bulkhead import Bulkhead
 from runscrape_proxy.gateway_client import Client
 from runscrape_proxy.gateway_metrics import GatewayMetrics
+from runscrape_proxy.inventory import Inventories
 from runscrape_proxy.metrics import Metrics
 from runscrape_proxy.origin import Origin, host_of
 from runscrape_proxy.policy import Audiences, Policy
@@ -42,7 +43,8 @@ class Service:
     def __init__(self, settings: Settings, minter: Minter) -> None:
         self._prewarm = settings.prewarm
         secrets = _secrets(settings)
-        self._inventory = inventory.watch(settings.inventory) if settings.inventory else None
+        self._inventory = Inventories(settings.inventory) if settings.inventory else None
+        self._applied: object = None
         self._watched: list[WatchedFile[clients.Secrets]] = [secrets] if secrets else []
         self._audiences = Audiences(settings.allow_audience, self._inventory)
         self.tokens = Tokens(
@@ -106,10 +108,11 @@ class Service:
             file.refresh()
         if self._inventory is None:
             return
-        if self._inventory.refresh():
-            log.info(
-                "inventory %s: %d audiences", self._inventory.path, len(self._audiences.listed)
-            )
+        self._inventory.refresh()
+        # A request for an unknown audience may have read it before us.
+        if (held := self._inventory.value) is not self._applied:
+            self._applied = held
+            log.info("inventory: %d audiences", len(self._audiences.listed))
             self.tokens.retain(self._audiences.allows)
         elif not first:
             return

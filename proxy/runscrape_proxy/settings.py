@@ -37,7 +37,7 @@ class Settings:
     listen: tuple[str, ...] = (DEFAULT_LISTEN,)
     threads: int = DEFAULT_THREADS
     workers: int = 1
-    inventory: Path | None = None
+    inventory: tuple[Path, ...] = ()
     allow_audience: tuple[str, ...] = ()
     client_id: str = DEFAULT_CLIENT_ID
     client_secret_file: Path | None = None

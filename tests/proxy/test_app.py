@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runscrape_proxy import inventory
 from runscrape_proxy.app import create_app
 from runscrape_proxy.clients import Clients
 from runscrape_proxy.errors import TemporarilyUnavailable
+from runscrape_proxy.inventory import Inventories
 from runscrape_proxy.metrics import Metrics
 from runscrape_proxy.origin import Origin
 from runscrape_proxy.page import LIMIT, in_words
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
-    from runscrape_proxy.inventory import Inventory
-    from runscrape_proxy.watched import WatchedFile
 
 NOW = 1_800_000_000.0
 
@@ -61,7 +59,7 @@ def status(audience: str, left: float | None, error: str = "") -> AudienceStatus
     return AudienceStatus(audience, expires_at, error, NOW - 90 if error else None)
 
 
-def client(tokens: Holder, file: WatchedFile[Inventory] | None = None) -> FlaskClient:
+def client(tokens: Holder, file: Inventories | None = None) -> FlaskClient:
     counters = Metrics(tokens.statuses, lambda: None if file is None else not file.error)
     policy = Policy(Origin(), Clients(), Audiences((), file))
     app = create_app(
@@ -135,21 +133,26 @@ def test_ready_is_short_however_much_is_missing() -> None:
 
 def test_ready_waits_for_the_inventory(tmp_path: Path) -> None:
     """An inventory that was never read keeps /-/ready red, and health green."""
-    file = inventory.watch(tmp_path / "inventory.json")
+    good, late = tmp_path / "good.json", tmp_path / "late.json"
+    good.write_text('{"version": 1, "scopes": {}}')
+    file = Inventories([good, late])
     file.refresh()
     asked = client(Holder(), file)
     assert asked.get("/-/ready").status_code == 503
-    assert "No such file" in asked.get("/-/ready").text
+    assert f"inventory {late}: No such file" in asked.get("/-/ready").text
+    assert str(good) not in asked.get("/-/ready").text
     assert asked.get("/-/healthy").status_code == 200
-    file.path.write_text('{"version": 1, "scopes": {}}')
+    late.write_text('{"version": 1, "scopes": {}}')
     file.refresh()
     assert asked.get("/-/ready").status_code == 200
 
 
 def test_page_shows_what_people_look_for(tmp_path: Path) -> None:
     """Audiences, time left, the last error with its remedy, identity and inventory; no token."""
-    file = inventory.watch(tmp_path / "inventory.json")
-    file.path.write_text('{"version": 1, "scopes": {}}')
+    paths = [tmp_path / "inventory.json", tmp_path / "broken.json"]
+    paths[0].write_text('{"version": 1, "scopes": {}}')
+    paths[1].write_text('{"version": 2}')
+    file = Inventories(paths)
     file.refresh()
     tokens = Holder(status(API, 3125), status(SHOP, None, "permission denied: grant the role"))
     page = client(tokens, file).get("/").text
@@ -164,7 +167,9 @@ def test_page_shows_what_people_look_for(tmp_path: Path) -> None:
         "1 of 2 audiences",
         FakeMinter.identity,
         "service_account",
-        str(file.path),
+        *map(str, paths),
+        "0 services",
+        "version is not 1",
     ):
         assert shown in page
     assert page.index(SHOP) < page.index(API), "what has no token comes first"

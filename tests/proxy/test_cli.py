@@ -67,6 +67,7 @@ def test_options() -> None:
     assert given.listen == ("[::1]:1", "unix:/x")
     assert given.mint_timeout == 60.0
     assert given.log_level == "debug"
+    assert settings("--inventory", "a", "--inventory", "b c").inventory == (Path("a"), Path("b c"))
     impersonating = settings("--impersonate-service-account", "a@x", "--delegate", "b@x")
     assert impersonating.delegates == ("b@x",)
 
@@ -95,13 +96,14 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every option is a variable too; commas or blanks stand between several values."""
     monkeypatch.setenv("RUNSCRAPE_PROXY_LISTEN", "127.0.0.1:1 [::1]:1")
     monkeypatch.setenv("RUNSCRAPE_PROXY_ALLOW_AUDIENCE", "https://a, https://b")
-    monkeypatch.setenv("RUNSCRAPE_PROXY_INVENTORY", "/srv/inventory.json")
+    monkeypatch.setenv("RUNSCRAPE_PROXY_INVENTORY", "/srv/jobs.json,/srv/targets.json")
     monkeypatch.setenv("RUNSCRAPE_PROXY_PREWARM", "true")
     monkeypatch.setenv("RUNSCRAPE_PROXY_CLIENT_ID", "")
     read = cli.settings_from_environment()
     assert read.listen == ("127.0.0.1:1", "[::1]:1")
     assert read.allow_audience == ("https://a", "https://b")
-    assert (read.inventory, read.prewarm) == (Path("/srv/inventory.json"), True)
+    assert read.inventory == (Path("/srv/jobs.json"), Path("/srv/targets.json"))
+    assert read.prewarm
 
 
 def test_a_flag_beats_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from runscrape_proxy import inventory
 from runscrape_proxy.errors import StartError
-from runscrape_proxy.inventory import parse
+from runscrape_proxy.inventory import Inventories, parse
 from runscrape_proxy.watched import WatchedFile
 
 if TYPE_CHECKING:
@@ -89,6 +91,47 @@ def test_a_bad_file_keeps_the_list(tmp_path: Path, caplog: pytest.LogCaptureFixt
     file.path.write_bytes(document(KEPT))
     assert not file.refresh(), "the same list is no news"
     assert file.error == ""
+
+
+def test_several_files(tmp_path: Path) -> None:
+    """Files add up; each keeps its own last good list; a place in two of them is the first's."""
+    jobs, targets = tmp_path / "jobs.json", tmp_path / "targets.json"
+    place = {"scheme": "https", "target": "api:443", "metrics_path": "/metrics"}
+    both = Inventories([jobs, targets])
+    assert (both.refresh(), both.value) == (False, None)
+    assert both.error.count("No such file or directory") == 2
+    targets.write_bytes(document(KEPT | place | {"audience": "https://two"}))
+    assert both.refresh()
+    jobs.write_bytes(document(KEPT | place, {"state": "kept", "audience": "https://more"}))
+    assert both.refresh()
+    assert both.value is not None
+    assert both.value.audiences == {"https://api", "https://two", "https://more"}
+    assert [target.audience for target in both.value.targets["api", 443].values()] == [
+        "https://api"
+    ]
+    targets.write_bytes(b"{")
+    jobs.write_bytes(document(KEPT))
+    assert both.refresh()
+    assert both.value.audiences == {"https://api", "https://two"}
+    assert both.error.startswith(f"{targets}: Expecting property name")
+    targets.write_bytes(document())
+    assert both.refresh()
+    assert both.value.audiences == {"https://api"}
+    assert both.error == ""
+
+
+def test_a_file_system_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one reading hangs, others go on with what is known: no request waits for a disk."""
+    monkeypatch.setattr(inventory, "_BUSY_SECONDS", 0.01)
+    os.mkfifo(tmp_path / "inventory.json")
+    hanging = Inventories([tmp_path / "inventory.json"])
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(hanging.refresh)
+        while not first.running() or not hanging._lock.locked():
+            time.sleep(0.001)
+        assert not hanging.refresh()
+        (tmp_path / "inventory.json").write_bytes(document(KEPT))
+        assert first.result(30)
 
 
 def test_a_new_file_of_the_same_size_and_time_is_seen(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runscrape_proxy import inventory
 from runscrape_proxy.clients import parse_secrets
 from runscrape_proxy.errors import Forbidden, InvalidTarget, OAuthError, StartError
+from runscrape_proxy.inventory import Inventories
 from runscrape_proxy.origin import Origin, host_of
 from runscrape_proxy.policy import Audiences, printable
 
@@ -90,22 +90,35 @@ def test_bad_globs(glob: str) -> None:
 
 def test_inventory_is_exact(tmp_path: Path) -> None:
     """With an inventory only its audiences pass, and the globs; before it is read, the globs."""
-    file = inventory.watch(tmp_path / "inventory.json")
-    file.refresh()
+    path = tmp_path / "inventory.json"
+    file = Inventories([path])
     alone, with_glob = Audiences((), file), Audiences(["https://extra"], file)
     api = "https://api-uc.a.run.app"
     assert not alone.allows(api), "a missing inventory is not the default"
     assert with_glob.allows("https://extra")
-    with pytest.raises(InvalidTarget, match="could not be read yet"):
+    with pytest.raises(InvalidTarget, match="no inventory could be read yet"):
         alone.check(api)
     service = f'{{"state": "kept", "audience": "{api}"}}'
-    file.path.write_text(f'{{"version": 1, "scopes": {{"p/r": [{service}]}}}}')
+    path.write_text(f'{{"version": 1, "scopes": {{"p/r": [{service}]}}}}')
     file.refresh()
     for audiences in (alone, with_glob):
         assert audiences.allows(api)
         assert not audiences.allows("https://other-uc.a.run.app")
     with pytest.raises(InvalidTarget, match="run runscrape"):
         alone.check("https://other-uc.a.run.app")
+
+
+def test_a_new_service_is_known_at_once(tmp_path: Path) -> None:
+    """An audience that is asked for right after the inventory was written is looked up there."""
+    path = tmp_path / "inventory.json"
+    audiences = Audiences((), Inventories([path]))
+    for number in range(3):
+        audience = f"https://new{number}-uc.a.run.app"
+        with pytest.raises(InvalidTarget):
+            audiences.check(audience)
+        service = f'{{"state": "kept", "audience": "{audience}"}}'
+        path.write_text(f'{{"version": 1, "scopes": {{"p/r": [{service}]}}}}')
+        audiences.check(audience)
 
 
 @pytest.mark.parametrize(

@@ -339,11 +339,14 @@ def ignore_errors(proxy: Proxy, audience: str) -> None:
 
 
 def test_files_are_read_again(start_proxy: StartProxy, tmp_path: Path) -> None:
-    """Inventory and secrets follow their files without a signal; a bad one keeps the old."""
-    inventory, secret = tmp_path / "inventory.json", tmp_path / "secret"
+    """Inventories and secrets follow their files without a signal; a bad one keeps the old."""
+    inventory, more, secret = (tmp_path / name for name in ("inventory", "more", "secret"))
     inventory.write_text(inventory_of(API))
+    more.write_text(inventory_of("https://more.example"))
     secret.write_text("old")
-    proxy = start_proxy("--inventory", inventory, "--client-secret-file", secret)
+    proxy = start_proxy(
+        "--inventory", inventory, "--inventory", more, "--client-secret-file", secret
+    )
 
     def status(audience: str, with_secret: str) -> int:
         return proxy.token(
@@ -361,8 +364,9 @@ def test_files_are_read_again(start_proxy: StartProxy, tmp_path: Path) -> None:
     assert [status(API, "old"), status(API, "new"), status(SHOP, "new")] == [200, 200, 400]
     assert proxy.get("/-/ready").status == 200
     inventory.write_text(inventory_of(SHOP))
-    eventually(lambda: status(SHOP, "new") == 200, "the new inventory")
+    assert status(SHOP, "new") == 200, "at once: Prometheus asks as soon as it has reloaded"
     assert status(API, "new") == 400
+    assert status("https://more.example", "new") == 200
     eventually(lambda: API not in proxy.get("/metrics").text, "the old audience to be forgotten")
     assert good in proxy.get("/metrics").text
 
