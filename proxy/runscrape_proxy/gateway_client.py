@@ -59,15 +59,15 @@ class Client:
 
         Raises ScrapeError: 502 where there is no answer, 504 where there is none by the deadline.
         """
-        url = f"https://{target.host}:{target.port}"
+        pool = self._pool(target)
         while True:
             left = deadline.left
             if left <= 0:
                 raise _too_slow(target.host, deadline)
             try:
-                response = self._manager(url).urlopen(
+                response = pool.urlopen(
                     "GET",
-                    url + path,
+                    path,
                     headers=headers,
                     timeout=Timeout(connect=left, total=left),
                     retries=False,
@@ -83,9 +83,12 @@ class Client:
                 answer = Answer(response, deadline=deadline, host=target.host)
                 return _checked(answer, target.host)
 
-    def _manager(self, url: str) -> Any:
-        proxy = _proxy_for(url)
-        return self._adapter.proxy_manager_for(proxy) if proxy else self._adapter.poolmanager
+    def _pool(self, target: Target) -> Any:
+        """The connections to a host; its manager's own urlopen would take the URL apart again."""
+        adapter = self._adapter
+        proxy = _proxy_for(f"https://{target.host}:{target.port}")
+        manager = adapter.proxy_manager_for(proxy) if proxy else adapter.poolmanager
+        return manager.connection_from_host(target.host, target.port, scheme="https")
 
 
 class Answer:
@@ -99,6 +102,8 @@ class Answer:
         self.has_an_end = bool(response.chunked) or self.length is not None
         """Whether a body that is cut off can be told from one that is whole."""
         self._response: HTTPResponse = response
+        # Else urllib3 makes a decoder, though nothing is ever decoded.
+        response.headers.discard("Content-Encoding")
         self._host = host
         self._deadline = deadline
 
