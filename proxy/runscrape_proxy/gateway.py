@@ -132,21 +132,36 @@ class Scrapes:
         request = gateway_request.parse(environ)
         credentials = environ.get("HTTP_PROXY_AUTHORIZATION", environ.get("HTTP_AUTHORIZATION"))
         self._policy.clients.check_basic(credentials)
-        held = self._inventory.value
-        if held is None:
+        return request, self._target(request)
+
+    def _target(self, request: ScrapeRequest) -> Target:
+        """Find what is meant; for a place that is not known, in the inventory as it is now.
+
+        Prometheus may see a new service in the target file before we look at the inventory.
+        """
+        target = self._known(request)
+        if target is None:
+            self._inventory.refresh()
+            target = self._known(request)
+        if target is not None:
+            return target
+        if self._inventory.value is None:
             raise ScrapeError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                f"the inventory could not be read yet ({self._inventory.error})",
+                f"no inventory could be read yet ({self._inventory.error})",
                 {"Retry-After": "5"},
             )
-        target = gateway_targets.find(held.targets, request.host, request.port, request.path)
-        if target is None:
-            raise ScrapeError(
-                HTTPStatus.FORBIDDEN,
-                f"{request.host}:{request.port} is no target of a kept service in the inventory:"
-                " run runscrape, and see runscrape explain",
-            )
-        return request, target
+        raise ScrapeError(
+            HTTPStatus.FORBIDDEN,
+            f"{request.host}:{request.port} is no target of a kept service in the inventory:"
+            " run runscrape, and see runscrape explain",
+        )
+
+    def _known(self, request: ScrapeRequest) -> Target | None:
+        held = self._inventory.value
+        if held is None:
+            return None
+        return gateway_targets.find(held.targets, request.host, request.port, request.path)
 
     def _begin(
         self, environ: WSGIEnvironment, request: ScrapeRequest, target: Target, place: Place
