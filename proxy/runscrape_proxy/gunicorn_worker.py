@@ -1,7 +1,8 @@
 """Gunicorn's threaded worker, with what a token proxy needs beyond it.
 
-A request that trickles in does not hold a thread for ever; a thread or file descriptor too many
-does not end the process; what is no HTTP is answered in JSON and not quoted in the log.
+A request that trickles in does not hold a thread for ever, nor a client that does not close the
+process; a thread or file descriptor too many does not end it; what is no HTTP is answered in JSON
+and not quoted in the log.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ REQUEST_SECONDS = 15.0
 """From a request's first byte to its answer's last, on top of the mint timeout or the scrape's."""
 
 TOLD_TIMEOUT = "X-PROMETHEUS-SCRAPE-TIMEOUT-SECONDS"
+
+LINGER_SECONDS = 1.0
+"""After the last answer on a connection, for the client to read it and to close too."""
 
 NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 NO_ROOM_PAUSE = 0.02
@@ -116,9 +120,24 @@ class ProxyWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         """Serve one request of a connection, in a thread of the pool."""
         self._ends[conn] = time.monotonic() + REQUEST_SECONDS + self.app.settings.mint_timeout
         try:
-            return super().handle(conn)
+            kept = super().handle(conn)
         finally:
             self._ends.pop(conn, None)
+        if not kept:
+            util.close_graceful(conn.sock, timeout=LINGER_SECONDS)
+        return kept
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """Go on with a connection whose request is done; runs in the thread that serves all.
+
+        Gunicorn by itself would wait here for up to 2 s until the client closes, each client that
+        does not, and answer nobody meanwhile. :meth:`handle` has done that, in its own thread.
+        """
+        if fs.cancelled() or fs.exception() or not fs.result():
+            self.nr_conns -= 1
+            util.close(conn.sock)
+        else:
+            super().finish_request(conn, fs)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Serve a request whose head is read; a scrape may take as long as its client says."""

@@ -14,6 +14,7 @@ import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import pytest
 
@@ -109,7 +110,8 @@ def test_no_credentials_ends_the_start(tmp_path: Path) -> None:
 def fake_with(change: str) -> tuple[str, ...]:
     """The fake's command with one of our constants changed, where waiting it out takes long."""
     code = (
-        f"import runpy, sys; from runscrape_proxy import gunicorn_worker, server; {change}\n"
+        "import runpy, sys; from runscrape_proxy import gunicorn_worker, server, service\n"
+        f"{change}\n"
         "sys.argv[0:1] = ['fake', '0']; runpy.run_module('tests.proxy.fake', run_name='__main__')"
     )
     return (sys.executable, "-c", code)
@@ -345,7 +347,8 @@ def test_files_are_read_again(start_proxy: StartProxy, tmp_path: Path) -> None:
     more.write_text(inventory_of("https://more.example"))
     secret.write_text("old")
     proxy = start_proxy(
-        "--inventory", inventory, "--inventory", more, "--client-secret-file", secret
+        *("--inventory", inventory, "--inventory", more, "--client-secret-file", secret),
+        command=fake_with("service.CHECK_SECONDS = 0.1"),
     )
 
     def status(audience: str, with_secret: str) -> int:
@@ -374,7 +377,8 @@ def test_files_are_read_again(start_proxy: StartProxy, tmp_path: Path) -> None:
 def test_a_late_inventory(start_proxy: StartProxy, tmp_path: Path) -> None:
     """Before the inventory is there nothing is minted and /-/ready is red; then it prewarms."""
     inventory = tmp_path / "inventory.json"
-    proxy = start_proxy("--inventory", inventory, "--prewarm")
+    command = fake_with("service.CHECK_SECONDS = 0.1")
+    proxy = start_proxy("--inventory", inventory, "--prewarm", command=command)
     assert proxy.token(API).status == 400
     assert proxy.get("/-/ready").status == 503
     assert "No such file or directory" in proxy.log
@@ -423,28 +427,46 @@ def worker_of(proxy: Proxy) -> int:
 
 def test_warm_answers_while_cold_ones_hang(start_proxy: StartProxy) -> None:
     """With every thread that may wait waiting, warm tokens are answered; one more cold is a 503."""
-    proxy = start_proxy("--threads", "72", "--mint-timeout", "4s")
+    proxy = start_proxy("--threads", "72", "--mint-timeout", "2s")
     assert proxy.token(API).status == 200
-    statuses: list[int] = []
-    lock = threading.Lock()
+    with contextlib.ExitStack() as stack:
+        began = time.monotonic()
+        cold = [
+            stack.enter_context(socket.create_connection(proxy.address, timeout=PATIENCE))
+            for _ in range(40)
+        ]
+        for number, connection in enumerate(cold):
+            connection.sendall(request_for(f"https://hang{number}-uc.a.run.app"))
+        assert proxy.token(API).status == 200
+        answers = [read_all(connection) for connection in cold]
+    assert all(answer.startswith(b"HTTP/1.1 503 ") for answer in answers)
+    assert all(b"\r\nRetry-After: " in answer for answer in answers)
+    at_once = [answer for answer in answers if b"8 requests wait for Google already" in answer]
+    assert len(at_once) == 40 - 8
+    assert time.monotonic() - began < 2 + 4
 
-    def cold(number: int) -> None:
-        status = proxy.token(f"https://hang{number}-uc.a.run.app").status
-        with lock:
-            statuses.append(status)
 
-    threads = [threading.Thread(target=cold, args=(number,)) for number in range(40)]
+def test_clients_that_do_not_close(start_proxy: StartProxy) -> None:
+    """A client that leaves its connection open after the last answer holds up nobody else."""
+    proxy = start_proxy()
+    requests = [HEALTH, request_for(API), b"nonsense\r\n\r\n"] * 10
     began = time.monotonic()
-    for thread in threads:
-        thread.start()
-    eventually(lambda: len(statuses) >= 32, "all but eight to be sent away at once")
-    at_once = time.monotonic() - began
-    assert proxy.token(API).status == 200
-    for thread in threads:
-        thread.join()
-    assert at_once < 2.5, "these did not wait for a mint"
-    assert statuses == [503] * 40
-    assert time.monotonic() - began < 4 + 1 + at_once
+    with contextlib.ExitStack() as stack:
+        for request in requests:
+            connection = socket.create_connection(proxy.address, timeout=PATIENCE)
+            stack.enter_context(connection).sendall(request)
+            assert connection.recv(65536).startswith(b"HTTP/1.")
+        assert proxy.token(API).status == 200
+        left = time.monotonic()
+    assert left - began < PATIENCE, "gunicorn alone would wait 2 s for each"
+    assert proxy.stop() == 0
+    assert time.monotonic() - left < 10
+
+
+def request_for(audience: str) -> bytes:
+    body = urlencode({"audience": audience})
+    head = f"POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n"
+    return f"{head}Connection: close\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
 def test_silent_connections_hold_no_thread(start_proxy: StartProxy) -> None:
@@ -486,7 +508,10 @@ def test_a_request_that_trickles_in_is_cut_off(start_proxy: StartProxy) -> None:
     command = fake_with("gunicorn_worker.REQUEST_SECONDS = 0.5")
     proxy = start_proxy("--mint-timeout", "500ms", command=command)
     head = f"POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n"
-    for start in (b"POST /tok", f"{head}Content-Length: 100\r\n\r\naudience=".encode()):
-        with socket.create_connection(proxy.address, timeout=PATIENCE) as connection:
+    with contextlib.ExitStack() as stack:
+        halves = []
+        for start in (b"POST /tok", f"{head}Content-Length: 100\r\n\r\naudience=".encode()):
+            connection = socket.create_connection(proxy.address, timeout=PATIENCE)
+            halves.append(stack.enter_context(connection))
             connection.sendall(start)
-            assert b" 200 " not in read_all(connection)
+        assert all(b" 200 " not in read_all(connection) for connection in halves)
