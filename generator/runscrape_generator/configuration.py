@@ -158,8 +158,9 @@ def _value(raw: object, place: str) -> Value:
 def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """Warn of variables that look like ours: an error would let a stranger's variable stop us."""
     known = {*BY_VARIABLE, CONFIG_VARIABLE}
+    own = [each.removeprefix(PREFIX) for each in known]  # the prefix makes all of them look alike
     return [
-        f"{name}: no such setting, ignored{suggestion(name, known)}"
+        f"{name}: no such setting, ignored{suggestion(name.removeprefix(PREFIX), own, PREFIX)}"
         for name in sorted(environ)
         if name.startswith(PREFIX)
         and name not in known

@@ -66,6 +66,8 @@ def lost_targets(old: AbstractSet[Target], new: AbstractSet[Target]) -> tuple[st
 
 def _message(what: str, gone: tuple[str, ...], total: int, max_removed: float) -> str:
     amount = f"all {total}" if len(gone) == total else f"{len(gone)} of {total}"
+    if total == 1:
+        amount, what = "the only", what.removesuffix("s")
     some = ", ".join(gone[:_NAMED]) + (", …" if len(gone) > _NAMED else "")
     return (
         f"refused to remove {amount} {what} ({some}): --max-removed is {max_removed:g} percent; "

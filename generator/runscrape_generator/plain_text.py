@@ -48,6 +48,25 @@ def cut(text: str, columns: int) -> str:
     return "".join(kept) + ELLIPSIS if columns > 0 else ""
 
 
+def cut_middle(text: str, columns: int) -> str:
+    """Shorten *text* to *columns* in its middle: what begins alike differs at the end."""
+    if width(text) <= columns:
+        return text
+    start = cut(text, columns // 4 + 1)
+    kept, used = [], width(start)
+    for char in reversed(text):
+        used += _columns(char)
+        if used > columns:
+            break
+        kept.append(char)
+    return start + "".join(reversed(kept))
+
+
+def plural(number: int, noun: str) -> str:
+    """Count: ``1 job``, ``2 jobs``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def pad(text: str, columns: int) -> str:
     """Fill *text* with spaces up to *columns*."""
     return text + " " * (columns - width(text))

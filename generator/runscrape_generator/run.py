@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from runscrape_generator import diff, files, lock, publishing, reload, textfile, validation
+from runscrape_generator import diff, files, guard, lock, publishing, reload, textfile, validation
 from runscrape_generator.errors import LockedError, RunscrapeError
 from runscrape_generator.pipeline import (
     Command,
@@ -78,7 +78,7 @@ def _run(
             text = "" if places.output else made.text
     stdout.write(text)
     stdout.flush()
-    return _summary(settings, places, made, published), _measured(made)
+    return _summary(command, settings, places, made, published), _measured(made)
 
 
 def _locked(
@@ -130,14 +130,20 @@ def _preview(
     return would, diff.unified(settings.output or Path("standard-output"), old, data)
 
 
-def _summary(settings: Settings, places: Places, made: Made, published: Published) -> Summary:
-    names = {job for job, _, _ in targets(made.decisions)}
-    before = made.before.jobs if made.before else frozenset()
+def _summary(
+    command: Command, settings: Settings, places: Places, made: Made, published: Published
+) -> Summary:
+    """Count jobs, or for ``targets`` those; what is new to the inventory, and what only it has."""
+    found = frozenset(targets(made.decisions))
+    known = made.before.targets if made.before else frozenset()
+    of_jobs = command == "generate"
+    now, before = (_names(found), _names(known)) if of_jobs else (found, known)
     return Summary(
         services=len(made.decisions),
-        jobs=len(made.jobs),
-        added=len(names - before),
-        removed=len(before - names),
+        jobs=len(made.jobs) if of_jobs else len(found),
+        noun="job" if of_jobs else "target",
+        added=len(now - before),
+        removed=len(before - now),
         skipped=sum(not item.kept for item in made.decisions),
         stale=made.recalled.stale,
         output=settings.output,
@@ -146,6 +152,10 @@ def _summary(settings: Settings, places: Places, made: Made, published: Publishe
         reload=published.reload,
         dry_run=settings.dry_run,
     )
+
+
+def _names(found: frozenset[guard.Target]) -> frozenset[str]:
+    return frozenset(job for job, _, _ in found)
 
 
 def _measured(made: Made) -> textfile.Measured:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runscrape_generator.model import Decision, Scope
+from runscrape_generator.plain_text import plural
 from runscrape_generator.reload import Outcome
 
 PARTLY_STALE = 3
@@ -24,11 +25,14 @@ class Summary:
 
     services: int
     jobs: int
+    """Or targets, as ``noun`` says."""
     added: int
-    """Jobs that the inventory did not have."""
+    """Jobs or targets that the inventory did not have."""
     removed: int
-    """Jobs that only the inventory has."""
+    """Jobs or targets that only the inventory has."""
     skipped: int
+    noun: str = "job"
+    """What is counted: ``job``, or ``target`` where a list of those was made."""
     stale: tuple[Scope, ...] = ()
     """The scopes that the inventory stood in for."""
     output: Path | None = None
@@ -59,14 +63,14 @@ class Summary:
         return ", ".join([*self._counts(), *self._deeds()])
 
     def _counts(self) -> Iterable[str]:
-        yield _plural(self.services, "service")
+        yield plural(self.services, "service")
         added = f"+{self.added}" if self.added else ""
         removed = f"{_MINUS}{self.removed}" if self.removed else ""
         changed = " ".join(filter(None, (added, removed)))
-        yield _plural(self.jobs, "job") + (f" ({changed})" if changed else "")
+        yield plural(self.jobs, self.noun) + (f" ({changed})" if changed else "")
         yield f"{self.skipped} skipped"
         if self.stale:
-            yield f"{_plural(len(self.stale), 'scope')} from the inventory"
+            yield f"{plural(len(self.stale), 'scope')} from the inventory"
 
     def _deeds(self) -> Iterable[str]:
         if self.dry_run:
@@ -83,10 +87,6 @@ class Summary:
         if self.reload is not None:
             known = "" if self.written else " (it was not known to have read this)"
             yield f"Prometheus reloaded{known}" if self.reloaded else "Prometheus not reached"
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def why_none(decisions: Iterable[Decision]) -> str:

@@ -2,7 +2,8 @@
 
 The file is written after each run, also after one that failed, and is whole at every moment. What
 a failed run cannot know (services, jobs, when the last success was) is carried over from the file
-before. Timestamps are Unix seconds; 0 where it never happened.
+before; where that does not say either, there are no services and jobs, rather than none: 0 would be
+a number that nobody counted. Timestamps are Unix seconds; 0 where it never happened.
 """
 
 from __future__ import annotations
@@ -74,12 +75,14 @@ def write(
     gauge(_EXIT_CODE, exit_code)
     gauge(_SECONDS, seconds)
     gauge(_CHANGE, changed if changed is not None else old.value(_CHANGE))
-    gauge(_JOBS, measured.jobs if measured else old.value(_JOBS))
+    if measured or old.has(_JOBS):
+        gauge(_JOBS, measured.jobs if measured else old.value(_JOBS))
     services = Gauge(_SERVICES, _HELP[_SERVICES], ["state"], registry=registry)
     for state in ("kept", "skipped"):
-        services.labels(state).set(
-            measured.services[state] if measured else old.value(_SERVICES, state)
-        )
+        if measured or old.has(_SERVICES, state):
+            services.labels(state).set(
+                measured.services[state] if measured else old.value(_SERVICES, state)
+            )
     stale = Gauge(_STALE, _HELP[_STALE], ["project", "region"], registry=registry)
     for scope, is_stale in sorted((measured.scopes if measured else old.scopes()).items()):
         stale.labels(scope.project, scope.region).set(is_stale)
@@ -94,6 +97,9 @@ class _Old:
 
     def value(self, *key: str) -> float:
         return self.samples.get(key, 0.0)
+
+    def has(self, *key: str) -> bool:
+        return key in self.samples
 
     def scopes(self) -> dict[Scope, bool]:
         return {

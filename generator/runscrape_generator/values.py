@@ -86,7 +86,8 @@ def describe(data: object) -> str:
     if isinstance(data, bool):
         return f"the boolean {str(data).lower()}"
     if isinstance(data, int | float):
-        return f"the number {data}"
+        whole = isinstance(data, float) and data.is_integer()
+        return f"the number {int(data) if whole else data}"
     if isinstance(data, list):
         return "a list"
     if isinstance(data, Mapping):
@@ -94,7 +95,10 @@ def describe(data: object) -> str:
     return "nothing" if data is None else quoted(str(data))
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """Give ``; did you mean 'x'?`` for a near miss of a known name, else nothing."""
+def suggestion(word: str, known: Iterable[str], prefix: str = "") -> str:
+    """Give ``; did you mean 'x'?`` for a near miss of a known name, else nothing.
+
+    ``prefix`` is put before the name that is given.
+    """
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return f"; did you mean {prefix + near[0]!r}?" if near else ""

@@ -238,9 +238,11 @@ def test_loudness(flags: list[str], verbosity: int, capfd: pytest.CaptureFixture
 
 
 def test_all_mistakes_are_said_at_once(capfd: pytest.CaptureFixture[str]) -> None:
-    """Two bad flags are two lines."""
-    assert cli.main(["generate", "--timeout", "x", "--max-removed", "y"]) == 2
-    assert len(capfd.readouterr().err.splitlines()) == 2
+    """Two bad flags are two lines, and a number is told as it was typed."""
+    assert cli.main(["generate", "--timeout", "x", "--max-removed", "101"]) == 2
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert lines[1].endswith("expected a percentage from 0 to 100, got the number 101")
 
 
 def test_mistakes_of_a_file_begin_with_file_and_line(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -73,7 +74,7 @@ def test_every_service_has_an_aligned_line() -> None:
         "api      us-central1   demo     cloudrun/demo/us-central1/api  "
         "https://a.example  api.example:443  maxInstances is 5\n"
         "\n"
-        "2 services: 1 kept in 1 jobs, 1 skipped\n"
+        "2 services: 1 kept in 1 job, 1 skipped\n"
         "  1 skipped: opted out\n"
     )
 
@@ -90,14 +91,64 @@ def test_a_service_with_several_endpoints_is_one_line() -> None:
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 120, 200])
 def test_no_line_is_wider_than_the_terminal(columns: int) -> None:
-    """Cells are cut, the widest first, and end in an ellipsis; names stay as long as they can."""
+    """Cells are cut, with an ellipsis where; names stay as long as they can."""
     wide = (*DECISIONS, kept("東京サービス"))
     body = explain.table(wide, jobs(*wide), (), width=columns).split("\n\n")[0].splitlines()
     assert len(body) == len(wide) + 1
     assert max(width(line) for line in body) <= columns
-    assert any("…" in line for line in body) == (columns < 170)
     if columns >= 80:
         assert any(line.startswith("back-office  ") for line in body)
+
+
+LONG = (
+    skipped("back-office", "ingress is internal: it answers only inside the VPC"),
+    kept("checkout-service-production-v1"),
+    kept("checkout-service-production-v2"),
+)
+
+
+@pytest.mark.parametrize("columns", [80, 100, 130, 200])
+def test_job_or_reason_has_the_room_first(columns: int) -> None:
+    """At any usual width jobs are told apart, and a reason says more than its first words."""
+    lines = explain.table(LONG, jobs(*LONG), (), width=columns).splitlines()
+    start = lines[0].index("JOB OR REASON")
+    reason, one, two = (line[start:].split("  ")[0] for line in lines[1:4])
+    assert reason.startswith("ingress is internal: it answers")
+    assert one != two
+    if columns < 100:  # cut in its middle: the end is the service's name
+        assert one.startswith("cloudrun/")
+        assert one.endswith("out-service-production-v1")
+
+
+def test_what_has_no_room_is_said() -> None:
+    """Columns that would show nothing are named in the last line, warnings that are cut counted."""
+    lines = explain.table(LONG, jobs(*LONG), (), width=80).splitlines()
+    assert lines[0].split("  ")[0] == "SERVICE"
+    assert "AUDIENCE" not in lines[0]
+    assert lines[-2:] == [
+        "  2 warned: maxInstances is 5",
+        "no room here for PROJECT, AUDIENCE, TARGET, WARNINGS: runscrape explain | cat has all",
+    ]
+    assert "no room here" not in explain.table(LONG, jobs(*LONG), (), width=200)
+
+
+def test_many_warnings_are_counted() -> None:
+    """Of warnings without room the five most frequent are told, the rest counted."""
+    many = [
+        dataclasses.replace(kept(f"svc-{n}"), warnings=(f"warning {n}", "the usual one"))
+        for n in range(8)
+    ]
+    tail = explain.table(many, jobs(*many), (), width=60).splitlines()[-7:]
+    assert tail[0] == "  8 warned: the usual one"
+    assert tail[5] == "  4 more warnings"
+
+
+def test_a_project_that_all_share_gives_way() -> None:
+    """Projects are shown where there are several of them, however narrow."""
+    other = Service(project="other", region="us-central1", name="api")
+    both = (*LONG, Decision(service=other, reason="opted out"))
+    heading = explain.table(both, jobs(*both), (), width=80).splitlines()[0]
+    assert heading.split() == ["SERVICE", "REGION", "PROJECT", "JOB", "OR", "REASON"]
 
 
 def test_columns_align_for_wide_and_combining_characters() -> None:
@@ -127,7 +178,7 @@ def test_no_service_at_all_says_so() -> None:
 def test_stale_scopes_are_named() -> None:
     """What comes from the inventory and not from Google is said to."""
     stale = (Scope("demo", "us-central1"), Scope("demo", "us-east1"))
-    last = explain.table(DECISIONS, (), stale, width=80).splitlines()[-1]
+    last = explain.table(DECISIONS, (), stale, width=None).splitlines()[-1]
     assert last == "not listed now, taken from the inventory: demo/us-central1, demo/us-east1"
 
 

@@ -80,7 +80,8 @@ def test_targets(settings: Settings, tmp_path: Path, name: str) -> None:
     summary, _, _ = once(replace(settings, output=output), "targets")
     text = output.read_text()
     groups = json.loads(text) if name.endswith("json") else yaml.safe_load(text)
-    assert len(groups) == summary.jobs == 4
+    assert len(groups) == 4
+    assert summary.line() == f"4 services, 4 targets (+4), 0 skipped, written to {output}"
     assert text.startswith("[") == name.endswith("json")
     assert visible(output.parent) == ["inventory.json", name]
 

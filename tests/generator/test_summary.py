@@ -21,6 +21,10 @@ from runscrape_generator.summary import Summary, no_one_token, why_none
         ),
         ({"added": 1}, "120 jobs (+1), 8 skipped, nothing changed"),
         (
+            {"noun": "target", "removed": 1},
+            "120 targets (\N{MINUS SIGN}1), 8 skipped, nothing changed",
+        ),
+        (
             {"stale": (Scope("a", "b"),), "written": True},
             "120 jobs, 8 skipped, 1 scope from the inventory, written to a.yml",
         ),
