@@ -9,6 +9,9 @@ Requests that wait for a mint hold a thread each, so give it many, and say how m
 With the gateway, gunicorn's ``--threads`` is ``RUNSCRAPE_PROXY_THREADS`` and
 ``RUNSCRAPE_PROXY_GATEWAY_CONCURRENCY`` (1024 unless set) together.
 
+A client that leaves its connection open after its last answer holds up all others for 2 s there
+(gunicorn's threaded worker waits for it in its main loop): ``runscrape-proxy`` itself does not.
+
 On an address beyond loopback every request is refused unless there is a client secret: unlike
 ``runscrape-proxy``, this module never learns the addresses before the first request.
 """
