@@ -120,12 +120,19 @@ def build(
             scrape_interval=times.interval,
             scrape_timeout=times.timeout,
             labels=_labels(service, where, rule, own),
-            token_header=rule.token_header or "Authorization",
+            token_header=_token_header(rule),
+            app_credentials=rule.app_credentials,
             scrape_config=rule.scrape_config,
         )
         job = naming.fill(own.job, service) if own.job else _job(endpoint, rule, settings, made)
         made.append(dataclasses.replace(endpoint, job=job))
     return tuple(made), tuple(dict.fromkeys(warnings))
+
+
+def _token_header(rule: Rule) -> str:
+    if rule.app_credentials is not None:
+        return "X-Serverless-Authorization"  # the app's own are in the other one
+    return rule.token_header or "Authorization"
 
 
 def _labels(service: Service, where: Place, rule: Rule, own: EndpointRule) -> dict[str, str]:

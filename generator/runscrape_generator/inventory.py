@@ -135,7 +135,7 @@ def _entry(decision: Decision) -> dict[str, Any]:
         entry["reason"] = decision.reason
     entry |= _endpoint(endpoints[0]) if endpoints else dict.fromkeys(_ENDPOINT)
     if len(endpoints) > 1 or any(e.token_header != "Authorization" for e in endpoints):
-        entry["endpoints"] = [_endpoint(e) | {"token_header": e.token_header} for e in endpoints]
+        entry["endpoints"] = [_endpoint(e) | _headers(e) for e in endpoints]
     return entry | {fact: _plain(getattr(service, fact)) for fact in FACTS}
 
 
@@ -145,6 +145,12 @@ _ENDPOINT = ("job", "audience", "scheme", "target", "metrics_path")
 
 def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
     return {field: getattr(endpoint, field) for field in _ENDPOINT}
+
+
+def _headers(endpoint: Endpoint) -> dict[str, str]:
+    """What the gateway sends: the token's header, and the name of the file for the app's own."""
+    own = endpoint.app_credentials
+    return {"token_header": endpoint.token_header} | ({"app_credentials": own} if own else {})
 
 
 def _plain(value: Any) -> Any:

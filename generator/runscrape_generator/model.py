@@ -85,6 +85,8 @@ class Endpoint:
     """The target's labels, ``instance`` and those of ``cloud_run_revision`` among them."""
     token_header: str = "Authorization"
     """Or ``X-Serverless-Authorization``: where the gateway puts the token."""
+    app_credentials: str | None = None
+    """The name of the file with what the gateway then puts in ``Authorization``."""
     scrape_config: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     """What a rule merges into the rendered job."""
 

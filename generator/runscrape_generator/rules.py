@@ -107,6 +107,12 @@ RULE_FIELDS = (
         help="Where the gateway puts the token: the second, where the service uses the first.",
     ),
     Field(
+        key="app_credentials",
+        kind=words.CREDENTIALS_NAME,
+        help="The file in the proxy's --gateway-credentials with what the service wants for itself "
+        "in Authorization, such as Bearer TOKEN; the token goes in X-Serverless-Authorization.",
+    ),
+    Field(
         key="scrape_config",
         kind=SCRAPE_CONFIG,
         help="More of the job, as Prometheus names it: limits, metric_relabel_configs, ….",

@@ -78,6 +78,8 @@ class Rule:
     """A job name, with the same placeholders as ``--job-name``."""
     token_header: str | None = None
     """``X-Serverless-Authorization`` where the app uses ``Authorization`` itself (gateway)."""
+    app_credentials: str | None = None
+    """The file of the proxy with what the app wants in ``Authorization`` (gateway)."""
     scrape_config: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
 
 

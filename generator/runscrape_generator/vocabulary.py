@@ -130,6 +130,10 @@ METRICS_PATH = text(
     hint=lambda word: ": begin with /" if not word.startswith("/") else "",
 )
 AUDIENCE = text("an audience (text without spaces)", r"[^\x00-\x20\x7f]+", metavar="AUDIENCE")
+CREDENTIALS_NAME = text(
+    "the name of a file in the proxy's --gateway-credentials, without its folder",
+    r"[A-Za-z0-9_][A-Za-z0-9._-]{0,126}",
+)
 JOB_NAME = text(
     "a job name with no other placeholders than {project}, {region} and {service}",
     r"(?:[^{}\x00-\x1f\x7f]|\{(?:project|region|service)\})+",

@@ -171,6 +171,12 @@ ITEM = Item()
     default=DEFAULT_GATEWAY_CONNECTIONS,
     help="Connections kept for the next scrape, at most two of them to a service.",
 )
+@click.option(
+    "--gateway-credentials",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder with what apps want for themselves in Authorization: a rule's app_credentials"
+    " names the file.",
+)
 @click.option("--tls-cert", type=FILE, help="Serve TLS with this certificate chain, PEM.")
 @click.option("--tls-key", type=FILE, help="Its key, if not in the same file.")
 @click.option("--tls-client-ca", type=FILE, help="Accept clients with a certificate of this CA.")
@@ -237,6 +243,7 @@ def settings_of(options: Mapping[str, object]) -> Settings:
     values: dict[str, Any] = dict(options)
     _require(values, "prewarm", "inventory")
     _require(values, "gateway", "inventory")
+    _require(values, "gateway_credentials", "gateway")
     _require(values, "delegate", "impersonate_service_account")
     _require(values, "client_id", "client_secret_file")
     _require(values, "tls_key", "tls_cert")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from runscrape_proxy.gateway_bulkhead import Bulkhead, Place
     from runscrape_proxy.gateway_client import Client
+    from runscrape_proxy.gateway_credentials import AppCredentials
     from runscrape_proxy.gateway_metrics import GatewayMetrics
     from runscrape_proxy.gateway_request import ScrapeRequest
     from runscrape_proxy.gateway_targets import Target
@@ -90,6 +91,7 @@ class Scrapes:
         inventory: Inventories,
         tokens: Tokens,
         client: Client,
+        credentials: AppCredentials,
         bulkhead: Bulkhead,
         metrics: GatewayMetrics,
     ) -> None:
@@ -97,6 +99,7 @@ class Scrapes:
         self._inventory = inventory
         self._tokens = tokens
         self._client = client
+        self._credentials = credentials
         self._bulkhead = bulkhead
         self._metrics = metrics
         self._log = GatewayLog()
@@ -185,9 +188,11 @@ class Scrapes:
     def _authorize(
         self, environ: WSGIEnvironment, target: Target, headers: dict[str, str], deadline: Deadline
     ) -> None:
-        """Add the ID token, and what the client has for the app itself."""
+        """Add the ID token, and what the rule or else the client has for the app itself."""
         own: str | None = environ.get("HTTP_AUTHORIZATION")
-        if (
+        if target.credentials is not None:
+            headers[gateway_targets.AUTHORIZATION] = self._credentials.read(target.credentials)
+        elif (
             own is not None
             and target.token_header != gateway_targets.AUTHORIZATION
             and "HTTP_PROXY_AUTHORIZATION" in environ  # without it, Authorization was for us

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from runscrape_proxy.gateway_credentials import NAME
 from runscrape_proxy.gateway_request import DEFAULT_PORT, is_name
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ class Target:
     port: int
     audience: str | None
     token_header: str = AUTHORIZATION
+    credentials: str | None = None
+    """The file with what the app itself wants in Authorization."""
 
 
 Places = dict[tuple[str, int], dict[str, Target]]
@@ -36,7 +39,8 @@ Places = dict[tuple[str, int], dict[str, Target]]
 def collect(endpoints: Iterable[Mapping[str, object]]) -> Places:
     """Gather the targets of an inventory's endpoints; what the gateway cannot reach is left out.
 
-    That is what is not https, or has no name: nothing that a token should go to.
+    That is what is not https, or has no name: nothing that a token should go to. Nor is anything
+    scraped whose credentials have a name that leads elsewhere.
     """
     places: Places = {}
     for path, target in _targets(endpoints):
@@ -66,8 +70,10 @@ def _only(by_path: Mapping[str, Target]) -> Target | None:
 def _targets(endpoints: Iterable[Mapping[str, object]]) -> Iterator[tuple[str, Target]]:
     for entry in endpoints:
         match = _TARGET.fullmatch(str(entry.get("target", "")))
-        audience = entry.get("audience")
+        audience, credentials = entry.get("audience"), entry.get("app_credentials")
         if entry.get("scheme") != "https" or match is None or not is_name(match[1].lower()):
+            continue
+        if credentials is not None and not NAME.fullmatch(str(credentials)):
             continue
         yield (
             str(entry.get("metrics_path")),
@@ -75,7 +81,8 @@ def _targets(endpoints: Iterable[Mapping[str, object]]) -> Iterator[tuple[str, T
                 host=match[1].lower(),
                 port=int(match[2]),
                 audience=audience if isinstance(audience, str) else None,
-                token_header=_header(entry.get("token_header")),
+                token_header=SERVERLESS if credentials else _header(entry.get("token_header")),
+                credentials=None if credentials is None else str(credentials),
             ),
         )
 

@@ -2,8 +2,8 @@
 
 Each file is ``{"version": 1, "scopes": {"PROJECT/REGION": [service, …]}}``; of a service the proxy
 reads ``state``, ``audience`` (null where the service is public) and ``endpoints``, a list of
-mappings with an ``audience`` each; the gateway reads ``scheme``, ``target``, ``metrics_path`` and
-``token_header`` too.
+mappings with an ``audience`` each; the gateway reads ``scheme``, ``target``, ``metrics_path``,
+``token_header`` and ``app_credentials`` too.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from runscrape_proxy.app import create_app
 from runscrape_proxy.errors import StartError
 from runscrape_proxy.gateway_bulkhead import Bulkhead
 from runscrape_proxy.gateway_client import Client
+from runscrape_proxy.gateway_credentials import AppCredentials
 from runscrape_proxy.gateway_metrics import GatewayMetrics
 from runscrape_proxy.inventory import Inventories
 from runscrape_proxy.metrics import Metrics
@@ -132,6 +133,7 @@ class Service:
             inventory=self._inventory,
             tokens=self.tokens,
             client=client,
+            credentials=AppCredentials(settings.gateway_credentials),
             bulkhead=bulkhead,
             metrics=GatewayMetrics(self.metrics.registry, bulkhead),
         )

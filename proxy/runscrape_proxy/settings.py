@@ -52,6 +52,7 @@ class Settings:
     gateway_concurrency: int = DEFAULT_GATEWAY_CONCURRENCY
     gateway_per_host: int = DEFAULT_GATEWAY_PER_HOST
     gateway_connections: int = DEFAULT_GATEWAY_CONNECTIONS
+    gateway_credentials: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None

@@ -155,6 +155,7 @@ def test_a_whole_file_becomes_these_settings() -> None:
                 labels={"team": "payments"},
                 job="shop/{region}",
                 token_header="X-Serverless-Authorization",
+                app_credentials="shop.authorization",
             ),
         ),
     )

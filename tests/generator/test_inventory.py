@@ -41,6 +41,7 @@ def kept(one: Service, *paths: str, **fields: Any) -> Decision:
             target=f"{one.name}.a.run.app:443",
             metrics_path=path,
             token_header=fields.get("token_header", "Authorization"),
+            app_credentials=fields.get("app_credentials"),
         )
         for path in paths or ("/metrics",)
     )
@@ -166,8 +167,9 @@ def test_public_entry() -> None:
     [
         (kept(service("a"), "/metrics", "/more"), 2),
         (kept(service("a"), token_header="X-Serverless-Authorization"), 1),
+        (kept(service("a"), token_header="X-Serverless-Authorization", app_credentials="x"), 1),
     ],
-    ids=["two paths", "another header"],
+    ids=["two paths", "another header", "credentials of its own"],
 )
 def test_endpoints(decision: Decision, count: int) -> None:
     """All endpoints are listed where one line cannot say it; the first one is also the entry's."""
@@ -176,6 +178,7 @@ def test_endpoints(decision: Decision, count: int) -> None:
     assert len(entry["endpoints"]) == count
     assert entry["endpoints"][0]["job"] == entry["job"]
     assert entry["endpoints"][0]["token_header"] == decision.endpoints[0].token_header
+    assert entry["endpoints"][0].get("app_credentials") == decision.endpoints[0].app_credentials
     assert parse(text.encode()).targets == {
         (e.job, e.target, e.metrics_path) for e in decision.endpoints
     }

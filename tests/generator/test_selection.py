@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runscrape_generator.settings import Match, Rule
+from runscrape_generator.settings import Match, Mode, Rule
 
 from .services import decide, decision, endpoint, service
 
@@ -342,3 +342,11 @@ def test_a_token_header_is_carried_to_the_endpoint() -> None:
     rule = Rule(token_header="X-Serverless-Authorization")
     assert endpoint(service(), rules=(rule,)).token_header == "X-Serverless-Authorization"
     assert endpoint(service()).token_header == "Authorization"
+
+
+def test_an_app_with_credentials_of_its_own() -> None:
+    """They are in Authorization, so the token goes the other way, whatever a rule says of it."""
+    rule = Rule(app_credentials="api", token_header="Authorization")
+    found = endpoint(service(), rules=(rule,), mode=Mode.GATEWAY)
+    assert found.app_credentials == "api"
+    assert found.token_header == "X-Serverless-Authorization"

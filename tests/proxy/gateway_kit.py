@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECRET = "s3cr et+/%"
+OWN = "Bearer of-the-app"
 NAMES = ("*.a.run.app", "metrics.example.com", "shared.example.com")
 
 
@@ -56,6 +57,11 @@ KEPT = [
     service("custom", target="metrics.example.com:8443"),
     service("untrusted", target="untrusted.example.com:443"),
     endpoints(service("app"), {"token_header": "X-Serverless-Authorization"}),
+    endpoints(service("own"), {"app_credentials": "own.authorization"}),
+    endpoints(service("none"), {"app_credentials": "none"}),
+    endpoints(service("odd"), {"app_credentials": "odd"}),
+    endpoints(service("public-own", audience=None), {"app_credentials": "own.authorization"}),
+    endpoints(service("outside"), {"app_credentials": "../secret"}),
     endpoints(
         service("shared", target="shared.example.com:443"),
         {"metrics_path": "/a", "audience": "https://a.a.run.app"},
@@ -123,9 +129,13 @@ def gateway(
     """Run a gateway that wants the secret, or none."""
     secret = directory / "secret"
     secret.write_text(SECRET + "\n")
+    (directory / "apps").mkdir(exist_ok=True)
+    (directory / "apps" / "own.authorization").write_text(f"{OWN}\n")
+    (directory / "apps" / "odd").write_text(f"{OWN}\n{OWN}\n")
     inventory = write_inventory(directory / "inventory.json")
     options: tuple[str | Path, ...] = ("--gateway", "--inventory", inventory)
     options += ("--client-secret-file", secret) if wants_secret else ()
+    options += ("--gateway-credentials", directory / "apps") if wants_secret else ()
     with (
         Services(directory, NAMES) as services,
         running(

@@ -39,6 +39,8 @@ class Services:
         self.heads: list[str] = []
         self.connections: Counter[str] = Counter()
         self.closing = threading.Event()
+        self.release = threading.Event()
+        """What /held waits for before it answers."""
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
@@ -54,6 +56,7 @@ class Services:
 
     def __exit__(self, *_: object) -> None:
         self.closing.set()
+        self.release.set()
         _shut(self._listener)
         self._listener.close()
         self.drop()
@@ -107,6 +110,8 @@ class Services:
         head = _head(client)
         self.heads.append(head)
         path = head.split()[1].partition("?")[0]
+        if path == "/held":
+            self.release.wait(60)
         return SCRIPTS.get(path, _whole)(client, self.closing)
 
 
@@ -157,11 +162,6 @@ def _hangs(client: ssl.SSLSocket, closing: threading.Event) -> bool:
     del client
     closing.wait(30)
     return False
-
-
-def _slow(client: ssl.SSLSocket, closing: threading.Event) -> bool:
-    closing.wait(0.5)
-    return _whole(client, closing)
 
 
 def _stale(client: ssl.SSLSocket, _closing: threading.Event) -> bool:
@@ -216,7 +216,6 @@ SCRIPTS: dict[str, Callable[[ssl.SSLSocket, threading.Event], bool]] = {
     "/endless-body": _drips(OK + _TWICE, b"x"),
     "/endless-large": _drips(OK + _TWICE + bytes(LARGE), b"x"),
     "/hang": _hangs,
-    "/slow": _slow,
     "/stale": _stale,
     "/no-length": _sends(OK + b"\r\n" + BODY),
     "/early": _sends(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"),

@@ -80,6 +80,7 @@ def test_options() -> None:
         (["--tls-key", "x"], "--tls-key needs --tls-cert"),
         (["--tls-client-ca", "x"], "--tls-client-ca needs --tls-cert"),
         (["--prewarm"], "--prewarm needs --inventory"),
+        (["--gateway-credentials", "."], "--gateway-credentials needs --gateway"),
         (["--mint-timeout", "4"], "is not a duration"),
         (["--mint-timeout", "1h"], "not between 100ms and 1m"),
         (["--threads", "10"], "10 is not in the range"),

@@ -21,6 +21,7 @@ import pytest
 
 from emulator.keys import Authority
 from tests.proxy.gateway_kit import (
+    OWN,
     SECRET,
     Gateway,
     basic,
@@ -108,6 +109,47 @@ def test_a_public_service(gate: Gateway) -> None:
     assert "authorization" not in gate.services.last()
 
 
+def test_credentials_that_a_rule_has_for_an_app(gate: Gateway) -> None:
+    """The app gets what its file says, whatever the client has, and the token the other way."""
+    url = "http://own.a.run.app/metrics"
+    for headers in {}, {"Proxy_Authorization": basic(), "Authorization": "Bearer x"}:
+        assert gate.scrape(url, **headers).status == 200
+        sent = gate.services.last()
+        assert sent["authorization"] == OWN
+        assert audience_of(sent["x-serverless-authorization"]) == "https://own.a.run.app"
+    assert gate.scrape("http://public-own.a.run.app/metrics").status == 200
+    sent = gate.services.last()
+    assert sent["authorization"] == OWN
+    assert "x-serverless-authorization" not in sent
+
+
+def test_credentials_that_are_rotated(gate: Gateway) -> None:
+    """The file is read for each scrape."""
+    file = gate.inventory.parent / "apps" / "own.authorization"
+    file.write_text("Basic bmV3OnBhaXI=")
+    assert gate.scrape("http://own.a.run.app/metrics").status == 200
+    assert gate.services.last()["authorization"] == "Basic bmV3OnBhaXI="
+    file.write_text(OWN)
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "words"),
+    [
+        ("none", 503, "file none: No such file"),
+        ("odd", 503, "file odd: it is not one line such as Bearer TOKEN"),
+        ("outside", 403, "no target of a kept service"),
+    ],
+)
+def test_credentials_that_cannot_be_used(gate: Gateway, name: str, status: int, words: str) -> None:
+    """Without them nothing is asked; no name leads out of the folder, and no file is quoted."""
+    before = len(gate.services.heads)
+    answer = gate.scrape(f"http://{name}.a.run.app/metrics")
+    assert answer.status == status
+    assert words in answer.text
+    assert len(gate.services.heads) == before
+    assert OWN not in gate.proxy.log + answer.text
+
+
 def test_an_app_that_uses_authorization_itself(gate: Gateway) -> None:
     """By rule the token goes the other way, and the client's Authorization reaches the app."""
     url = "http://app.a.run.app/metrics"
@@ -167,6 +209,9 @@ def test_without_a_secret(tmp_path: Path) -> None:
         assert gate.scrape("http://app.a.run.app/", Authorization=basic("unused")).status == 200
         assert "authorization" not in gate.services.last()
         assert gate.scrape("http://app.a.run.app/", Authorization="").status == 200
+        refused = gate.scrape("http://own.a.run.app/", Authorization="")
+        assert refused.status == 503
+        assert "was started without --gateway-credentials" in refused.text
 
 
 def test_proxy_url_with_credentials(gate: Gateway) -> None:
@@ -387,9 +432,10 @@ def test_a_kept_connection_that_was_closed(gate: Gateway) -> None:
 def test_kept_connections_are_bounded(tmp_path: Path) -> None:
     """Two connections are kept to a host, and no more in all than the option says."""
     with gateway(tmp_path, "--gateway-connections", "6") as gate:
-        answers, _ = in_parallel(gate, [f"{API}/slow"] * 6, "10")
-        assert Counter(answer.status for answer in answers) == {200: 6}
-        assert gate.services.connections["api.a.run.app"] > 2
+        crowd = Crowd(gate, [f"{API}/held"] * 6)
+        eventually(lambda: gate.services.open == 6, "six connections")
+        gate.services.release.set()
+        assert crowd.statuses() == {200: 6}
         eventually(lambda: gate.services.open <= 2, "all but two connections to be closed")
         for number in range(8):
             assert gate.scrape(f"http://many{number}.a.run.app/chunked").status == 200
@@ -405,82 +451,83 @@ def test_one_try_on_a_new_connection(gate: Gateway) -> None:
     assert len(gate.services.heads) == before + 1
 
 
-def in_parallel(gate: Gateway, urls: list[str], timeout: str) -> tuple[list[Answer], list[float]]:
-    """Scrape all at once; the answers as they came, and the seconds of each."""
-    answers: list[Answer] = []
-    seconds: list[float] = []
-    lock = threading.Lock()
+class Crowd:
+    """Scrapes that were begun at once; ``answers`` fills as they end."""
 
-    def one(url: str) -> None:
-        began = time.monotonic()
+    def __init__(self, gate: Gateway, urls: list[str], timeout: str = "60") -> None:
+        self.answers: list[Answer] = []
+        self._lock = threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._scrape, args=(gate, url, timeout)) for url in urls
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _scrape(self, gate: Gateway, url: str, timeout: str) -> None:
         answer = gate.scrape(url, timeout=timeout)
-        with lock:
-            answers.append(answer)
-            seconds.append(time.monotonic() - began)
+        with self._lock:
+            self.answers.append(answer)
 
-    threads = [threading.Thread(target=one, args=(url,)) for url in urls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers, seconds
+    def statuses(self) -> Counter[int]:
+        """How often each status came, once all have ended."""
+        for thread in self._threads:
+            thread.join()
+        return Counter(answer.status for answer in self.answers)
 
 
 def test_bulkheads(tmp_path: Path) -> None:
-    """With every place taken by slow services one more scrape is a quick 503; tokens still come.
+    """With every place taken one more scrape is a quick 503; tokens still come.
 
-    And once they are known as slow, they leave half of the places to the others.
+    And hosts that are known as slow leave half of the places to the others.
     """
     few = ("--threads", "65", "--gateway-concurrency", "80", "--gateway-per-host", "4")
     with gateway(tmp_path, *few) as gate:
-        for number in range(20):  # so that none waits for a token
-            assert gate.scrape(f"http://many{number}.a.run.app/metrics").status == 200
-        slow = [f"http://many{number % 20}.a.run.app/hang" for number in range(80)]
-        result: list[tuple[list[Answer], list[float]]] = []
-        first = threading.Thread(target=lambda: result.append(in_parallel(gate, slow, "3")))
-        first.start()
+        hosts = [f"http://many{number}.a.run.app" for number in range(20)]
+        assert {gate.scrape(f"{host}/metrics").status for host in hosts} == {200}, "warm tokens"
+        held = [f"{host}/held" for host in hosts] * 4
+        first = Crowd(gate, held)
         eventually(lambda: gate.metric("gateway_requests_in_flight") == 80, "a full gateway")
         assert gate.metric("gateway_requests_in_flight_limit") == 80
         refusal = gate.scrape(f"{API}/metrics")
         assert (refusal.status, refusal.headers["retry-after"]) == (503, "1")
         assert "--gateway-concurrency" in refusal.text
-        assert (
-            gate.proxy.token(headers={"Authorization": basic("s3cr%20et%2B%2F%25")}).status == 400
-        )
+        credentials = {"Authorization": basic("s3cr%20et%2B%2F%25")}
+        assert gate.proxy.token(headers=credentials).status == 400
         assert gate.proxy.get("/-/healthy").status == 200
-        first.join()
-        assert Counter(answer.status for answer in result[0][0]) == {504: 80}
+        gate.services.release.set()
+        assert first.statuses() == {200: 80}
 
-        again = threading.Thread(target=lambda: result.append(in_parallel(gate, slow, "2")))
-        again.start()
-        eventually(lambda: gate.metric("gateway_requests_in_flight") == 40, "half of the places")
+        gate.services.release.clear()
+        assert Crowd(gate, [f"{host}/hang" for host in hosts], "1").statuses() == {504: 20}
+        second = Crowd(gate, held)
+        eventually(lambda: len(second.answers) == 40, "half of them to be sent away")
+        assert gate.metric("gateway_requests_in_flight") == 40
         assert gate.scrape(f"{API}/metrics").status == 200
-        again.join()
-        assert Counter(answer.status for answer in result[1][0]) == {504: 40, 503: 40}
+        gate.services.release.set()
+        assert second.statuses() == {200: 40, 503: 40}
 
 
 def test_one_host_does_not_take_all_places(tmp_path: Path) -> None:
     """Of scrapes of one host at once, those beyond its share are sent away at once."""
     with gateway(tmp_path, "--gateway-per-host", "2") as gate:
-        answers, _ = in_parallel(gate, [f"{API}/hang"] * 5, "1.5")
-        assert Counter(answer.status for answer in answers) == {504: 2, 503: 3}
+        crowd = Crowd(gate, [f"{API}/held"] * 5)
+        eventually(lambda: len(crowd.answers) == 3, "three to be sent away")
+        assert gate.scrape("http://shop.a.run.app/metrics").status == 200
+        gate.services.release.set()
+        assert crowd.statuses() == {200: 2, 503: 3}
         began = time.monotonic()
         assert gate.scrape("http://hang.a.run.app/metrics", timeout="1").status == 503
         assert time.monotonic() - began < 3, "a mint may take 4 s, but this scrape had half of one"
-        assert gate.scrape("http://shop.a.run.app/metrics").status == 200
 
 
 def test_hanging_mints_hold_up_no_scrape(gate: Gateway) -> None:
     """While Google hangs for one service, those with a token are scraped as ever."""
     assert gate.scrape(f"{API}/metrics").status == 200
-    waiting = threading.Thread(
-        target=in_parallel, args=(gate, ["http://hang.a.run.app/metrics"] * 4, "10")
-    )
-    waiting.start()
+    waiting = Crowd(gate, ["http://hang.a.run.app/metrics"] * 4, "10")
     began = time.monotonic()
     assert gate.scrape(f"{API}/metrics").status == 200
     assert time.monotonic() - began < PATIENCE / 2
-    waiting.join()
+    assert waiting.statuses() == {503: 4}
 
 
 # The real command, with a worker that has less than the usual 15 s for a request.
@@ -496,12 +543,12 @@ HASTY = (sys.executable, "-c", _IN_A_HURRY, "0")
 def test_the_worker_s_own_patience(tmp_path: Path) -> None:
     """A scrape has the time that its client told; one that nobody reads holds no place for ever."""
     with gateway(tmp_path, "--mint-timeout", "100ms", command=HASTY) as gate:
-        assert gate.scrape(f"{API}/hang", timeout="2.6").status == 504
         head = f"GET {API}/huge HTTP/1.1\r\nHost: api.a.run.app:80\r\n"
         fields = f"Authorization: {basic()}\r\nX-Prometheus-Scrape-Timeout-Seconds: 1\r\n\r\n"
         with socket.create_connection(gate.proxy.address, timeout=PATIENCE) as connection:
             connection.sendall((head + fields).encode())
             eventually(lambda: gate.metric("gateway_requests_in_flight") == 1, "under way")
+            assert gate.scrape(f"{API}/hang", timeout="2.6").status == 504
             eventually(lambda: gate.metric("gateway_requests_in_flight") == 0, "cut off")
 
 
@@ -569,16 +616,17 @@ def test_options(tmp_path: Path) -> None:
 def test_over_a_unix_socket_and_at_the_end(tmp_path: Path) -> None:
     """A Unix socket's client may scrape too; SIGTERM lets a scrape end, and then the process."""
     path = tmp_path / "gateway.sock"
-    with gateway(tmp_path, "--listen", "127.0.0.1:0", "--listen", f"unix:{path}") as gate:
-        head = f"GET {API}/hang HTTP/1.1\r\nHost: api.a.run.app:80\r\nAuthorization: {basic()}\r\n"
+    with gateway(tmp_path, "-v", "--listen", "127.0.0.1:0", "--listen", f"unix:{path}") as gate:
+        head = f"GET {API}/held HTTP/1.1\r\nHost: api.a.run.app:80\r\nAuthorization: {basic()}\r\n"
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(PATIENCE)
             connection.connect(str(path))
-            told = f"{head}X-Prometheus-Scrape-Timeout-Seconds: 2\r\n\r\n"
-            connection.sendall(told.encode())
+            connection.sendall(f"{head}\r\n".encode())
             eventually(lambda: gate.metric("gateway_requests_in_flight") == 1, "under way")
             gate.proxy.process.terminate()
-            assert read_all(connection).startswith(b"HTTP/1.1 504")
+            eventually(lambda: "Handling signal: term" in gate.proxy.log, "the signal to arrive")
+            gate.services.release.set()
+            assert read_all(connection).endswith(BODY)
         assert gate.proxy.process.wait(PATIENCE) == 0
 
 
