@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import ipaddress
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +40,16 @@ class Endpoint:
     url: str
     """``scheme://host:port`` for REST, without a slash at the end."""
     plaintext: bool
-    """``http://``: no TLS, and therefore no credentials either."""
+    """``http://``: no TLS, and therefore no credentials either, except on loopback."""
+
+    @property
+    def loopback(self) -> bool:
+        """Whether what is sent there stays on this machine."""
+        host = urlsplit(self.url).hostname or ""
+        try:
+            return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +59,8 @@ class Access:
     endpoint: Endpoint
     projects: tuple[str, ...]
     credentials: Any = None
-    """``google.auth.credentials.Credentials``; None over plaintext, or where ``problem`` is set."""
+    """``google.auth.credentials.Credentials``; None where ``problem`` is set, and over plaintext
+    unless that is on loopback and the server there has asked for them."""
     problem: GoogleAuthError | None = None
     """Why there are no credentials; every call of the run then fails for this reason."""
 
@@ -61,6 +73,16 @@ class Access:
             raise
         except Exception as error:  # TypeError, of a proxy's page where the token should be
             raise _no_token(f"the answer is no token ({type(error).__name__})") from error
+
+    def headers(self) -> dict[str, str]:
+        """Give what a plaintext call carries: nothing, or the token that ``refresh`` got.
+
+        In lower case, as gRPC wants its metadata.
+        """
+        headers: dict[str, str] = {}
+        if self.credentials is not None:
+            self.credentials.apply(headers)
+        return headers
 
     @property
     def member(self) -> str:
@@ -105,9 +127,7 @@ def open_access(settings: Settings) -> Access:
     if projects and endpoint.plaintext:
         return Access(endpoint, projects)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "no quota project": told by the call that needs one
-            credentials, project = google.auth.default(scopes=SCOPES)
+        credentials, project = _default()
     except GoogleAuthError as error:
         if projects:
             return Access(endpoint, projects, problem=error)
@@ -118,6 +138,27 @@ def open_access(settings: Settings) -> Access:
             "no project: the credentials name none; give --project, or set GOOGLE_CLOUD_PROJECT"
         )
     return Access(endpoint, projects, None if endpoint.plaintext else credentials)
+
+
+def with_credentials(access: Access) -> Access:
+    """Give the same with credentials, for a server on loopback that asks for them.
+
+    Raises ValueError for any other server that is called without TLS.
+    """
+    if access.endpoint.plaintext and not access.endpoint.loopback:
+        raise ValueError(access.endpoint.target)
+    try:
+        credentials, _ = _default()
+    except GoogleAuthError as error:
+        return dataclasses.replace(access, problem=error)
+    return dataclasses.replace(access, credentials=credentials)
+
+
+def _default() -> tuple[Any, str | None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "no quota project": told by the call that needs one
+        found: tuple[Any, str | None] = google.auth.default(scopes=SCOPES)
+    return found
 
 
 def _no_project(error: GoogleAuthError) -> str:

@@ -11,10 +11,12 @@ import contextlib
 from collections.abc import Callable
 from functools import partial
 
-from runscrape_generator.access import Access, open_access
+from google.api_core import exceptions
+
+from runscrape_generator.access import Access, first_line, open_access, with_credentials
 from runscrape_generator.crew import Crew
 from runscrape_generator.model import Discovery, Scope, ScopeFailure, Service
-from runscrape_generator.patience import Patience, is_outage
+from runscrape_generator.patience import Patience, is_outage, unwrapped
 from runscrape_generator.regions import list_regions
 from runscrape_generator.remedies import Circumstances, failure
 from runscrape_generator.run_api import Listing, RunApi
@@ -35,17 +37,32 @@ def discover(settings: Settings, talk: Talk) -> Discovery:
     problem = _sign_in(access, settings)
     if problem is not None:
         return _nothing(access, settings, problem)
+    found, unauthorized = _listed(settings, talk, access)
+    if not (unauthorized and access.endpoint.plaintext and access.endpoint.loopback):
+        return found
+    access = with_credentials(access)
+    problem = _sign_in(access, settings)
+    if problem is not None:
+        talk.warning(f"{access.endpoint.url} wants credentials: {first_line(problem)}")
+        return found
+    talk.detail(f"{access.endpoint.url} wants credentials, and is on this machine: it gets them")
+    return _listed(settings, talk, access)[0]
+
+
+def _listed(settings: Settings, talk: Talk, access: Access) -> tuple[Discovery, bool]:
+    """List all there is; also whether any call failed for want of (other) credentials."""
     patience = Patience()
     api = RunApi(access, patience)
     try:
-        return _Round(settings, talk, access, api, patience).run()
+        listing = _Round(settings, talk, access, api, patience)
+        return listing.run(), listing.unauthorized
     finally:
         api.close()
 
 
 def _sign_in(access: Access, settings: Settings) -> Exception | None:
     """Get the one access token of the round, so that 32 calls do not each get one."""
-    if access.problem is not None or access.endpoint.plaintext:
+    if access.credentials is None:
         return access.problem
     patience = Patience()
 
@@ -76,7 +93,7 @@ def _circumstances(access: Access, settings: Settings) -> Circumstances:
         member=access.member,
         quota_project=getattr(access.credentials, "quota_project_id", None) or "",
         endpoint=access.endpoint.target,
-        plaintext=access.endpoint.plaintext,
+        plaintext=access.endpoint.plaintext and not access.endpoint.loopback,
         timeout=settings.timeout,
     )
 
@@ -99,6 +116,8 @@ class _Round:
         self._failures: list[ScopeFailure] = []
         self._unanswered = 0
         self._answered = False
+        self.unauthorized = False
+        """Whether a call was refused because nobody, or nobody known, made it."""
 
     def run(self) -> Discovery:
         """List everything; the scopes and failures come out sorted."""
@@ -175,6 +194,7 @@ class _Round:
         return 0
 
     def _fail(self, project: str, region: str | None, error: Exception) -> None:
+        self.unauthorized |= isinstance(unwrapped(error)[1], exceptions.Unauthorized)
         one = failure(error, project, region, _circumstances(self._access, self._settings))
         self._failures.append(one)
         self._talk.detail(f"{project}{f'/{region}' if region else ''}: {one.reason}")

@@ -47,9 +47,17 @@ def list_regions(access: Access, patience: Patience, project: str, until: float)
 
 def _session(access: Access) -> requests.Session:
     if access.endpoint.plaintext:
-        return requests.Session()
+        return _plain_session(access.headers())
     authorized: Any = AuthorizedSession
     session: requests.Session = authorized(access.credentials)
+    return session
+
+
+def _plain_session(headers: Mapping[str, str]) -> requests.Session:
+    """Make a session that shows a token to nobody but the server: past any proxy, and .netrc."""
+    session = requests.Session()
+    session.headers.update(headers)
+    session.trust_env = not headers
     return session
 
 

@@ -49,6 +49,7 @@ class RunApi:
     def __init__(self, access: Access, patience: Patience) -> None:
         self._patience = patience
         self._channel = _channel(access)
+        self._metadata = tuple(access.headers().items()) if access.endpoint.plaintext else ()
         transport = ServicesGrpcTransport(channel=self._channel)
         self._client = run_v2.ServicesClient(transport=transport)
 
@@ -92,7 +93,9 @@ class RunApi:
         )
 
         def once(seconds: float) -> Any:
-            pager = self._client.list_services(request, retry=None, timeout=seconds)
+            pager = self._client.list_services(
+                request, retry=None, timeout=seconds, metadata=self._metadata
+            )
             return run_v2.ListServicesResponse.pb(next(iter(pager.pages)))
 
         return self._patience.call(f"ListServices, page {number}", until, once)
@@ -108,7 +111,8 @@ def _convert(pb: Any, scope: Scope) -> Service:
 def _channel(access: Access) -> grpc.Channel:
     target = access.endpoint.target
     if access.endpoint.plaintext:
-        return grpc.insecure_channel(target, options=_OPTIONS)
+        direct = (("grpc.enable_http_proxy", 0),) if access.credentials is not None else ()
+        return grpc.insecure_channel(target, options=(*_OPTIONS, *direct))
     secure: Any = google.auth.transport.grpc.secure_authorized_channel
     request = google.auth.transport.requests.Request()
     channel: grpc.Channel = secure(access.credentials, request, target, options=_OPTIONS)

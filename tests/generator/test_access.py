@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from emulator import Emulator
 from runscrape_generator import crew
-from runscrape_generator.access import Endpoint, endpoint_of
+from runscrape_generator.access import Access, Endpoint, endpoint_of, with_credentials
 from runscrape_generator.discovery import discover
 from runscrape_generator.errors import ConfigError, DiscoveryError
 from runscrape_generator.settings import Settings
@@ -145,16 +148,6 @@ def test_unknown_authority(strict: tuple[Emulator, str, Path], regions: tuple[st
     assert "set REQUESTS_CA_BUNDLE and GRPC_DEFAULT_SSL_ROOTS_FILE_PATH" in remedy
 
 
-@pytest.fixture
-def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """Take away every credential that this machine may have."""
-    for name in ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
-    monkeypatch.setenv("NO_GCE_CHECK", "true")
-    return monkeypatch
-
-
 UNUSED = "https://127.0.0.1:9"
 """An endpoint that nothing listens at: it is not got to without a token."""
 
@@ -212,6 +205,109 @@ def test_plaintext(nobody: pytest.MonkeyPatch, emulator: Emulator) -> None:
     discovery = discover(Settings(api_endpoint=emulator.api), Recorder())
     assert {s.project for s in discovery.scopes} == {"demo"}
     assert emulator.counts()["access_tokens"] == {}
+
+
+WANTS = DEMO_WORLD | {"settings": {"require_credentials": True}}
+
+
+def test_plaintext_on_loopback(nobody: pytest.MonkeyPatch, make_emulator: MakeEmulator) -> None:
+    """A server on this machine that asks for credentials gets a token, one for both protocols."""
+    emu = make_emulator(WANTS)
+    use_key(nobody, emu)
+    discovery = discover(Settings(api_endpoint=emu.api, timeout=10), Recorder())
+    assert {s.key: [each.name for each in some] for s, some in discovery.scopes.items()} == SERVICES
+    assert discovery.failures == ()
+    assert emu.counts()["access_tokens"] == {"service_account": 1}
+
+
+def test_plaintext_on_loopback_by_grpc(
+    nobody: pytest.MonkeyPatch, make_emulator: MakeEmulator
+) -> None:
+    """That gRPC is the first to be asked for credentials makes no difference."""
+    emu = make_emulator(WANTS)
+    use_key(nobody, emu)
+    found = discover(Settings(api_endpoint=emu.api, regions=("us-central1",)), Recorder())
+    assert [len(services) for services in found.scopes.values()] == [2]
+
+
+@pytest.mark.usefixtures("nobody")
+def test_plaintext_on_loopback_without_credentials(make_emulator: MakeEmulator) -> None:
+    """Where there are none to give, that is said, and where to get them."""
+    emu, talk = make_emulator(WANTS), Recorder()
+    settings = Settings(api_endpoint=emu.api, projects=("demo",), timeout=10)
+    (failure,) = discover(settings, talk).failures
+    assert failure.reason.startswith("not authenticated: ")
+    assert failure.remedy.startswith("run 'gcloud auth application-default login'")
+    (warning,) = talk.of("warning")
+    assert warning.startswith(f"{emu.api} wants credentials: Your default credentials were not")
+
+
+def test_plaintext_to_another_host(nobody: pytest.MonkeyPatch, make_emulator: MakeEmulator) -> None:
+    """A host that only resolves to loopback gets no token over http://, whatever it asks for."""
+    emu = make_emulator(WANTS)
+    use_key(nobody, emu)
+    elsewhere = emu.api.replace("127.0.0.1", "127.1")
+    (failure,) = discover(Settings(api_endpoint=elsewhere, timeout=10), Recorder()).failures
+    assert failure.remedy == "http:// sends no credentials: give --api-endpoint as https://"
+    assert emu.counts()["access_tokens"] == {}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "loopback"),
+    [
+        ("http://127.0.0.1:1", True),
+        ("http://127.8.9.1:1", True),
+        ("http://[::1]:1", True),
+        ("http://localhost", True),
+        ("http://LOCALHOST:80", True),
+        ("http://localhost.example.com:1", False),
+        ("http://127.0.0.1.example.com", False),
+        ("http://10.0.0.1", False),
+        ("http://0.0.0.0", False),
+        ("http://emulator:8080", False),
+    ],
+)
+def test_loopback(endpoint: str, loopback: bool) -> None:  # noqa: FBT001 - the table's
+    """Loopback is localhost, 127.0.0.0/8 and ::1, by name or number; only there a token goes."""
+    found = endpoint_of(endpoint)
+    assert found.loopback == loopback
+    if not loopback:
+        with pytest.raises(ValueError, match=re.escape(found.target)):
+            with_credentials(Access(found, ("demo",)))
+
+
+class Spy(BaseHTTPRequestHandler):
+    """A proxy that wants credentials, and keeps what it is sent."""
+
+    heard: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.heard.append(f"{self.requestline}\n{self.headers}")
+        self.send_error(401)
+
+    do_CONNECT = do_GET  # noqa: N815 - http.server's name
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_token_on_loopback_takes_no_proxy(
+    nobody: pytest.MonkeyPatch, make_emulator: MakeEmulator
+) -> None:
+    """A proxy of the environment is another host: it does not see the token."""
+    emu = make_emulator(WANTS)
+    use_key(nobody, emu)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Spy) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        nobody.setenv("http_proxy", f"http://127.0.0.1:{proxy.server_port}")
+        for name in ("no_proxy", "NO_PROXY"):
+            nobody.setenv(name, "127.0.0.1")  # the issuer
+        endpoint = emu.api.replace("127.0.0.1", "localhost")
+        found = discover(Settings(api_endpoint=endpoint, timeout=10), Recorder())
+        proxy.shutdown()
+    assert len(found.scopes) == 2
+    assert Spy.heard
+    assert "authorization" not in " ".join(Spy.heard).lower()
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,7 @@ def test_hang_then_answer(make_emulator: MakeEmulator) -> None:
         ("UNIMPLEMENTED", "not served: ", 1),
     ],
 )
+@pytest.mark.usefixtures("nobody")  # who is not known is asked to log in
 def test_refused_page(make_emulator: MakeEmulator, code: str, reason: str, calls: int) -> None:
     """A scope that is refused on any page fails whole, at once; the others are listed."""
     fault = {"region": "us-central1", "page": 2, "code": code}
