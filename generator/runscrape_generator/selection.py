@@ -12,8 +12,8 @@ from fnmatch import fnmatchcase
 
 from runscrape_generator import endpoints, overrides
 from runscrape_generator.annotations import ANNOTATION, Wishes, show, wishes_of
-from runscrape_generator.model import Decision, Service
-from runscrape_generator.settings import Rule, Settings
+from runscrape_generator.model import Decision, Endpoint, Service
+from runscrape_generator.settings import Mode, Rule, Settings
 
 CLOUD_RUN_MAX_INSTANCES = 100
 """Where a service does not say: cloud.google.com/run/docs/configuring/max-instances."""
@@ -45,7 +45,8 @@ def _decide(service: Service, settings: Settings, owners: Mapping[str, str]) -> 
     found, more = endpoints.build(
         service, where, audience, rule=rule, wishes=wishes, settings=settings
     )
-    warnings = (*wishes.warnings, *doubts, *more, *_scaling(service))
+    more = (*more, *_headers(found, settings), *_scaling(service))
+    warnings = (*wishes.warnings, *doubts, *more)
     return Decision(service=service, endpoints=found, warnings=warnings)
 
 
@@ -136,6 +137,13 @@ def _mismatch(service: Service, audience: str) -> tuple[str, ...]:
     if audience in (service.uri, *service.urls, *service.custom_audiences):
         return ()
     return (f"audience {show(audience)} is neither a URL nor a custom audience of the service",)
+
+
+def _headers(found: Iterable[Endpoint], settings: Settings) -> Iterable[str]:
+    """Say what of the rules has no effect on the header that the token is in."""
+    others = {each.token_header for each in found} - {"Authorization"}
+    if others and settings.mode is Mode.OAUTH2:
+        yield f"the token is in Authorization, not {', '.join(others)}: that needs --mode gateway"
 
 
 def _scaling(service: Service) -> Iterable[str]:

@@ -291,8 +291,10 @@ def test_mistakes_of_all_sources_come_at_once(tmp_path: Path) -> None:
 
 def test_a_strange_variable_is_a_warning_that_names_it() -> None:
     """A mistyped variable is named, with the one that was meant; the run goes on."""
-    loaded = configuration.load("generate", {}, {"RUNSCRAPE_MAX_REMOVE": "10"})
+    strange = {"RUNSCRAPE_MAX_REMOVE": "10", "RUNSCRAPE_BOGUS": "1"}
+    loaded = configuration.load("generate", {}, strange)
     assert loaded.warnings == (
+        "RUNSCRAPE_BOGUS: no such setting, ignored",
         "RUNSCRAPE_MAX_REMOVE: no such setting, ignored; did you mean 'RUNSCRAPE_MAX_REMOVED'?",
     )
 

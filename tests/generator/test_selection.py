@@ -338,9 +338,12 @@ def test_rules_apply_in_order_and_merge_mappings() -> None:
 
 
 def test_a_token_header_is_carried_to_the_endpoint() -> None:
-    """The gateway learns from the endpoint where the app wants the token."""
+    """The gateway learns from the endpoint where the app wants the token; without, a warning."""
     rule = Rule(token_header="X-Serverless-Authorization")
     assert endpoint(service(), rules=(rule,)).token_header == "X-Serverless-Authorization"
+    (warning,) = decision(service(), rules=(rule,)).warnings
+    assert warning.startswith("the token is in Authorization, not X-Serverless-Authorization: ")
+    assert decision(service(), rules=(rule,), mode=Mode.GATEWAY).warnings == ()
     assert endpoint(service()).token_header == "Authorization"
 
 
