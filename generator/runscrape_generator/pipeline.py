@@ -18,6 +18,7 @@ from runscrape_generator import (
     previous,
     rendering,
     selection,
+    sharing,
 )
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.inventory import Inventory, Recalled
@@ -93,6 +94,8 @@ def make(command: Command, settings: Settings, talk: Talk, places: Places) -> Ma
     _tell(decisions, talk)
     if command == "targets" and settings.mode is Mode.OAUTH2 and (told := no_one_token(decisions)):
         talk.step(told)
+    if before is not None and (told := sharing.warning(settings, before, recalled, decisions)):
+        talk.warning(told)
     text = _render(command, decisions, assembled, settings)
     _guard(before, decisions, text, places, settings)
     return Made(recalled, decisions, assembled, text, before)

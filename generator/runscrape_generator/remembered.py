@@ -6,6 +6,7 @@ Facts that an older version, or another program, did not write are made up from 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ class Inventory:
     """The names of all jobs of kept services."""
     targets: frozenset[tuple[str, str, str]] = frozenset()
     """``(job, host:port, metrics path)`` of every endpoint of kept services."""
+    audiences: Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict)
+    """``PROJECT/REGION/NAME`` of every kept service, and what its tokens are made for."""
 
 
 def _text(value: Any) -> str:
@@ -93,7 +96,17 @@ def parse(content: bytes) -> Inventory:
         raise CorruptError("'scopes' is not an object")
     scopes = {_scope(key): _services(key, value) for key, value in entries.items()}
     targets = frozenset(t for value in entries.values() for e in value for t in _targets(e))
-    return Inventory(scopes=scopes, jobs=frozenset(job for job, _, _ in targets), targets=targets)
+    return Inventory(
+        scopes=scopes,
+        jobs=frozenset(job for job, _, _ in targets),
+        targets=targets,
+        audiences={
+            f"{key}/{entry['name']}": frozenset(_audiences(entry))
+            for key, value in entries.items()
+            for entry in value
+            if entry["state"] == "kept"
+        },
+    )
 
 
 def _scope(key: str) -> Scope:
@@ -168,6 +181,12 @@ def _made_up(entry: dict[str, Any]) -> dict[str, Any]:
     elif audience != uri:
         facts["custom_audiences"] = (audience,)
     return facts
+
+
+def _audiences(entry: dict[str, Any]) -> Iterator[str]:
+    for one in entry.get("endpoints") or [entry]:
+        if one.get("audience") is not None:
+            yield one["audience"]
 
 
 def _targets(entry: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
