@@ -1,7 +1,8 @@
 """What a scrape through the gateway may look like: read strictly, or refused.
 
 A front end between us and the app may decode, merge or cut a path in another way than we do. So
-whatever has two readings is refused, and what is let through goes out as it came.
+whatever has two readings is refused, and what is let through goes out as it came (but that urllib3
+writes %c3 as %C3, which RFC 3986, section 6.2.2.1, takes for the same).
 """
 
 from __future__ import annotations

@@ -55,6 +55,7 @@ KEPT = [
     service("unreachable"),
     service("silent"),
     service("custom", target="metrics.example.com:8443"),
+    service("tagged", target="canary---tagged-x7k2mq4wza-uc.a.run.app:443"),
     service("untrusted", target="untrusted.example.com:443"),
     endpoints(service("app"), {"token_header": "X-Serverless-Authorization"}),
     endpoints(service("own"), {"app_credentials": "own.authorization"}),

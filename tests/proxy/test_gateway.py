@@ -91,6 +91,11 @@ def test_a_scrape(gate: Gateway) -> None:
             "metrics.example.com:8443",
             "https://custom.a.run.app",
         ),
+        (
+            "http://canary---tagged-x7k2mq4wza-uc.a.run.app:80/",
+            "canary---tagged-x7k2mq4wza-uc.a.run.app",
+            "https://tagged.a.run.app",
+        ),
         ("http://shared.example.com/a", "shared.example.com", "https://a.a.run.app"),
         ("http://shared.example.com/b", "shared.example.com", "https://b.a.run.app"),
     ],
@@ -101,6 +106,26 @@ def test_where_and_for_whom(gate: Gateway, url: str, host: str, audience: str) -
     sent = gate.services.last()
     assert sent["host"] == host
     assert audience_of(sent["authorization"]) == audience
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/-._~!$&'()*+,;=:@aZ9%7E%c3%bc/%22?-._~!$&'()*+,;=:@/?%00%2f",
+        "/?",
+        "/a?b=c?d",
+        "/a;b=..",
+    ],
+)
+def test_path_and_query_as_given(gate: Gateway, target: str) -> None:
+    """Nothing is decoded, encoded or merged on the way, so that no two ends read it differently.
+
+    But the hex digits of %c3 may be in upper case: RFC 3986, section 6.2.2.1, takes it for the same.
+    """
+    assert gate.scrape(API + target).status == 200
+    sent = gate.services.heads[-1].partition("\r\n")[0]
+    as_urllib3_has_it = re.sub("%..", lambda match: match[0].upper(), target)
+    assert sent == f"GET {as_urllib3_has_it} HTTP/1.1"
 
 
 def test_a_public_service(gate: Gateway) -> None:
