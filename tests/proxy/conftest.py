@@ -54,17 +54,17 @@ def root_logger() -> Iterator[None]:
     logging.getLogger(logs.NAME).setLevel(logging.NOTSET)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    """A proxy on loopback without secret or inventory, for a whole module."""
+    """A proxy on loopback without secret or inventory, for all that only ask."""
     directory = tmp_path_factory.mktemp("proxy")
     with running(directory, fake(), "--mint-timeout", "1s") as started:
         yield started
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    """A proxy that wants one of two secrets, for a whole module."""
+    """A proxy that wants one of two secrets, for all that only ask."""
     directory = tmp_path_factory.mktemp("guarded")
     secrets = directory / "secrets"
     secrets.write_text("s3cr et+/%\r\nthe new one\n\n")

@@ -302,7 +302,7 @@ def serial(proxy: Proxy, authority: Authority) -> str:
 
 def test_sigterm_drains(start_proxy: StartProxy) -> None:
     """A request under way is answered after SIGTERM; the process ends within 10 s with 0."""
-    proxy = start_proxy(command=fake(1.0))
+    proxy = start_proxy(command=fake(0.6))
     answers: list[Answer] = []
     thread = threading.Thread(target=lambda: answers.append(proxy.token(API)))
     thread.start()
