@@ -47,7 +47,8 @@ OPTIONS: tuple[Option, ...] = (
         "api_endpoint",
         words.API_ENDPOINT,
         _LISTING,
-        "Run Admin API to ask instead of Google's public one; http:// means plaintext.",
+        "Run Admin API to ask instead of Google's public one; http:// means plaintext, which "
+        "carries credentials on this machine only, and only if asked for.",
     ),
     _option(
         "concurrency",
@@ -241,7 +242,7 @@ OPTIONS: tuple[Option, ...] = (
         "max_removed",
         number("a percentage from 0 to 100", 0, 100, whole=False, metavar="PERCENT"),
         _FILES,
-        "Refuse a run that would remove more than this share of the jobs.",
+        "Refuse a run that would remove more than this share of the jobs, or of their targets.",
         commands=_WRITERS,
         default=50,
     ),
