@@ -64,7 +64,7 @@ def render_targets(decisions: Iterable[Decision], settings: Settings, *, yaml: b
 
 
 def _prometheus(entries: list[Data], settings: Settings) -> str:
-    own = [scrape_config.prometheus_config(settings), scrape_config.proxy_config(settings)]
+    own = [scrape_config.prometheus_config(), scrape_config.proxy_config(settings)]
     taken = {each["job_name"] for each in own}
     for entry in entries:
         if entry["job_name"] in taken:

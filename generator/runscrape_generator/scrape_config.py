@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from runscrape_generator import naming, overrides
 from runscrape_generator.endpoints import DEFAULT_INTERVAL
@@ -115,28 +115,18 @@ def gateway_url(settings: Settings) -> str:
 def proxy_config(settings: Settings) -> Data:
     """The proxy's own metrics, at the host of ``--token-url``."""
     parts = urlsplit(settings.token_url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
     return {
         "job_name": "runscrape-proxy",
         "scheme": parts.scheme,
-        "static_configs": [{"targets": [_host_port(parts)]}],
+        "static_configs": [{"targets": [f"{host}:{port}"]}],
     }
 
 
-def prometheus_config(settings: Settings) -> Data:
-    """Prometheus' own metrics: where ``--reload`` reaches it, else where it listens by default."""
-    parts = urlsplit(settings.reload or "http://localhost:9090/-/reload")
-    data: Data = {"job_name": "prometheus"}
-    if parts.scheme == "https":
-        data["scheme"] = parts.scheme
-    if prefix := parts.path.removesuffix("/-/reload"):
-        data["metrics_path"] = f"{prefix}/metrics"
-    return data | {"static_configs": [{"targets": [_host_port(parts)]}]}
-
-
-def _host_port(parts: SplitResult) -> str:
-    """Give the target of a URL, without any user and password in it."""
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return f"{host}:{parts.port or {'http': 80, 'https': 443}[parts.scheme]}"
+def prometheus_config() -> Data:
+    """Prometheus' own metrics, where it listens unless told otherwise."""
+    return {"job_name": "prometheus", "static_configs": [{"targets": ["localhost:9090"]}]}
 
 
 def has_global(settings: Settings) -> bool:

@@ -83,23 +83,6 @@ def test_prometheus_scrapes_itself_and_the_proxy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "target", "more"),
-    [
-        ("http://prometheus:9091/-/reload", "prometheus:9091", {}),
-        ("http://[::1]/p/-/reload", "[::1]:80", {"metrics_path": "/p/metrics"}),
-        ("https://p.example.com/-/reload", "p.example.com:443", {"scheme": "https"}),
-    ],
-)
-def test_prometheus_is_scraped_where_it_is_reloaded(
-    url: str, target: str, more: dict[str, str]
-) -> None:
-    """Where --reload reaches Prometheus is where it listens; its prefix is that of the metrics."""
-    found = read_jobs(render([], reload=url))["prometheus"]
-    static = {"static_configs": [{"targets": [target]}]}
-    assert found == {"job_name": "prometheus", **more, **static}
-
-
-@pytest.mark.parametrize(
     ("url", "scheme", "target"),
     [
         ("https://proxy.example.com/token", "https", "proxy.example.com:443"),
