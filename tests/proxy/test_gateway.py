@@ -120,7 +120,7 @@ def test_where_and_for_whom(gate: Gateway, url: str, host: str, audience: str) -
 def test_path_and_query_as_given(gate: Gateway, target: str) -> None:
     """Nothing is decoded, encoded or merged on the way, so that no two ends read it differently.
 
-    But the hex digits of %c3 may be in upper case: RFC 3986, section 6.2.2.1, takes it for the same.
+    But the hex digits of %c3 may be in upper case: the same by RFC 3986, section 6.2.2.1.
     """
     assert gate.scrape(API + target).status == 200
     sent = gate.services.heads[-1].partition("\r\n")[0]
