@@ -192,23 +192,24 @@ def test_refused_page(make_emulator: MakeEmulator, code: str, reason: str, calls
     assert emu.counts()["list_services"]["demo/us-central1"]["2"] == calls
 
 
-@pytest.mark.parametrize(
-    ("fault", "reason"),
-    [
-        ({"hang": True}, "no answer within 1.5 s (ListServices, page 1)"),
-        ({"code": "UNAVAILABLE"}, "The service is currently unavailable"),
-        ({"code": "RESOURCE_EXHAUSTED"}, "quota exceeded: "),
-    ],
-    ids=["hang", "unavailable", "quota"],
-)
-def test_failure_that_stays(
-    make_emulator: MakeEmulator, fault: dict[str, Any], reason: str
-) -> None:
-    """A region that stays down costs its own timeout, and no other region."""
-    emu = make_emulator(faulty("list_services", fault | {"region": "us-central1"}))
-    discovery = found(emu, timeout=1.5)
+def test_failure_that_stays(make_emulator: MakeEmulator) -> None:
+    """Regions that stay down cost their own timeout, side by side, and no other region."""
+    down: dict[str, tuple[dict[str, Any], str]] = {
+        "us-east1": ({"hang": True}, "no answer within 2.5 s (ListServices, page 1)"),
+        "us-east4": ({"code": "UNAVAILABLE"}, "The service is currently unavailable"),
+        "us-west1": ({"code": "RESOURCE_EXHAUSTED"}, "quota exceeded: "),
+    }
+    faults = [fault | {"region": region} for region, (fault, _) in down.items()]
+    regions = ["europe-west1", *down]
+    emu = make_emulator(world(demo={"regions": regions}, faults={"list_services": faults}))
+    begun = time.monotonic()
+    discovery = found(emu, timeout=2.5)
+    assert time.monotonic() - begun < 3 * 2.5
     assert list(names(discovery)) == ["demo/europe-west1"]
-    assert reason in only(discovery).reason
+    reasons = {failure.region: failure.reason for failure in discovery.failures}
+    assert list(reasons) == list(down)
+    for region, (_, reason) in down.items():
+        assert reason in reasons[region]
 
 
 def test_unknown_project_and_region(emulator: Emulator) -> None:
@@ -231,23 +232,23 @@ def test_disabled_api(make_emulator: MakeEmulator) -> None:
         assert "gcloud services enable run.googleapis.com --project demo" in failure.remedy
 
 
-@pytest.mark.parametrize(
-    ("fault", "reason"),
-    [
-        ({"code": "PERMISSION_DENIED"}, "permission denied: "),
-        ({"code": "UNAVAILABLE"}, "cannot reach "),
-        ({"hang": True}, "no answer within 1.5 s (locations.list)"),
-    ],
-)
-def test_regions_not_listed(
-    make_emulator: MakeEmulator, fault: dict[str, Any], reason: str
-) -> None:
+def test_regions_not_listed(make_emulator: MakeEmulator) -> None:
     """A project whose regions cannot be listed is one failure, and --region a way out."""
-    discovery = found(make_emulator(faulty("locations", fault)), timeout=1.5)
-    failure = only(discovery)
-    assert (failure.region, discovery.scopes) == (None, {})
-    assert failure.reason.startswith(reason)
-    assert "--region" in failure.remedy
+    down: dict[str, tuple[dict[str, Any], str]] = {
+        "denied": ({"code": "PERMISSION_DENIED"}, "permission denied: "),
+        "hung": ({"hang": True}, "no answer within 2.5 s (locations.list)"),
+        "lost": ({"code": "UNAVAILABLE"}, "cannot reach "),
+    }
+    content = world(faults={"locations": [f | {"project": p} for p, (f, _) in down.items()]})
+    content["projects"] = dict.fromkeys(("demo", *down), content["projects"]["demo"])
+    discovery = found(make_emulator(content), projects=("demo", *down), timeout=2.5)
+    assert {scope.project for scope in discovery.scopes} == {"demo"}
+    assert [(each.project, each.region) for each in discovery.failures] == [
+        (project, None) for project in down
+    ]
+    for failure in discovery.failures:
+        assert failure.reason.startswith(down[failure.project][1])
+        assert "--region" in failure.remedy
 
 
 def test_regions_listed_at_last(make_emulator: MakeEmulator) -> None:
@@ -399,7 +400,7 @@ def test_google_out_of_reach(make_emulator: MakeEmulator) -> None:
     projects = tuple(f"p-{n}" for n in range(20))
     content["projects"] = dict.fromkeys(projects, content["projects"]["demo"])
     emu, talk = make_emulator(content), Recorder()
-    discovery = found(emu, talk, projects=projects, concurrency=4, timeout=0.5)
+    discovery = found(emu, talk, projects=projects, concurrency=4, timeout=1.0)
     assert len(discovery.failures) == 40
     assert len(emu.counts()["list_services"]) < 10
     assert [(total, sum(steps)) for _, total, steps in talk.bars] == [(20, 20), (40, 40)]
