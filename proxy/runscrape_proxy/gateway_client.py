@@ -36,6 +36,9 @@ KEPT_PER_HOST: Final = 2
 PIECE: Final = 64 * 1024
 """Bytes of a body that are held at once."""
 
+_NO_PROXY: Final = (
+    "no way to {host}: HTTPS_PROXY must name a proxy as http://HOST:PORT or https://HOST:PORT"
+)
 _FAILED = (urllib3_exceptions.HTTPError, OSError)
 
 
@@ -86,8 +89,11 @@ class Client:
     def _pool(self, target: Target) -> Any:
         """The connections to a host; its manager's own urlopen would take the URL apart again."""
         adapter = self._adapter
-        proxy = _proxy_for(f"https://{target.host}:{target.port}")
-        manager = adapter.proxy_manager_for(proxy) if proxy else adapter.poolmanager
+        try:
+            proxy = _proxy_for(f"https://{target.host}:{target.port}")
+            manager = adapter.proxy_manager_for(proxy) if proxy else adapter.poolmanager
+        except _FAILED:  # not quoted: there may be a password in it
+            raise ScrapeError(HTTPStatus.BAD_GATEWAY, _NO_PROXY.format(host=target.host)) from None
         return manager.connection_from_host(target.host, target.port, scheme="https")
 
 

@@ -10,7 +10,9 @@ from urllib3.util import SKIP_HEADER
 from runscrape_proxy import gateway_headers
 from runscrape_proxy.errors import ScrapeError
 from runscrape_proxy.gateway_bulkhead import Bulkhead
+from runscrape_proxy.gateway_client import Client
 from runscrape_proxy.gateway_targets import AUTHORIZATION, SERVERLESS, Target, collect, find
+from runscrape_proxy.outgoing import Deadline
 
 API = {"scheme": "https", "target": "api.a.run.app:443", "audience": "https://api.a.run.app"}
 
@@ -94,6 +96,18 @@ def test_several_paths_of_one_service() -> None:
 def test_where_the_token_goes(named: str | None, header: str) -> None:
     """Into Authorization, or the other header that Cloud Run reads; into no other."""
     assert target(token_header=named).token_header == header
+
+
+@pytest.mark.parametrize("url", ["socks5://me:pa55@h:1", "ftp://me:pa55@h", "http://me:pa55@[::1"])
+def test_a_corporate_proxy_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """It is an answer of the gateway's own that says so, without the password in it."""
+    monkeypatch.setenv("HTTPS_PROXY", url)
+    host = f"{url.partition(':')[0]}.a.run.app"  # the answer of the environment is remembered
+    client = Client(ca_file=None, connections=2)
+    with pytest.raises(ScrapeError, match="HTTPS_PROXY must name") as refused:
+        client.get(target(target=f"{host}:443"), "/metrics", {}, Deadline(1))
+    assert refused.value.status == 502
+    assert "pa55" not in refused.value.reason
 
 
 def test_outgoing_fields() -> None:
