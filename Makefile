@@ -47,7 +47,7 @@ format: $(STAMP)
 
 test: $(STAMP) checkers lint
 	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest --numprocesses 4 --dist loadfile
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
