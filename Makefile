@@ -33,7 +33,8 @@ checkers: prometheus
 	@examples/demo/install-packages vmagent=victoria-metrics systemd-analyze=systemd \
 	  prometheus-node-exporter=prometheus-node-exporter || true
 
-demo: $(STAMP) prometheus
+demo: $(STAMP)
+	@examples/demo/install-packages prometheus=prometheus 2>/dev/null || true
 	@PYTHONPATH=examples $(BIN)/python -m demo
 
 lint: $(STAMP)

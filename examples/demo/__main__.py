@@ -31,7 +31,10 @@ def main() -> int:
         signal.signal(number, _interrupt)
     prometheus = shutil.which("prometheus")
     if prometheus is None:
-        print("There is no Prometheus here, so a small client scrapes in its place.")
+        print(
+            "There is no Prometheus here (sudo apt-get install prometheus), so a small client "
+            "scrapes in its place."
+        )
     print("starting a Google Cloud on loopback, runscrape-proxy and a scraper", flush=True)
     try:
         with (
