@@ -178,7 +178,7 @@ def _iam_remedy(refusal: _Refusal) -> str:
         role = _OPEN_ID if refusal.url.endswith(":generateIdToken") else _CREATOR
         return (
             f"grant {role} on {refusal.target} to the identity of the credentials "
-            "(and on each delegate to the one before it)"
+            f"(in a chain of delegates {_CREATOR}, on each account to the one before it)"
         )
     if refusal.status == HTTPStatus.NOT_FOUND:
         return f"there is no service account {refusal.target}: check its name"

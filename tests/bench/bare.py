@@ -16,7 +16,7 @@ from tests.proxy.fake import LIFETIME, token_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from wsgiref.types import StartResponse, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 AUDIENCE = "https://api-00000-x7k2mq4wza-uc.a.run.app"
 ANSWER = endpoint.json_answer(
@@ -30,13 +30,10 @@ ANSWER = endpoint.json_answer(
 
 
 class Bare:
-    """Stands where the service stands."""
+    """Stands where the service stands, with nothing but a WSGI app."""
 
-    @staticmethod
-    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        environ["wsgi.input"].read()
-        start_response(ANSWER.status, ANSWER.headers)
-        return [ANSWER.body]
+    def __init__(self, app: WSGIApplication) -> None:
+        self.app = app
 
     def start(self) -> None:
         pass
@@ -48,12 +45,19 @@ class Bare:
         pass
 
 
-def main(address: str) -> None:
+def serve(address: str, app: WSGIApplication) -> None:
+    """Serve an app until SIGTERM, under the gunicorn settings of ``runscrape-proxy``."""
     settings = Settings(listen=(address,))
     logs.configure("text", "info")
     listening = listeners.open_all(settings, os.environ)
-    server.Server(settings, Bare(), None, listening, server._connections()).run()  # type: ignore[arg-type]
+    server.Server(settings, Bare(app), None, listening, server._connections()).run()  # type: ignore[arg-type]
+
+
+def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    environ["wsgi.input"].read()
+    start_response(ANSWER.status, ANSWER.headers)
+    return [ANSWER.body]
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    serve(sys.argv[1], answer)

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 import urllib3
 
 from emulator.keys import Authority
-from runscrape_proxy import listeners, logs, server
-from runscrape_proxy.settings import Settings
+from tests.bench.bare import serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,8 +62,8 @@ def _serve(client: socket.socket, context: ssl.SSLContext, answers: dict[bytes, 
                 secure.sendall(answers[request[:10]])
 
 
-class Bare:
-    """Stands where the service stands."""
+class Streaming:
+    """The barest streaming proxy."""
 
     def __init__(self) -> None:
         self._manager = urllib3.ProxyManager(
@@ -74,7 +73,7 @@ class Bare:
             ca_certs=os.environ["BENCH_CA_FILE"],
         )
 
-    def app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ["RAW_URI"].startswith("/"):
             start_response("200 OK", [("Content-Length", "0")])
             return []
@@ -90,23 +89,9 @@ class Bare:
         start_response(f"{response.status} OK", list(response.headers.items()))
         return response.stream(64 * 1024, decode_content=False)
 
-    def start(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-    def reload(self) -> None:
-        pass
-
-
-def bare(address: str) -> None:
-    """Serve until SIGTERM."""
-    settings = Settings(listen=(address,))
-    logs.configure("text", "info")
-    listening = listeners.open_all(settings, os.environ)
-    server.Server(settings, Bare(), None, listening, server._connections()).run()  # type: ignore[arg-type]
-
 
 if __name__ == "__main__":
-    {"upstream": lambda argument: upstream(Path(argument)), "bare": bare}[sys.argv[1]](sys.argv[2])
+    if sys.argv[1] == "upstream":
+        upstream(Path(sys.argv[2]))
+    else:
+        serve(sys.argv[2], Streaming())
