@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ import google.auth
 import google.auth.transport.requests
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError
 
+from runscrape_generator.addresses import is_loopback
 from runscrape_generator.errors import ConfigError, DiscoveryError
 from runscrape_generator.settings import Settings
 
@@ -45,11 +45,7 @@ class Endpoint:
     @property
     def loopback(self) -> bool:
         """Whether what is sent there stays on this machine."""
-        host = urlsplit(self.url).hostname or ""
-        try:
-            return host == "localhost" or ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(urlsplit(self.url).hostname or "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import ipaddress
 import os
 import signal
 import subprocess
@@ -24,6 +23,8 @@ from enum import Enum
 from http import HTTPStatus
 from http.client import HTTPException
 from typing import IO
+
+from runscrape_generator.addresses import is_loopback
 
 TIMEOUT = 60.0
 """Seconds. A reload of 4,000 jobs takes 5 to 7 s, and waits for token requests under way."""
@@ -78,7 +79,7 @@ def by_url(url: str, *, timeout: float = TIMEOUT) -> Answer:
     """POST to ``/-/reload``: 200 is done; 500 is refused, with Prometheus' reason in the body."""
     request, shown = _request(url)
     handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
-    if _is_loopback(request.host):
+    if is_loopback(urllib.parse.urlsplit(request.full_url).hostname or ""):  # past any proxy
         handlers.append(urllib.request.ProxyHandler({}))
     try:
         with urllib.request.build_opener(*handlers).open(request, timeout=timeout):
@@ -103,15 +104,6 @@ def _request(url: str) -> tuple[urllib.request.Request, str]:
         encoded = base64.b64encode(urllib.parse.unquote(pair).encode()).decode()
         request.add_unredirected_header("Authorization", f"Basic {encoded}")
     return request, plain
-
-
-def _is_loopback(host: str) -> bool:
-    """Whether a proxy from the environment must be left out."""
-    name = urllib.parse.urlsplit(f"//{host}").hostname or ""
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"
 
 
 def _answered(error: urllib.error.HTTPError, shown: str) -> Answer:

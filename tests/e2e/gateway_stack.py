@@ -17,6 +17,7 @@ import yaml
 
 from demo.processes import get_json
 from emulator import Emulator
+from tests.e2e.stack import targets_seen
 from tests.generator import publishing_kit
 from tests.generator.publishing_kit import get, until
 from tests.proxy import harness
@@ -119,13 +120,7 @@ class Prometheus:
 
     def seen(self) -> Services:
         """Every Cloud Run target that it has now, by ``service_name``, scraped or not yet."""
-        url = f"{self.address}/api/v1/targets?state=active"
-        active = get_json(url)["data"]["activeTargets"] or []
-        return {
-            each["labels"]["service_name"]: each
-            for each in active
-            if "service_name" in each["labels"]
-        }
+        return targets_seen(self.address)
 
     def until_health(self, **wanted: str) -> Services:
         """Wait until it has just these targets, each up or down."""

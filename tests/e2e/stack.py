@@ -30,6 +30,14 @@ Seen = dict[str, dict[str, Any]]
 """The active targets of the targets API, by ``service_name``."""
 
 
+def targets_seen(address: str) -> Seen:
+    """Every Cloud Run target that a Prometheus has now, scraped or not yet."""
+    active = get_json(f"{address}/api/v1/targets?state=active")["data"]["activeTargets"] or []
+    return {
+        each["labels"]["service_name"]: each for each in active if "service_name" in each["labels"]
+    }
+
+
 NAMES = ("api", "cart", "hello", "shop")
 """The services that Prometheus scrapes in the world that all begins with; hello is public."""
 
@@ -152,13 +160,7 @@ class Prometheus:
 
     def seen(self) -> Seen:
         """Every Cloud Run target that it has now, scraped or not yet."""
-        url = f"{self.address}/api/v1/targets?state=active"
-        active = get_json(url)["data"]["activeTargets"] or []
-        return {
-            each["labels"]["service_name"]: each
-            for each in active
-            if "service_name" in each["labels"]
-        }
+        return targets_seen(self.address)
 
     def until_up(self, *names: str) -> None:
         """Wait until it scrapes just these services, all of them well.
