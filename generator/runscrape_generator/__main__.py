@@ -2,7 +2,7 @@
 
 import sys
 
-from runscrape_generator.cli import main
+from runscrape_generator.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

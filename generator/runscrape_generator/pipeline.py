@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from runscrape_generator import (
-    discovery,
-    files,
-    guard,
-    inventory,
-    jobs,
-    previous,
-    rendering,
-    selection,
-    sharing,
-)
+from runscrape_generator.cloudrun import discovery
+from runscrape_generator.config.settings import Mode, Settings
 from runscrape_generator.errors import ConfigError
-from runscrape_generator.inventory import Inventory, Recalled
 from runscrape_generator.model import Decision, Job
-from runscrape_generator.publishing import Document
-from runscrape_generator.settings import Mode, Settings
+from runscrape_generator.progress import Progress
+from runscrape_generator.publish import files, guard, inventory, previous, sharing
+from runscrape_generator.publish.inventory import Inventory, Recalled
+from runscrape_generator.publish.publish import Document
+from runscrape_generator.render import formats as rendering
+from runscrape_generator.selection import decide as selection
+from runscrape_generator.selection import jobs
 from runscrape_generator.summary import no_one_token, why_none
-from runscrape_generator.talk import Talk
+
+log = logging.getLogger(__name__)
 
 Command = Literal["generate", "targets"]
 
@@ -83,19 +80,19 @@ def refuse_other_kinds(command: Command, places: Places) -> None:
             )
 
 
-def make(command: Command, settings: Settings, talk: Talk, places: Places) -> Made:
+def make(command: Command, settings: Settings, progress: Progress, places: Places) -> Made:
     """Discover, decide, render and check; nothing is written."""
-    before = inventory.load(places.inventory, talk) if places.inventory else None
-    found = discovery.discover(settings, talk)
-    recalled = inventory.recall(found, before, talk)
-    talk.step(f"{len(recalled.services)} services in {len(recalled.scopes)} scopes")
+    before = inventory.load(places.inventory) if places.inventory else None
+    found = discovery.discover(settings, progress)
+    recalled = inventory.recall(found, before)
+    log.info(f"{len(recalled.services)} services in {len(recalled.scopes)} scopes")
     decisions = selection.decide(recalled.services, settings)
     assembled = jobs.assemble(decisions, settings)
-    _tell(decisions, talk)
+    _tell(decisions)
     if command == "targets" and settings.mode is Mode.OAUTH2 and (told := no_one_token(decisions)):
-        talk.step(told)
+        log.info(told)
     if before is not None and (told := sharing.warning(settings, before, recalled, decisions)):
-        talk.warning(told)
+        log.warning(told)
     text = _render(command, decisions, assembled, settings)
     _guard(before, decisions, text, places, settings)
     return Made(recalled, decisions, assembled, text, before)
@@ -118,15 +115,15 @@ def _guard(
     guard.check(old, new, max_removed=settings.max_removed)
 
 
-def _tell(decisions: tuple[Decision, ...], talk: Talk) -> None:
+def _tell(decisions: tuple[Decision, ...]) -> None:
     """Say what is worth a look; the warnings of single services only where somebody watches."""
     warned = [(item, warning) for item in decisions for warning in item.warnings]
     for item, warning in warned:
-        talk.detail(f"{item.service.id}: {warning}")
+        log.debug(f"{item.service.id}: {warning}")
     if warned:
-        talk.step(f"{len(warned)} warnings on services: runscrape explain shows them")
+        log.info(f"{len(warned)} warnings on services: runscrape explain shows them")
     if not any(item.kept for item in decisions):
-        talk.warning(why_none(decisions))
+        log.warning(why_none(decisions))
 
 
 def _render(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -10,8 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from runscrape_generator import diff, files, guard, lock, publishing, reload, textfile, validation
+from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import LockedError, RunscrapeError
+from runscrape_generator.log import NOTICE
 from runscrape_generator.pipeline import (
     Command,
     Made,
@@ -22,11 +24,16 @@ from runscrape_generator.pipeline import (
     refuse_other_kinds,
     targets,
 )
-from runscrape_generator.publishing import Published, Reloading
-from runscrape_generator.settings import Settings
+from runscrape_generator.progress import Progress
+from runscrape_generator.publish import diff, files, guard, lock, reload
+from runscrape_generator.publish import metrics as textfile
+from runscrape_generator.publish import promtool as validation
+from runscrape_generator.publish import publish as publishing
+from runscrape_generator.publish.promtool import Promtool
+from runscrape_generator.publish.publish import Published, Reloading
 from runscrape_generator.summary import Summary
-from runscrape_generator.talk import Talk
-from runscrape_generator.validation import Promtool
+
+log = logging.getLogger(__name__)
 
 _PATIENCE = 3 * reload.TIMEOUT
 """Seconds to wait for another run to publish: it may reload, roll back and reload again."""
@@ -37,7 +44,7 @@ Hold = Callable[[], AbstractContextManager[None]]
 def once(
     command: Command,
     settings: Settings,
-    talk: Talk,
+    progress: Progress,
     *,
     stdout: TextIO,
     hold: Hold = nullcontext,
@@ -49,32 +56,32 @@ def once(
     which nothing happened for terminals and ``-v`` (``--watch``).
     """
     begun = time.monotonic()
-    record = partial(_record, settings, talk, begun)
+    record = partial(_record, settings, begun)
     try:
-        summary, measured = _run(command, settings, talk, stdout, hold)
+        summary, measured = _run(command, settings, progress, stdout, hold)
     except LockedError:
         raise  # the run that has the lock will write the metrics
     except Exception as error:
         record(None, getattr(error, "exit_code", RunscrapeError.exit_code))
         raise
     record(measured, summary.exit_code)
-    (talk.step if quiet and not summary.eventful else talk.summary)(summary.line())
+    log.log(logging.INFO if quiet and not summary.eventful else NOTICE, summary.line())
     return summary
 
 
 def _run(
-    command: Command, settings: Settings, talk: Talk, stdout: TextIO, hold: Hold
+    command: Command, settings: Settings, progress: Progress, stdout: TextIO, hold: Hold
 ) -> tuple[Summary, textfile.Measured]:
     places = find_places(settings)
     with _locked(places.output or places.inventory, settings):
         refuse_other_kinds(command, places)
-        promtool = validation.promtool(settings, talk) if command == "generate" else None
-        made = make(command, settings, talk, places)
+        promtool = validation.promtool(settings) if command == "generate" else None
+        made = make(command, settings, progress, places)
         if settings.dry_run:
             published, text = _preview(settings, places, made, promtool)
         else:
             with _locked(places.inventory if places.output else None, settings, _PATIENCE), hold():
-                published = _publish(command, settings, talk, places, made, promtool=promtool)
+                published = _publish(command, settings, places, made, promtool=promtool)
             text = "" if places.output else made.text
     stdout.write(text)
     stdout.flush()
@@ -96,7 +103,6 @@ def _locked(
 def _publish(
     command: Command,
     settings: Settings,
-    talk: Talk,
     places: Places,
     made: Made,
     *,
@@ -110,7 +116,6 @@ def _publish(
     return publishing.publish(
         known,
         output,
-        talk=talk,
         check=promtool.check_file if promtool else None,
         reloading=Reloading(call, (settings.reload, settings.reload_command)) if call else None,
     )
@@ -170,7 +175,6 @@ def _measured(made: Made) -> textfile.Measured:
 
 def _record(
     settings: Settings,
-    talk: Talk,
     begun: float,
     measured: textfile.Measured | None,
     exit_code: int,
@@ -188,7 +192,7 @@ def _record(
             exit_code=exit_code,
         )
     except (RunscrapeError, OSError) as error:
-        talk.warning(f"the metrics file was not written: {error}")
+        log.warning(f"the metrics file was not written: {error}")
 
 
 def _modified(output: Path | None) -> float | None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runscrape_generator.model import Decision, Scope
-from runscrape_generator.plain_text import plural
-from runscrape_generator.reload import Outcome
+from runscrape_generator.publish.reload import Outcome
+from runscrape_generator.text import plural
 
 PARTLY_STALE = 3
 """Exit code: published, with some scopes from the inventory."""

@@ -6,17 +6,20 @@ the first run may end it, for a mistake in the settings: nobody has seen it work
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable
 from typing import NoReturn, TextIO
 
 from runscrape_generator import run
+from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import ConfigError, LockedError, RunscrapeError
 from runscrape_generator.pipeline import Command
-from runscrape_generator.settings import Settings
+from runscrape_generator.progress import Progress
 from runscrape_generator.signals import Hangup, Reread
-from runscrape_generator.talk import Talk
+
+log = logging.getLogger(__name__)
 
 JITTER = 0.1
 """Of the interval, either way: many watchers do not stay in step."""
@@ -25,7 +28,7 @@ JITTER = 0.1
 def watch(
     command: Command,
     load: Callable[[], Settings],
-    talk: Talk,
+    progress: Progress,
     *,
     stdout: TextIO,
     hangup: Hangup | None = None,
@@ -45,12 +48,12 @@ def watch(
         while True:
             try:
                 with hangup.armed():
-                    _round(command, settings, talk, stdout, hangup, first=first)
+                    _round(command, settings, progress, stdout, hangup, first=first)
                     first = False
                     hangup.heed()
                     sleep(interval(settings.watch or 0.0, uniform))
             except Reread:
-                settings = _reread(load, settings, talk)
+                settings = _reread(load, settings)
 
 
 def interval(seconds: float, uniform: Callable[[float, float], float]) -> float:
@@ -59,20 +62,28 @@ def interval(seconds: float, uniform: Callable[[float, float], float]) -> float:
 
 
 def _round(
-    command: Command, settings: Settings, talk: Talk, stdout: TextIO, hangup: Hangup, *, first: bool
+    command: Command,
+    settings: Settings,
+    progress: Progress,
+    stdout: TextIO,
+    hangup: Hangup,
+    *,
+    first: bool,
 ) -> None:
     try:
-        run.once(command, settings, talk, stdout=stdout, hold=hangup.disarmed, quiet=True)
+        run.once(command, settings, progress, stdout=stdout, hold=hangup.disarmed, quiet=True)
     except ConfigError as error:
         if first:
             raise
-        _tell(talk.error, error)
+        _tell(log.error, error)
     except LockedError as error:
-        _tell(talk.warning, error)
+        _tell(log.warning, error)
     except RunscrapeError as error:
-        _tell(talk.error, error)
+        _tell(log.error, error)
     except Exception as error:  # noqa: BLE001 - whatever it is, the next run may work
-        talk.error(f"unexpected {type(error).__name__}: {' '.join(str(error).split())}")
+        log.error(  # noqa: TRY400 - no traceback, which may hold anything
+            f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
+        )
 
 
 def _tell(say: Callable[[str], None], error: RunscrapeError) -> None:
@@ -80,13 +91,13 @@ def _tell(say: Callable[[str], None], error: RunscrapeError) -> None:
         say(line)
 
 
-def _reread(load: Callable[[], Settings], old: Settings, talk: Talk) -> Settings:
+def _reread(load: Callable[[], Settings], old: Settings) -> Settings:
     """Read the settings again; a mistake in them keeps the old ones."""
     try:
         new = load()
     except RunscrapeError as error:
-        _tell(talk.warning, error)
-        talk.warning("the settings stay as they were")
+        _tell(log.warning, error)
+        log.warning("the settings stay as they were")
         return old
-    talk.step("settings read again")
+    log.info("settings read again")
     return new

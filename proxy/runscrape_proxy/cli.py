@@ -205,7 +205,7 @@ ITEM = Item()
 def command(ctx: click.Context, /, **options: object) -> None:
     """Mint Google-signed ID tokens for Prometheus, which asks for them with its oauth2 block."""
     refuse_unknown_variables(os.environ, ctx.command.params)
-    from runscrape_proxy import server  # noqa: PLC0415  gunicorn and google-auth take a second
+    from runscrape_proxy.serving import server  # noqa: PLC0415  gunicorn and google-auth take a second
 
     server.run(settings_of(options))
 

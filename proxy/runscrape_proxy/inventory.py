@@ -13,8 +13,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from runscrape_proxy import gateway_targets
-from runscrape_proxy.watched import WatchedFile
+from runscrape_proxy.files import WatchedFile
+from runscrape_proxy.gateway import targets as gateway_targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -24,9 +24,10 @@ import sys
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from runscrape_proxy import cli, logs
+from runscrape_proxy import cli
+from runscrape_proxy import log as logs
 from runscrape_proxy.errors import StartError
-from runscrape_proxy.service import Service, load_minter
+from runscrape_proxy.proxy import Service, load_minter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,8 +10,10 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from runscrape_proxy import endpoint, listeners, logs, server
+from runscrape_proxy import log as logs
+from runscrape_proxy.serving import listeners, server
 from runscrape_proxy.settings import Settings
+from runscrape_proxy.web import token as endpoint
 from tests.proxy.fake import LIFETIME, token_for
 
 if TYPE_CHECKING:

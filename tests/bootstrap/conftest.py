@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from emulator import Emulator
-from runscrape_generator import cli
+from runscrape_generator.cli import main as cli
 from tests.bootstrap import bundles
 from tests.bootstrap.processes import PROGRAMS, Plan, eventually, get, running
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from runscrape_generator import bootstrap_bundle as bundle
-from runscrape_generator import cli, files
-from runscrape_generator.bootstrap_bundle import Fate, Manifest, Planned
-from runscrape_generator.bootstrap_model import MANIFEST
+from runscrape_generator.bootstrap import bundle
+from runscrape_generator.bootstrap.bundle import Fate, Manifest, Planned
+from runscrape_generator.bootstrap.model import MANIFEST
+from runscrape_generator.cli import main as cli
+from runscrape_generator.publish import files
 from tests.bootstrap.conftest import Google
 
 ALERTS = "config/rules/alerts.yml"

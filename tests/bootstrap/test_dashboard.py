@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runscrape_generator import bootstrap_templates
+from runscrape_generator.bootstrap import templates as bootstrap_templates
 from tests.bootstrap.conftest import Running
 from tests.bootstrap.processes import eventually, get
 

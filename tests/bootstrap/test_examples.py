@@ -16,7 +16,8 @@ import click
 import pytest
 import yaml
 
-from runscrape_generator import cli, commands
+from runscrape_generator.cli import commands
+from runscrape_generator.cli import main as cli
 from runscrape_proxy import cli as proxy_cli
 from tests.bootstrap.conftest import Google, Written
 from tests.bootstrap.processes import eventually, free_port, get

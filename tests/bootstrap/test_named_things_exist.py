@@ -12,7 +12,8 @@ import click
 import pytest
 import yaml
 
-from runscrape_generator import commands, configuration
+from runscrape_generator.cli import commands
+from runscrape_generator.config import load as configuration
 from runscrape_proxy import cli as proxy_cli
 from runscrape_proxy.settings import Settings
 from tests.bootstrap import bundles

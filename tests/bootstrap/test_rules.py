@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from runscrape_generator import bootstrap_templates
+from runscrape_generator.bootstrap import templates as bootstrap_templates
 from tests.bootstrap.conftest import Written
 
 HERE = Path(__file__).parent
@@ -132,9 +132,9 @@ CRONJOB = {
 
 def test_they_name_metrics_that_exist(rules: Path) -> None:
     """Each runscrape metric in a rule is one that the proxy or the generator has."""
-    root = Path(bootstrap_templates.__file__).parents[2]
-    code = (root / "proxy/runscrape_proxy/metrics.py").read_text()
-    code += (root / "generator/runscrape_generator/textfile.py").read_text()
+    root = Path(__file__).parents[2]
+    code = (root / "proxy/runscrape_proxy/web/metrics.py").read_text()
+    code += (root / "generator/runscrape_generator/publish/metrics.py").read_text()
     names = set(re.findall(r"\brunscrape_\w+(?=[{ )])", (rules / "alerts.yml").read_text()))
     names |= set(re.findall(r"\brunscrape_\w+(?=[{ )])", (rules / "recording.yml").read_text()))
     assert len(names) > 8

@@ -15,15 +15,17 @@ from pathlib import Path
 import click
 from prometheus_client.parser import text_string_to_metric_families
 
-from runscrape_generator import bootstrap_cli, errors, signals, textfile
-from runscrape_generator.commands import group
+from runscrape_generator import errors, signals
+from runscrape_generator.bootstrap import command as bootstrap_cli
+from runscrape_generator.cli.commands import group
+from runscrape_generator.config.options import OPTIONS, Option
 from runscrape_generator.model import Scope
-from runscrape_generator.options import OPTIONS, Option
+from runscrape_generator.publish import metrics as textfile
 from runscrape_proxy.cli import command as proxy_command
-from runscrape_proxy.gateway_bulkhead import Bulkhead
-from runscrape_proxy.gateway_metrics import GatewayMetrics
-from runscrape_proxy.metrics import Metrics
-from runscrape_proxy.token import AudienceStatus
+from runscrape_proxy.gateway.metrics import GatewayMetrics
+from runscrape_proxy.gateway.slots import Bulkhead
+from runscrape_proxy.model import AudienceStatus
+from runscrape_proxy.web.metrics import Metrics
 
 README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- reference: begin -->\n", "<!-- reference: end -->\n"

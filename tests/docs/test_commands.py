@@ -14,11 +14,15 @@ import click
 import pytest
 import yaml
 
-from runscrape_generator import bootstrap_templates, cli, commands, configuration, file_sd
-from runscrape_generator.options import BY_VARIABLE
+from runscrape_generator.bootstrap import templates as bootstrap_templates
+from runscrape_generator.cli import commands
+from runscrape_generator.cli import main as cli
+from runscrape_generator.config import load as configuration
+from runscrape_generator.config.options import BY_VARIABLE
+from runscrape_generator.render import file_sd
 from runscrape_proxy import cli as proxy_cli
-from runscrape_proxy.schedule import FRESH, refresh_at
-from runscrape_proxy.token import Kind, Token
+from runscrape_proxy.model import Kind, Token
+from runscrape_proxy.tokens.schedule import FRESH, refresh_at
 from tests.conftest import MakeEmulator
 from tests.docs.reference import README, reference
 

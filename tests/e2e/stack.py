@@ -234,7 +234,7 @@ def rewriting(file: Path, count: int) -> subprocess.Popen[bytes]:
     Both say the same, so that whoever reads the file ever finds the same targets.
     """
     code = (
-        "import sys; from pathlib import Path; from runscrape_generator import files\n"
+        "import sys; from pathlib import Path; from runscrape_generator.publish import files\n"
         "file = Path(sys.argv[1]); data = file.read_bytes()\n"
         "for turn in range(int(sys.argv[2])): files.replace(file, data + b'\\n' * (turn % 2))\n"
     )

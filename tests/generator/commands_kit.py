@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator import Emulator
-from runscrape_generator.settings import Settings
+from runscrape_generator.config.settings import Settings
 from tests.generator.publishing_kit import State, state
 
 REGIONS = ("europe-west1", "us-central1")

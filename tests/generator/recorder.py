@@ -1,39 +1,42 @@
-"""A Talk that keeps what it is told, for tests to look at."""
+"""What the generator logs, and each progress bar's steps, for tests to look at."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+
+from runscrape_generator.log import NOTICE
+
+_LEVELS = {
+    logging.DEBUG: "detail",
+    logging.INFO: "step",
+    NOTICE: "summary",
+    logging.WARNING: "warning",
+    logging.ERROR: "error",
+}
 
 
-@dataclass
-class Recorder:
-    """Keeps ``(level, message)`` in order, and each progress bar's steps."""
+class Recorder(logging.Handler):
+    """Keeps ``(level, message)`` in order from when it is made; also a ``Progress``."""
 
-    told: list[tuple[str, str]] = field(default_factory=list)
-    bars: list[tuple[str, int, list[int]]] = field(default_factory=list)
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[str, str]] = []
+        self.bars: list[tuple[str, int, list[int]]] = []
+        logger = logging.getLogger("runscrape_generator")
+        logger.handlers[:] = [self]
+        logger.setLevel(logging.DEBUG)
+        logger.propagate = False
 
-    def detail(self, message: str) -> None:
-        self.told.append(("detail", message))
-
-    def step(self, message: str) -> None:
-        self.told.append(("step", message))
-
-    def warning(self, message: str) -> None:
-        self.told.append(("warning", message))
-
-    def error(self, message: str) -> None:
-        self.told.append(("error", message))
-
-    def summary(self, message: str) -> None:
-        self.told.append(("summary", message))
+    def emit(self, record: logging.LogRecord) -> None:
+        self.told.append((_LEVELS[record.levelno], record.getMessage()))
 
     def of(self, level: str) -> list[str]:
         return [message for one, message in self.told if one == level]
 
     @contextlib.contextmanager
-    def progress(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
+    def __call__(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
         steps: list[int] = []
         self.bars.append((label, total, steps))
         yield steps.append

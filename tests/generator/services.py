@@ -10,9 +10,11 @@ from typing import Any
 
 import yaml
 
-from runscrape_generator import jobs, rendering, selection
+from runscrape_generator.config.settings import Settings
 from runscrape_generator.model import Decision, Endpoint, Job, Service
-from runscrape_generator.settings import Settings
+from runscrape_generator.render import formats as rendering
+from runscrape_generator.selection import decide as selection
+from runscrape_generator.selection import jobs
 
 HOME = {"project": "demo", "region": "us-central1"}
 

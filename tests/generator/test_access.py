@@ -16,11 +16,11 @@ from typing import Any, ClassVar
 import pytest
 
 from emulator import Emulator
-from runscrape_generator import crew
-from runscrape_generator.access import Access, Endpoint, endpoint_of, with_credentials
-from runscrape_generator.discovery import discover
+from runscrape_generator.cloudrun import calls as crew
+from runscrape_generator.cloudrun.credentials import Access, Endpoint, endpoint_of, with_credentials
+from runscrape_generator.cloudrun.discovery import discover
+from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import ConfigError, DiscoveryError
-from runscrape_generator.settings import Settings
 from tests.conftest import DEMO_WORLD, MakeEmulator
 from tests.generator.recorder import Recorder
 from tests.generator.tls_front import tls_front
@@ -70,8 +70,8 @@ def test_bad_endpoint(text: str) -> None:
 
 LIST = """
 import json, sys
-from runscrape_generator.discovery import discover
-from runscrape_generator.settings import Settings
+from runscrape_generator.cloudrun.discovery import discover
+from runscrape_generator.config.settings import Settings
 from tests.generator.recorder import Recorder
 
 found = discover(

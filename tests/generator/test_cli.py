@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from emulator import Emulator
-from runscrape_generator import cli, errors
-from runscrape_generator.commands import Session, group
-from runscrape_generator.console import Console
-from runscrape_generator.options import COMMANDS, OPTIONS, Option
+from runscrape_generator import errors
+from runscrape_generator.cli import main as cli
+from runscrape_generator.cli.commands import Session, group
+from runscrape_generator.cli.console import Console
+from runscrape_generator.config.options import COMMANDS, OPTIONS, Option
 from tests.conftest import DEMO_WORLD, MakeEmulator
 from tests.generator.test_configuration import SAMPLES
 
@@ -105,7 +106,7 @@ def test_help_imports_nothing_slow() -> None:
     """No --help, and no mistyped flag, waits for Google's clients, Jinja2 or PyYAML."""
     lines = [["--help"], *([name, "--help"] for name in group().commands), ["generate", "--x"]]
     code = (
-        "import sys; from runscrape_generator.cli import main\n"
+        "import sys; from runscrape_generator.cli.main import main\n"
         f"codes = [main(arguments) for arguments in {lines!r}]\n"
         f"print(codes, sorted({SLOW!r} & {{name.partition('.')[0] for name in sys.modules}}))"
     )
@@ -291,7 +292,8 @@ def test_every_error_ends_with_its_exit_code(
     kind: type[errors.RunscrapeError], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Each class of the tree has the exit code of the design's table, and says what it holds."""
-    session = Session(Console(sys.stderr, environ={}))
+    Console(sys.stderr, environ={}).install()
+    session = Session()
     codes = {"ConfigError": 2, "DiscoveryError": 4, "ShrinkError": 5, "ValidationError": 6}
     codes |= {"WriteError": 7, "ReaderGoneError": 7, "ReloadError": 8, "LockedError": 9}
     name = next((each.__name__ for each in kind.__mro__ if each.__name__ in codes), "")
@@ -306,7 +308,9 @@ def test_every_error_ends_with_its_exit_code(
 
 def broken(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run in an installation that lacks Jinja2: an error that nobody foresaw."""
-    code = "import sys; sys.modules['jinja2'] = None\nfrom runscrape_generator.cli import main\n"
+    code = (
+        "import sys; sys.modules['jinja2'] = None\nfrom runscrape_generator.cli.main import main\n"
+    )
     return subprocess.run(
         [sys.executable, "-c", code + f"sys.exit(main({list(arguments)!r}))"],
         check=False,
@@ -461,7 +465,7 @@ def test_a_closed_stream_is_no_room_for_a_file(google: Emulator, tmp_path: Path)
     script = '"$0" generate -v "$@" <&- 2>&-'
     assert shell(script, *listing, "--output", str(output)).returncode == 0
     assert shell('"$0" "$@"', "generate", *listing).stdout == output.read_text()
-    code = "import os; from runscrape_generator.cli import main; main(['--version'])"
+    code = "import os; from runscrape_generator.cli.main import main; main(['--version'])"
     code += "; print(os.open(os.devnull, os.O_RDONLY))"
     ended = shell(f'{sys.executable} -c "$1" <&- 2>&-', code)
     assert int(ended.stdout.splitlines()[-1]) > 2
@@ -470,7 +474,8 @@ def test_a_closed_stream_is_no_room_for_a_file(google: Emulator, tmp_path: Path)
 def test_standard_output_outlives_its_reader() -> None:
     """What could not be written is dropped, so that Python can still flush at its end."""
     code = (
-        "import sys; from runscrape_generator import errors, standard_output\n"
+        "import sys; from runscrape_generator import errors\n"
+        "from runscrape_generator.cli import output as standard_output\n"
         "try:\n"
         "    with standard_output.result() as stdout: stdout.write('x' * 10)\n"
         "except errors.WriteError: print('still open', flush=True); sys.exit(7)"

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from runscrape_generator import configuration, printing
+from runscrape_generator.config import load as configuration
+from runscrape_generator.config import printing
+from runscrape_generator.config.options import BY_KEY, COMMANDS, OPTIONS, Option
+from runscrape_generator.config.settings import EndpointRule, Format, Match, Mode, Rule, Settings
 from runscrape_generator.errors import ConfigError
-from runscrape_generator.options import BY_KEY, COMMANDS, OPTIONS, Option
-from runscrape_generator.settings import EndpointRule, Format, Match, Mode, Rule, Settings
 
 CORPUS = Path(__file__).parent / "corpus"
 GOOD = sorted((CORPUS / "good").glob("*.yaml"))
@@ -496,7 +497,7 @@ def test_print_config_keeps_odd_text(tmp_path: Path) -> None:
 def test_settings_need_yaml_only_where_there_is_a_file() -> None:
     """PyYAML is imported for --config alone."""
     code = (
-        "import sys; from runscrape_generator import configuration as c; "
+        "import sys; from runscrape_generator.config import load as c; "
         "c.load('generate', {}, {}); sys.exit('yaml' in sys.modules)"
     )
     environ = {key: value for key, value in os.environ.items() if not key.startswith("COV_")}

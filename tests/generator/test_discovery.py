@@ -15,10 +15,10 @@ from google.cloud import run_v2
 
 from emulator import Emulator
 from emulator.api import Api
-from runscrape_generator import crew
-from runscrape_generator.discovery import discover
+from runscrape_generator.cloudrun import calls as crew
+from runscrape_generator.cloudrun.discovery import discover
+from runscrape_generator.config.settings import Settings
 from runscrape_generator.model import Discovery, Scope, ScopeFailure
-from runscrape_generator.settings import Settings
 from tests.conftest import MakeEmulator
 from tests.generator import odd_google
 from tests.generator.recorder import Recorder
@@ -430,8 +430,8 @@ def test_crew_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 INTERRUPTED = """
 import signal, sys
-from runscrape_generator.discovery import discover
-from runscrape_generator.settings import Settings
+from runscrape_generator.cloudrun.discovery import discover
+from runscrape_generator.config.settings import Settings
 from tests.generator.recorder import Recorder
 
 def end(*_):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runscrape_generator import durations
+from runscrape_generator.config import durations
 
 GOOD = {
     "0": 0.0,

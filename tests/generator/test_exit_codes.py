@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from emulator import Emulator
-from runscrape_generator import lock
+from runscrape_generator.publish import lock
 from tests.generator.commands_kit import Site, failing, make_site, world
 from tests.generator.publishing_kit import get, prometheus, until, visible
 

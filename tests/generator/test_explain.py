@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from runscrape_generator import explain
+from runscrape_generator.cli import explain
 from runscrape_generator.model import Decision, Endpoint, Job, Scope, Service
-from runscrape_generator.plain_text import width
+from runscrape_generator.text import width
 
 
 def kept(name: str, *, audience: str | None = "https://a.example", paths: int = 1) -> Decision:

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from runscrape_generator.config.settings import EndpointRule, Mode, Rule
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.model import Service
-from runscrape_generator.settings import EndpointRule, Mode, Rule
 
 from .services import render, service, targets
 

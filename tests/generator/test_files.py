@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from runscrape_generator import files
 from runscrape_generator.errors import WriteError
+from runscrape_generator.publish import files
 from tests.generator.publishing_kit import state, until, visible
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root may give files away")
@@ -36,7 +36,7 @@ def as_nobody(code: str, folder: Path) -> str:
             "-W",
             "error",
             "-c",
-            "from runscrape_generator import files, lock\n" + drop + code,
+            "from runscrape_generator.publish import files, lock\n" + drop + code,
         ],
         cwd=folder,
         capture_output=True,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from runscrape_generator import guard
 from runscrape_generator.errors import ShrinkError
+from runscrape_generator.publish import guard
 
 
 def world(*jobs: str) -> frozenset[guard.Target]:

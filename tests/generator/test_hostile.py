@@ -24,9 +24,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runscrape_generator import parsing, quoting
+from runscrape_generator.config.settings import EndpointRule, Format, Mode, Rule
 from runscrape_generator.errors import ValidationError
-from runscrape_generator.settings import EndpointRule, Format, Mode, Rule
+from runscrape_generator.render import parsing
+from runscrape_generator.render import yaml as quoting
 
 from .services import promtool, read_jobs, render, service, targets
 

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runscrape_generator import inventory
 from runscrape_generator.errors import DiscoveryError
 from runscrape_generator.model import (
     Decision,
@@ -22,7 +21,8 @@ from runscrape_generator.model import (
     ScopeFailure,
     Service,
 )
-from runscrape_generator.remembered import FACTS, CorruptError, parse
+from runscrape_generator.publish import inventory
+from runscrape_generator.publish.remembered import FACTS, CorruptError, parse
 from tests.generator.recorder import Recorder
 
 US, EU = Scope("demo", "us-central1"), Scope("demo", "europe-west1")
@@ -54,7 +54,7 @@ def skipped(one: Service) -> Decision:
 
 def loaded(text: str, path: Path) -> inventory.Inventory | None:
     path.write_text(text)
-    return inventory.load(path, Recorder())
+    return inventory.load(path)
 
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -255,7 +255,7 @@ def test_corrupt(text: str, why: str, tmp_path: Path) -> None:
     """A file that is not whole is no inventory, and the warning says where it is broken."""
     path, talk = tmp_path / "inventory.json", Recorder()
     path.write_text(text)
-    assert inventory.load(path, talk) is None
+    assert inventory.load(path) is None
     (warning,) = talk.of("warning")
     assert warning.startswith(f"inventory {path} cannot be used: ")
     assert why in warning
@@ -274,7 +274,7 @@ def test_truncated(data: st.DataObject) -> None:
 def test_missing_file(tmp_path: Path) -> None:
     """A first run has no inventory, and no warning either."""
     talk = Recorder()
-    assert inventory.load(tmp_path / "inventory.json", talk) is None
+    assert inventory.load(tmp_path / "inventory.json") is None
     assert talk.told == []
 
 
@@ -283,7 +283,7 @@ def test_not_a_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe"):
         talk = Recorder()
-        assert inventory.load(path, talk) is None
+        assert inventory.load(path) is None
         assert "not a regular file" in talk.of("warning")[0]
 
 
@@ -292,7 +292,7 @@ def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inventory, "MAX_BYTES", 10)
     path, talk = tmp_path / "inventory.json", Recorder()
     path.write_text(whole(MINIMAL))
-    assert inventory.load(path, talk) is None
+    assert inventory.load(path) is None
     assert "larger than 10 bytes" in talk.of("warning")[0]
 
 
@@ -309,7 +309,7 @@ def test_recall_without_failures() -> None:
     found = Discovery(scopes={US: (service("new"),), EU: ()})
     known = remembered(service("old"), service("old", EU), service("x", Scope("other", "r")))
     talk = Recorder()
-    recalled = inventory.recall(found, known, talk)
+    recalled = inventory.recall(found, known)
     assert recalled == inventory.Recalled(services=(service("new"),), scopes=(EU, US))
     assert talk.told == []
 
@@ -318,7 +318,7 @@ def test_recall_of_a_region() -> None:
     """A region that failed keeps its services, the rest is as listed, and a warning says so."""
     found = Discovery(scopes={EU: (service("b", EU),)}, failures=(failed("us-central1"),))
     talk = Recorder()
-    recalled = inventory.recall(found, remembered(service("a"), service("x", EU)), talk)
+    recalled = inventory.recall(found, remembered(service("a"), service("x", EU)))
     assert [s.id for s in recalled.services] == ["demo/europe-west1/b", "demo/us-central1/a"]
     assert recalled.stale == (US,)
     assert recalled.scopes == (EU, US)
@@ -331,7 +331,7 @@ def test_recall_of_a_project() -> None:
     """A project whose regions could not be listed keeps every scope that is known of it."""
     found = Discovery(scopes={}, failures=(failed(None),))
     known = remembered(service("a"), service("b", Scope("other", "r")), scopes=(EU,))
-    recalled = inventory.recall(found, known, Recorder())
+    recalled = inventory.recall(found, known)
     assert recalled.stale == (EU, US)
     assert recalled.services == (service("a", latest_ready_revision=""),)
 
@@ -341,13 +341,13 @@ def test_recall_without_knowledge(known: inventory.Inventory | None) -> None:
     """A failed scope that no inventory knows ends the run, whatever else was listed."""
     found = Discovery(scopes={EU: ()}, failures=(failed("us-central1"),))
     with pytest.raises(DiscoveryError, match=r"us-central1: down; wait\n.*nothing is published"):
-        inventory.recall(found, known, Recorder())
+        inventory.recall(found, known)
 
 
 def test_recall_of_an_empty_scope() -> None:
     """A scope known to be empty is known: its failure costs nothing."""
     found = Discovery(scopes={EU: ()}, failures=(failed("us-central1"),))
-    assert inventory.recall(found, remembered(scopes=(US,)), Recorder()).stale == (US,)
+    assert inventory.recall(found, remembered(scopes=(US,))).stale == (US,)
 
 
 def test_stale_entries_carry_on() -> None:
@@ -355,5 +355,5 @@ def test_stale_entries_carry_on() -> None:
     one = service("a", uri="https://a.a.run.app", labels={"x": "y"}, latest_ready_revision="r")
     before = inventory.render([kept(one)], [US])
     found = Discovery(scopes={}, failures=(failed("us-central1"),))
-    recalled = inventory.recall(found, parse(before.encode()), Recorder())
+    recalled = inventory.recall(found, parse(before.encode()))
     assert inventory.render([kept(s) for s in recalled.services], recalled.scopes) == before

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from runscrape_generator.config.settings import EndpointRule, Match, Rule
 from runscrape_generator.errors import ConfigError
-from runscrape_generator.settings import EndpointRule, Match, Rule
 
 from .services import assemble, service
 

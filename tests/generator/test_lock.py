@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from runscrape_generator import lock
 from runscrape_generator.errors import LockedError, WriteError
+from runscrape_generator.publish import lock
 from tests.generator.publishing_kit import state
 
 HOLD = """
 import sys
 from pathlib import Path
-from runscrape_generator import lock
+from runscrape_generator.publish import lock
 with lock.held(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

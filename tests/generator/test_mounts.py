@@ -13,9 +13,9 @@ import pytest
 PUBLISH = """
 import sys
 from pathlib import Path
-from runscrape_generator import publishing
+from runscrape_generator.publish import publish as publishing
 from runscrape_generator.errors import RunscrapeError
-from runscrape_generator.publishing import Document
+from runscrape_generator.publish.publish import Document
 from tests.generator.publishing_kit import state
 from tests.generator.recorder import Recorder
 
@@ -25,7 +25,6 @@ try:
     publishing.publish(
         Document(folder / "inventory.json", b"new" * 10),
         Document(folder / "out.yml", b"new" * int(sys.argv[2])),
-        talk=Recorder(),
     )
 except RunscrapeError as error:
     print(error.exit_code, error)

@@ -7,9 +7,9 @@ from dataclasses import fields
 
 import pytest
 
-from runscrape_generator.options import COMMANDS, OPTIONS, Option
-from runscrape_generator.settings import Settings
-from runscrape_generator.values import Mistakes, Value
+from runscrape_generator.config.options import COMMANDS, OPTIONS, Option
+from runscrape_generator.config.settings import Settings
+from runscrape_generator.config.values import Mistakes, Value
 
 
 def test_every_setting_is_an_option() -> None:

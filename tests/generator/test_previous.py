@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from runscrape_generator import inventory, previous
+from runscrape_generator.config.settings import Format, Mode
 from runscrape_generator.model import Scope
-from runscrape_generator.previous import Kind
-from runscrape_generator.settings import Format, Mode
+from runscrape_generator.publish import inventory, previous
+from runscrape_generator.publish.previous import Kind
 
 from .services import render, service, targets
 

@@ -9,9 +9,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runscrape_generator import parsing, readback
 from runscrape_generator.errors import ValidationError
-from runscrape_generator.quoting import block
+from runscrape_generator.render import parsing, readback
+from runscrape_generator.render.yaml import block
 
 HEAD = "# text\nscrape_configs:\n"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from runscrape_generator import reload
-from runscrape_generator.reload import Answer, Outcome
+from runscrape_generator.publish import reload
+from runscrape_generator.publish.reload import Answer, Outcome
 from tests.generator.publishing_kit import PATIENCE, free_port, prometheus, until
 
 CONFIG = "scrape_configs:\n- job_name: one\n  static_configs: [{targets: ['localhost:1']}]\n"

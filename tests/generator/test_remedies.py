@@ -10,10 +10,10 @@ import pytest
 import requests.exceptions
 import urllib3
 
+from runscrape_generator.cloudrun.client import ListingError
+from runscrape_generator.cloudrun.failures import Circumstances, failure, folded
+from runscrape_generator.cloudrun.retries import CallFailedError, is_transient
 from runscrape_generator.model import ScopeFailure
-from runscrape_generator.patience import CallFailedError, is_transient
-from runscrape_generator.remedies import Circumstances, failure, folded
-from runscrape_generator.run_api import ListingError
 
 exceptions: Any = google.api_core.exceptions  # neither annotates its constructors
 auth: Any = google.auth.exceptions

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
-from runscrape_generator import parsing, quoting, rendering, templating
+from runscrape_generator.config.settings import Format, Match, Mode, Rule, Settings
 from runscrape_generator.errors import ConfigError, ValidationError
-from runscrape_generator.settings import Format, Match, Mode, Rule, Settings
+from runscrape_generator.render import formats as rendering
+from runscrape_generator.render import parsing
+from runscrape_generator.render import templates as templating
+from runscrape_generator.render import yaml as quoting
 
 from .services import assemble, read_jobs, render, service, targets
 

@@ -10,9 +10,10 @@ import jsonschema
 import pytest
 import yaml
 
-from runscrape_generator import configuration, schema
+from runscrape_generator.config import load as configuration
+from runscrape_generator.config import schema
+from runscrape_generator.config.options import OPTIONS
 from runscrape_generator.errors import ConfigError
-from runscrape_generator.options import OPTIONS
 
 ROOT = Path(__file__).parents[2]
 CORPUS = Path(__file__).parent / "corpus"
@@ -52,7 +53,7 @@ def data(path: Path) -> Any:
 
 
 def test_the_committed_schema_is_current() -> None:
-    """It is what the table gives; if not: python -m runscrape_generator.schema."""
+    """It is what the table gives; if not: python -m runscrape_generator.config.schema."""
     assert schema.FILE.read_text(encoding="utf-8") == schema.text()
 
 

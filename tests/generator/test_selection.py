@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runscrape_generator.settings import Match, Mode, Rule
+from runscrape_generator.config.settings import Match, Mode, Rule
 
 from .services import decide, decision, endpoint, service
 

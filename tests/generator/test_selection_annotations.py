@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runscrape_generator.settings import EndpointRule, Rule
+from runscrape_generator.config.settings import EndpointRule, Rule
 
 from .services import decision, endpoint, service
 

@@ -11,8 +11,8 @@ import pytest
 
 from emulator import Emulator
 from runscrape_generator import run
+from runscrape_generator.config.settings import Match, Rule, Settings
 from runscrape_generator.errors import ShrinkError
-from runscrape_generator.settings import Match, Rule, Settings
 from tests.generator.commands_kit import make_settings, world
 from tests.generator.recorder import Recorder
 

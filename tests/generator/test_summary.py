@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runscrape_generator.model import Decision, Endpoint, Scope, Service
-from runscrape_generator.reload import Outcome
+from runscrape_generator.publish.reload import Outcome
 from runscrape_generator.summary import Summary, no_one_token, why_none
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from runscrape_generator.config.settings import Format, Mode
 from runscrape_generator.errors import ConfigError, ValidationError
-from runscrape_generator.settings import Format, Mode
 
 from .services import read_jobs, render, service
 

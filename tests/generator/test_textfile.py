@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from runscrape_generator import textfile
 from runscrape_generator.errors import WriteError
 from runscrape_generator.model import Scope
-from runscrape_generator.textfile import Measured
+from runscrape_generator.publish import metrics as textfile
+from runscrape_generator.publish.metrics import Measured
 
 MEASURED = Measured(
     jobs=3,

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from runscrape_generator import validation
+from runscrape_generator.config.settings import Format, Settings
 from runscrape_generator.errors import ConfigError, ValidationError
-from runscrape_generator.settings import Format, Settings
+from runscrape_generator.publish import promtool as validation
 from tests.generator.publishing_kit import state
-from tests.generator.recorder import Recorder
 
 GOOD = b"scrape_configs:\n- job_name: a\n  static_configs: [{targets: ['x:1']}]\n"
 RULES = b"rule_files: [rules/*.yml]\n"
@@ -27,12 +26,12 @@ def program(folder: Path, script: str) -> str:
 
 
 def find(**settings: object) -> str | None:
-    return validation.find_program(Settings(**settings), Recorder())  # type: ignore[arg-type]
+    return validation.find_program(Settings(**settings))  # type: ignore[arg-type]
 
 
 def test_good_and_bad() -> None:
     """A good file passes; a bad one is refused in promtool's own words."""
-    promtool = validation.promtool(Settings(), Recorder())
+    promtool = validation.promtool(Settings())
     assert promtool is not None
     promtool.check(GOOD)
     with pytest.raises(
@@ -44,7 +43,7 @@ def test_good_and_bad() -> None:
 
 def test_scrape_configs_file_is_a_configuration() -> None:
     """A file for scrape_config_files is checked whole even by a promtool that knows none."""
-    promtool = validation.promtool(Settings(format=Format.SCRAPE_CONFIGS), Recorder())
+    promtool = validation.promtool(Settings(format=Format.SCRAPE_CONFIGS))
     assert promtool is not None
     promtool.check(GOOD)
     with pytest.raises(ValidationError):

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from emulator import Emulator
-from runscrape_generator import lock, signals, watch
+from runscrape_generator import signals, watch
+from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import ConfigError
-from runscrape_generator.settings import Settings
+from runscrape_generator.publish import lock
 from tests.generator.commands_kit import Site, failing, make_settings, make_site, world
 from tests.generator.publishing_kit import state, until
 from tests.generator.recorder import Recorder
@@ -124,7 +125,7 @@ def test_bug_does_not_end_it(settings: Settings) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    patch.setattr("runscrape_generator.discovery.discover", broken)
+    patch.setattr("runscrape_generator.cloudrun.discovery.discover", broken)
     talk, _ = play(lambda: settings, patch.undo)
     assert "ZeroDivisionError" in talk.of("error")[0]
     assert "svc-a" in text_of(settings)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from runscrape_proxy import logs
+from runscrape_proxy import log as logs
 from tests.proxy.harness import Proxy, fake, running
 
 if TYPE_CHECKING:

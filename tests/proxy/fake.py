@@ -12,9 +12,10 @@ import json
 import sys
 import time
 
-from runscrape_proxy import cli, server
+from runscrape_proxy import cli
 from runscrape_proxy.errors import MintError
-from runscrape_proxy.token import Kind, Token
+from runscrape_proxy.model import Kind, Token
+from runscrape_proxy.serving import server
 
 LIFETIME = 3600
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from runscrape_proxy.errors import MintError
-from runscrape_proxy.token import Kind, Token
+from runscrape_proxy.model import Kind, Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runscrape_proxy.app import create_app
-from runscrape_proxy.clients import Clients
+from runscrape_proxy.access.audiences import Audiences, Policy
+from runscrape_proxy.access.callers import Clients
+from runscrape_proxy.access.origin import Origin
 from runscrape_proxy.errors import TemporarilyUnavailable
 from runscrape_proxy.inventory import Inventories
-from runscrape_proxy.metrics import Metrics
-from runscrape_proxy.origin import Origin
-from runscrape_proxy.page import LIMIT, in_words
-from runscrape_proxy.policy import Audiences, Policy
-from runscrape_proxy.token import AudienceStatus, Token
+from runscrape_proxy.model import AudienceStatus, Token
+from runscrape_proxy.web.app import create_app
+from runscrape_proxy.web.metrics import Metrics
+from runscrape_proxy.web.page import LIMIT, in_words
 from tests.proxy.fake import FakeMinter, token_for
 from tests.proxy.harness import API, SHOP
 

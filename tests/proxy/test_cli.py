@@ -51,7 +51,7 @@ def test_every_setting_has_an_option_and_is_used() -> None:
     fields = {field.name for field in dataclasses.fields(Settings)}
     assert options - {"delegate", "verbose", "version"} == fields - {"delegates"}
     source = Path(cli.__file__).parent
-    code = "".join(path.read_text() for path in source.glob("*.py") if path.name != "cli.py")
+    code = "".join(path.read_text() for path in source.rglob("*.py") if path.name != "cli.py")
     assert [name for name in sorted(fields) if f"settings.{name}" not in code] == []
 
 

@@ -16,15 +16,15 @@ import pytest
 from google.auth.compute_engine import _metadata
 
 from emulator import Emulator
-from runscrape_proxy.credentials import CredentialSettings, load
 from runscrape_proxy.errors import CredentialsError, MintError
-from runscrape_proxy.minters import ImpersonatingMinter
-from runscrape_proxy.token import Kind
+from runscrape_proxy.google.find import CredentialSettings, load
+from runscrape_proxy.google.mint import ImpersonatingMinter
+from runscrape_proxy.model import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from runscrape_proxy.token import Minter, Token
+    from runscrape_proxy.model import Minter, Token
 
 AUDIENCE = "https://api-x7k2mq4wza-uc.a.run.app"
 IDENTITY = "prometheus@demo.iam.gserviceaccount.com"
@@ -299,7 +299,7 @@ def test_gcloud_file_in_the_home_folder(google: Emulator, tmp_path: Path) -> Non
 def test_a_new_process_on_google_cloud(google: Emulator) -> None:
     """With nothing but the environment of a VM, tokens come from the metadata server."""
     program = (
-        "from runscrape_proxy.credentials import CredentialSettings, load\n"
+        "from runscrape_proxy.google.find import CredentialSettings, load\n"
         "found = load(CredentialSettings())\n"
         f"found.mint({AUDIENCE!r}, timeout=20)\n"
         "print(found.kind, found.identity)"

@@ -20,7 +20,7 @@ from urllib3.exceptions import (
 )
 
 from runscrape_proxy.errors import MintError
-from runscrape_proxy.failures import clean, refused, unreachable, unusable
+from runscrape_proxy.google.remedies import clean, refused, unreachable, unusable
 
 OAUTH = "https://oauth2.googleapis.com/token"
 STS = "https://sts.googleapis.com/v1/token"

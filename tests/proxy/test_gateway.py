@@ -558,7 +558,7 @@ def test_hanging_mints_hold_up_no_scrape(gate: Gateway) -> None:
 # The real command, with a worker that has less than the usual 15 s for a request.
 _IN_A_HURRY = """
 import runpy
-from runscrape_proxy import gunicorn_worker
+from runscrape_proxy.serving import worker as gunicorn_worker
 gunicorn_worker.REQUEST_SECONDS = 0.3
 runpy.run_module("tests.proxy.fake", {}, "__main__")
 """

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from urllib3.util import SKIP_HEADER
 
-from runscrape_proxy import gateway_headers
 from runscrape_proxy.errors import ScrapeError
-from runscrape_proxy.gateway_bulkhead import Bulkhead
-from runscrape_proxy.gateway_client import Client
-from runscrape_proxy.gateway_targets import AUTHORIZATION, SERVERLESS, Target, collect, find
-from runscrape_proxy.outgoing import Deadline
+from runscrape_proxy.gateway import headers as gateway_headers
+from runscrape_proxy.gateway.client import Client
+from runscrape_proxy.gateway.slots import Bulkhead
+from runscrape_proxy.gateway.targets import AUTHORIZATION, SERVERLESS, Target, collect, find
+from runscrape_proxy.http_client import Deadline
 
 API = {"scheme": "https", "target": "api.a.run.app:443", "audience": "https://api.a.run.app"}
 

@@ -12,9 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from urllib3.util import parse_url
 
-from runscrape_proxy import gateway_request
 from runscrape_proxy.errors import ScrapeError
-from runscrape_proxy.gateway_request import ScrapeRequest, is_name, parse, seconds_for
+from runscrape_proxy.gateway import request as gateway_request
+from runscrape_proxy.gateway.request import ScrapeRequest, is_name, parse, seconds_for
 
 
 def scrape(target: str, host: str = "api.a.run.app", **environ: str) -> ScrapeRequest:

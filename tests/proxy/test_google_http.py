@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runscrape_proxy.errors import MintError
-from runscrape_proxy.google_http import GoogleHttp
+from runscrape_proxy.google.http import GoogleHttp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

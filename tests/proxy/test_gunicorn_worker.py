@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from runscrape_proxy import server
 from runscrape_proxy.errors import StartError
-from runscrape_proxy.gunicorn_worker import Pool, ProxyWorker
+from runscrape_proxy.serving import server
+from runscrape_proxy.serving.worker import Pool, ProxyWorker
 
 if TYPE_CHECKING:
     import socket

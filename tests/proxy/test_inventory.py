@@ -12,8 +12,8 @@ import pytest
 
 from runscrape_proxy import inventory
 from runscrape_proxy.errors import StartError
+from runscrape_proxy.files import WatchedFile
 from runscrape_proxy.inventory import Inventories, parse
-from runscrape_proxy.watched import WatchedFile
 
 if TYPE_CHECKING:
     from pathlib import Path

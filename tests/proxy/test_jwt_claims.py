@@ -8,7 +8,7 @@ import json
 import pytest
 
 from runscrape_proxy.errors import MintError
-from runscrape_proxy.jwt_claims import read
+from runscrape_proxy.google.jwt import read
 
 AUDIENCE = "https://api.run.app"
 

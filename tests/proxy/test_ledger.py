@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from runscrape_proxy.entry import Entry, Pool, State
 from runscrape_proxy.errors import TemporarilyUnavailable
-from runscrape_proxy.ledger import Ledger
-from runscrape_proxy.token import Kind, Token
+from runscrape_proxy.model import Kind, Token
+from runscrape_proxy.tokens.entry import Entry, Pool, State
+from runscrape_proxy.tokens.ledger import Ledger
 
 A, B, C = "https://a.run.app", "https://b.run.app", "https://c.run.app"
 HOUR = 3600.0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runscrape_proxy import logs
+from runscrape_proxy import log as logs
 from tests.proxy.fake import token_for
 from tests.proxy.harness import API, SHOP
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runscrape_proxy.clients import parse_secrets
+from runscrape_proxy.access.audiences import Audiences, printable
+from runscrape_proxy.access.callers import parse_secrets
+from runscrape_proxy.access.origin import Origin, host_of
 from runscrape_proxy.errors import Forbidden, InvalidTarget, OAuthError, StartError
 from runscrape_proxy.inventory import Inventories
-from runscrape_proxy.origin import Origin, host_of
-from runscrape_proxy.policy import Audiences, printable
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from runscrape_proxy.schedule import expires_in, is_fresh, refresh_at, retry_at
-from runscrape_proxy.token import Kind, Token
+from runscrape_proxy.model import Kind, Token
+from runscrape_proxy.tokens.schedule import expires_in, is_fresh, refresh_at, retry_at
 
 HOUR = 3600.0
 

@@ -18,7 +18,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from runscrape_proxy import cli, server
+from runscrape_proxy import cli
+from runscrape_proxy.serving import server
 from tests.proxy.certificates import Authority
 from tests.proxy.fake import FakeMinter
 from tests.proxy.harness import (
@@ -110,7 +111,8 @@ def test_no_credentials_ends_the_start(tmp_path: Path) -> None:
 def fake_with(change: str) -> tuple[str, ...]:
     """The fake's command with one of our constants changed, where waiting it out takes long."""
     code = (
-        "import runpy, sys; from runscrape_proxy import gunicorn_worker, server, service\n"
+        "import runpy, sys; from runscrape_proxy.serving import server, worker as gunicorn_worker\n"
+        "from runscrape_proxy import proxy as service\n"
         f"{change}\n"
         "sys.argv[0:1] = ['fake', '0']; runpy.run_module('tests.proxy.fake', run_name='__main__')"
     )
@@ -120,7 +122,8 @@ def fake_with(change: str) -> tuple[str, ...]:
 def fake_main() -> tuple[str, ...]:
     """The real ``main`` with the fake Google: for what is refused after the options are parsed."""
     code = (
-        "import sys; from runscrape_proxy import cli, server; from tests.proxy.fake import *\n"
+        "import sys; from runscrape_proxy import cli\n"
+        "from runscrape_proxy.serving import server; from tests.proxy.fake import *\n"
         "server.load_minter = lambda settings: FakeMinter()\n"
         "sys.exit(cli.main(sys.argv[1:]))"
     )

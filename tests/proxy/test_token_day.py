@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runscrape_proxy.entry import Entry, Pool
-from runscrape_proxy.ledger import Ledger
-from runscrape_proxy.schedule import expires_in, is_fresh
-from runscrape_proxy.token import Kind
+from runscrape_proxy.model import Kind
+from runscrape_proxy.tokens.entry import Entry, Pool
+from runscrape_proxy.tokens.ledger import Ledger
+from runscrape_proxy.tokens.schedule import expires_in, is_fresh
 from tests.proxy.google_by_hand import Clock, Issuer
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote_plus
 
 import pytest
 
-from runscrape_proxy import endpoint
+from runscrape_proxy.web import token as endpoint
 from tests.proxy.harness import API, FORM
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from runscrape_proxy import workers
 from runscrape_proxy.errors import MintError, TemporarilyUnavailable
-from runscrape_proxy.token import Kind, Token
-from runscrape_proxy.tokens import MintResult, Tokens
+from runscrape_proxy.model import Kind, Token
+from runscrape_proxy.tokens import threads as workers
+from runscrape_proxy.tokens.keeper import MintResult, Tokens
 from tests.proxy.google_by_hand import Clock, Issuer, Minter
 
 if TYPE_CHECKING:

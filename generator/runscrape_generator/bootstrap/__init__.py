@@ -1,0 +1,1 @@
+"""``runscrape bootstrap``: everything needed to run, as one folder (a bundle)."""

@@ -1,0 +1,122 @@
+"""The command lines of a bundle, the same for every file of it that names them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runscrape_generator.bootstrap.model import CONFIG, PLACES, STATE, Choices, Platform
+from runscrape_generator.config.settings import Mode
+
+METRICS = f"{STATE}/metrics"
+EXPORTER = "/bin/node_exporter"
+"""In node_exporter's image."""
+DEBIAN_EXPORTER = "/usr/bin/prometheus-node-exporter"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commands:
+    """One argument list for each process."""
+
+    proxy: tuple[str, ...]
+    prometheus: tuple[str, ...]
+    """Without the program, which is the image's entry point."""
+    exporter: tuple[str, ...]
+    first: tuple[tuple[str, ...], ...]
+    """What makes the files once, in this order."""
+    again: tuple[tuple[str, ...], ...]
+    """The same with a reload after a change: what the timer runs, and people after an edit."""
+    generator: tuple[str, ...]
+    """What stays and keeps them."""
+    operator: tuple[str, ...]
+    """What writes the resources for the Prometheus Operator."""
+    operator_proxy: tuple[str, ...]
+    """The proxy in the operator's Prometheus pod, which has no inventory beside it."""
+
+
+def commands(choices: Choices, mode: Mode) -> Commands:
+    """Spell out every process of the platform."""
+    once = _once(choices, mode)
+    return Commands(
+        proxy=_proxy(choices, mode),
+        prometheus=_prometheus(choices),
+        exporter=_exporter(choices),
+        first=once,
+        again=_again(choices, once),
+        generator=(*_again(choices, once)[-1], "--watch", choices.every),
+        operator=(*once[0][:-1], f"{STATE}/scrapeconfigs.yaml"),
+        operator_proxy=_operator_proxy(),
+    )
+
+
+def _program(choices: Choices, name: str) -> str:
+    if choices.platform is Platform.SYSTEMD:
+        return f"{choices.program_dir}/{name}"
+    return name
+
+
+def _once(choices: Choices, mode: Mode) -> tuple[tuple[str, ...], ...]:
+    runscrape, config = _program(choices, "runscrape"), ("--config", f"{CONFIG}/runscrape.yaml")
+    generate = (runscrape, "generate", *config, "--output", f"{STATE}/prometheus.yml")
+    targets = (runscrape, "targets", *config, "--output", f"{STATE}/targets.json")
+    return (generate, targets) if mode is Mode.GATEWAY else (generate,)
+
+
+def _again(choices: Choices, once: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+    """Add the reload; Prometheus reads targets again by itself.
+
+    Through the gateway there is one job that never changes, so it is the targets, which come last,
+    that are kept.
+    """
+    generate, *targets = once
+    return ((*generate, "--reload", PLACES[choices.platform].reload_url), *targets)
+
+
+def _proxy(choices: Choices, mode: Mode) -> tuple[str, ...]:
+    places = PLACES[choices.platform]
+    listen = {
+        Platform.COMPOSE: ("--listen", "0.0.0.0:7777", "--allowed-host", "proxy"),
+        Platform.KUBERNETES: ("--listen", "127.0.0.1:7777"),
+        Platform.SYSTEMD: (),  # the socket unit's
+    }[choices.platform]
+    return (
+        _program(choices, "runscrape-proxy"),
+        *listen,
+        *("--inventory", places.inventory),
+        *("--client-secret-file", places.proxy_secret),
+        "--prewarm",
+        *(("--gateway",) if mode is Mode.GATEWAY else ()),
+    )
+
+
+def _operator_proxy() -> tuple[str, ...]:
+    """The operator's Secret is the generator's: there the key is ``client_secret``."""
+    return (
+        *("runscrape-proxy", "--listen", "127.0.0.1:7777"),
+        *("--allow-audience", "https://*.run.app"),
+        *("--client-secret-file", "/run/secrets/runscrape/client_secret"),
+    )
+
+
+def _prometheus(choices: Choices) -> tuple[str, ...]:
+    data = "/var/lib/prometheus/metrics2" if choices.platform is Platform.SYSTEMD else "/prometheus"
+    listen = "0.0.0.0:9090" if choices.platform is not Platform.SYSTEMD else "127.0.0.1:9090"
+    return (
+        f"--config.file={STATE}/prometheus.yml",
+        f"--storage.tsdb.path={data}",
+        f"--web.listen-address={listen}",
+        "--web.enable-lifecycle",
+        "--enable-feature=extra-scrape-metrics",
+    )
+
+
+def _exporter(choices: Choices) -> tuple[str, ...]:
+    program = DEBIAN_EXPORTER if choices.platform is Platform.SYSTEMD else EXPORTER
+    listen = "0.0.0.0:9101" if choices.platform is Platform.COMPOSE else "127.0.0.1:9101"
+    return (
+        program,
+        "--collector.disable-defaults",
+        "--collector.textfile",
+        f"--collector.textfile.directory={METRICS}",
+        f"--web.listen-address={listen}",
+        "--web.disable-exporter-metrics",
+    )

@@ -1,0 +1,212 @@
+"""Which files a bundle has, and what is written into them: a pure function of what was asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from runscrape_generator.bootstrap.bundle import Planned
+from runscrape_generator.bootstrap.command_lines import METRICS, Commands, commands
+from runscrape_generator.bootstrap.model import PLACES, Choices, Platform
+from runscrape_generator.bootstrap.quadlet import quadlets
+from runscrape_generator.bootstrap.templates import render
+from runscrape_generator.config import durations
+from runscrape_generator.config.settings import Settings
+
+_INTERVAL, _TIMEOUT = "1m", "10s"
+"""Prometheus' own defaults (``global`` in its configuration)."""
+
+_PATIENCE = 900.0
+"""Seconds that the list of services may be old before anyone is told; or three runs, if longer."""
+
+_PROBE = (
+    "python",
+    "-c",
+    (
+        "import urllib.request as r; r.build_opener(r.ProxyHandler({}))"
+        ".open('http://127.0.0.1:7777/-/healthy', timeout=5)"
+    ),
+)
+
+_COMMON = {
+    "rules/alerts.yml": "common/alerts.yml",
+    "rules/recording.yml": "common/recording.yml",
+    "prometheus.yml.j2": "common/prometheus.yml.j2",
+}
+"""Path below the bundle's configuration → template."""
+
+_GRAFANA = {
+    "grafana/provisioning/datasources/prometheus.yml": "common/datasource.yml",
+    "grafana/provisioning/dashboards/runscrape.yml": "common/dashboards.yml",
+}
+_UNITS = "root/etc/systemd/system"
+_OPERATOR = (
+    "kustomization.yaml",
+    "scrapeconfig-proxy.yaml",
+    "prometheusrules.yaml",
+    "prometheus-patch.yaml",
+    "cronjob.yaml",
+)
+_PLATFORM: Mapping[Platform, Mapping[str, str]] = {
+    Platform.COMPOSE: {
+        "compose.yaml": "compose/compose.yaml",
+        "proxy.env": "common/proxy.env",
+        ".gitignore": "common/gitignore",
+    },
+    Platform.KUBERNETES: {
+        "kustomization.yaml": "kubernetes/kustomization.yaml",
+        **{
+            f"manifests/{name}.yaml": f"kubernetes/{name}.yaml"
+            for name in ("namespace", "serviceaccount", "prometheus", "service", "networkpolicy")
+        },
+        "proxy.env": "common/proxy.env",
+        ".gitignore": "common/gitignore",
+    },
+    Platform.SYSTEMD: {
+        **{
+            f"{_UNITS}/{name}": f"systemd/{name}"
+            for name in (
+                "runscrape-proxy.socket",
+                "runscrape-proxy.service",
+                "runscrape.service",
+                "runscrape.timer",
+                "runscrape-metrics.service",
+            )
+        },
+        f"{_UNITS}/prometheus.service.d/runscrape.conf": "systemd/prometheus.conf",
+        "root/etc/sysusers.d/runscrape.conf": "systemd/sysusers.conf",
+        "root/etc/tmpfiles.d/runscrape.conf": "systemd/tmpfiles.conf",
+        "root/etc/runscrape/proxy.env": "common/proxy.env",
+        "crontab": "systemd/crontab",
+        "install.sh": "systemd/install.sh",
+        ".gitignore": "common/gitignore",
+    },
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """All that the files depend on."""
+
+    choices: Choices
+    settings: Settings
+    projects: tuple[str, ...]
+    runscrape_yaml: str
+    operator_yaml: str
+    """For Kubernetes; unused elsewhere."""
+
+
+def plan(asked: Asked) -> dict[str, Planned]:
+    """Give each file of the bundle that people may edit, by its path there.
+
+    What the generator itself writes (prometheus.yml, the inventory, targets) and the secrets are
+    not among them.
+    """
+    choices = asked.choices
+    spelled = commands(choices, asked.settings.mode)
+    values = _values(asked, spelled)
+    config = PLACES[choices.platform].bundle_config
+    templates = {f"{config}/{path}": name for path, name in _COMMON.items()}
+    templates |= _PLATFORM[choices.platform]
+    templates["grafana/dashboards/runscrape.json"] = "common/dashboard.json"
+    templates["README.md"] = f"{choices.platform}/README.md"
+    if choices.grafana:
+        templates |= _GRAFANA
+    if choices.operator:
+        templates |= {f"operator/{name}": f"kubernetes/operator/{name}" for name in _OPERATOR}
+    files = {
+        path: Planned(render(name, **values), executable=path.endswith(".sh"))
+        for path, name in templates.items()
+    }
+    files[f"{config}/runscrape.yaml"] = Planned(asked.runscrape_yaml, yaml=True)
+    if choices.operator:
+        files["operator/runscrape.yaml"] = Planned(asked.operator_yaml, yaml=True)
+    if choices.platform is Platform.COMPOSE:
+        for unit in quadlets(choices, spelled):
+            text = render("compose/quadlet-container", unit=unit, **values)
+            files[f"quadlet/{unit.name}.container"] = Planned(text)
+        files["quadlet/runscrape.network"] = Planned(render("compose/quadlet-network"))
+    return files
+
+
+def _values(asked: Asked, spelled: Commands) -> dict[str, Any]:
+    choices, settings = asked.choices, asked.settings
+    every = durations.parse(choices.every)
+    patience = max(_PATIENCE, 3 * every)
+    timeout = settings.scrape_timeout or _TIMEOUT
+    proxy_log, generator_log = _logs(choices)
+    return {
+        "choices": choices,
+        "operator": False,
+        "places": PLACES[choices.platform],
+        "commands": spelled,
+        "projects": asked.projects,
+        "account": account(choices, asked.projects),
+        "stale_after": round(patience),
+        "failing_for": f"{round(patience)}s" if patience % 60 else f"{round(patience / 60)}m",
+        "scrape_interval": settings.scrape_interval or _INTERVAL,
+        "scrape_timeout_text": timeout,
+        "scrape_timeout": f"{durations.parse(timeout):g}",
+        "log_format": settings.log_format,
+        "proxy_log": proxy_log,
+        "generator_log": generator_log,
+        "probe": _PROBE,
+        "fresh": _fresh(round(patience)),
+        "schedule": schedule(every),
+        "version": version("runscrape"),
+        "program_root": choices.program_dir.removesuffix("/bin"),
+        "ignored": _ignored(choices),
+    }
+
+
+def account(choices: Choices, projects: tuple[str, ...]) -> str:
+    """Name the Google service account: the one asked for, or ``runscrape`` of the first project.
+
+    In the address, the domain of a domain-scoped project (``example.com:name``) comes last:
+    https://cloud.google.com/iam/docs/service-account-overview#default.
+    """
+    if choices.google_service_account:
+        return choices.google_service_account
+    domain, _, name = projects[0].rpartition(":")
+    return f"runscrape@{name}{'.' + domain if domain else ''}.iam.gserviceaccount.com"
+
+
+def schedule(seconds: float) -> str:
+    """Write an interval as cron does, to the nearest that it can say."""
+    minutes = max(1, round(seconds / 60))
+    if minutes < 60:  # noqa: PLR2004 - an hour
+        return f"*/{minutes} * * * *"
+    return f"0 */{min(23, round(minutes / 60))} * * *"
+
+
+def prometheus_version(image: str) -> str | None:
+    """Read ``3.10`` off ``prom/prometheus:v3.10.0``; None where the tag says no version."""
+    found = re.search(r":v?(\d+\.\d+)(?:\.\d+)?(?:[-@].*)?$", image)
+    return found[1] if found else None
+
+
+def _fresh(seconds: int) -> tuple[str, ...]:
+    """Spell out the check that the generator has run in the last so many seconds."""
+    file = f"{METRICS}/runscrape.prom"
+    look = f"time.time() - os.stat('{file}').st_mtime > {seconds}"
+    return ("python", "-c", f"import os, sys, time; sys.exit({look})")
+
+
+def _logs(choices: Choices) -> tuple[str, str]:
+    if choices.platform is Platform.COMPOSE:
+        return "docker compose logs proxy", "docker compose logs generator"
+    if choices.platform is Platform.KUBERNETES:
+        logs = f"kubectl --namespace {choices.namespace} logs runscrape-0 --container"
+        return f"{logs} proxy", f"{logs} generator"
+    return "journalctl --unit runscrape-proxy", "journalctl --unit runscrape"
+
+
+def _ignored(choices: Choices) -> tuple[str, ...]:
+    if choices.platform is Platform.SYSTEMD:
+        return (PLACES[choices.platform].bundle_secret,)
+    if choices.platform is Platform.COMPOSE:
+        return ("secrets/", "data/", "state/")
+    return ("secrets/",)

@@ -1,0 +1,87 @@
+"""The Compose bundle's containers once more, as Podman's quadlets (podman-systemd.unit(5))."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runscrape_generator.bootstrap.command_lines import Commands
+from runscrape_generator.bootstrap.model import CONFIG, PLACES, STATE, Choices, Platform
+
+_GOOGLE = "/run/secrets/google-credentials.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quadlet:
+    """One ``.container`` file."""
+
+    name: str
+    alias: str
+    """Its host name on the network."""
+    description: str
+    image: str
+    command: tuple[str, ...]
+    volumes: tuple[str, ...]
+    after: tuple[str, ...] = ()
+    entrypoint: str = ""
+    publish: str = ""
+    environment_files: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    memory: str = "512m"
+    pids: int = 256
+
+
+def quadlets(choices: Choices, commands: Commands) -> tuple[Quadlet, ...]:
+    """Spell out each container of the bundle; paths are absolute, as quadlets want them."""
+    base = choices.directory.absolute()
+    config = f"{base}/config:{CONFIG}:ro,z"
+    state, secret = f"{base}/state:{STATE}:ro,z", PLACES[Platform.COMPOSE].proxy_secret
+    client = f"{base}/secrets/client-secret:{secret}:ro,z"
+    file = choices.credentials_file
+    google = (f"{file}:{_GOOGLE}:ro,z",) if file else ()
+    environment = (f"GOOGLE_APPLICATION_CREDENTIALS={_GOOGLE}",) if file else ()
+    return (
+        Quadlet(
+            name="runscrape-proxy",
+            alias="proxy",
+            description="Tokens for Prometheus' scrapes of Cloud Run services",
+            image=choices.image,
+            command=commands.proxy,
+            volumes=(state, client, *google),
+            environment=environment,
+            environment_files=(f"{base}/proxy.env",),
+            pids=4096,
+        ),
+        Quadlet(
+            name="runscrape-prometheus",
+            alias="prometheus",
+            description="Prometheus",
+            image=choices.prometheus_image,
+            command=commands.prometheus,
+            volumes=(config, state, client, f"{base}/data/prometheus:/prometheus:z"),
+            after=("runscrape-proxy",),
+            publish="127.0.0.1:9090:9090",
+            memory="2g",
+            pids=512,
+        ),
+        Quadlet(
+            name="runscrape-generator",
+            alias="generator",
+            description="Scrape jobs for Cloud Run services",
+            image=choices.image,
+            command=commands.generator,
+            volumes=(config, f"{base}/state:{STATE}:z", *google),
+            environment=environment,
+            after=("runscrape-prometheus",),
+        ),
+        Quadlet(
+            name="runscrape-metrics",
+            alias="metrics",
+            description="Metrics of the generator of scrape jobs",
+            image=choices.exporter_image,
+            entrypoint=commands.exporter[0],
+            command=commands.exporter[1:],
+            volumes=(state,),
+            memory="64m",
+            pids=64,
+        ),
+    )

@@ -1,0 +1,102 @@
+"""``runscrape`` at its ends: the arguments in, and errors made into messages and exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from runscrape_generator.cli import commands
+from runscrape_generator.cli import output as standard_output
+from runscrape_generator.cli.commands import Session
+from runscrape_generator.cli.console import PROGRAM, Console
+from runscrape_generator.errors import ConfigError, RunscrapeError
+from runscrape_generator.signals import Interrupted, raising
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that *arguments* (by default those of the process) ask for.
+
+    Gives the exit code; see :mod:`runscrape_generator.errors` for what each means.
+    """
+    _occupy_standard_streams()
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    session = _early_session(words, os.environ)
+    try:
+        with raising(), session.hangup.installed():
+            return _invoke(words, session)
+    except KeyboardInterrupt as error:
+        return error.exit_code if isinstance(error, Interrupted) else Interrupted.exit_code
+    except Exception as error:  # noqa: BLE001 (the one place where errors become messages)
+        return _failed(error, session)
+
+
+def _invoke(words: list[str], session: Session) -> int:
+    command = commands.group()
+    try:
+        with command.make_context(PROGRAM, words, obj=session) as context:
+            return int(command.invoke(context))
+    except click.exceptions.Exit as ended:  # --help and --version
+        return ended.exit_code
+
+
+def _failed(error: Exception, session: Session) -> int:
+    """Say what went wrong, in words for the user, and give the exit code."""
+    if isinstance(error, standard_output.ReaderGoneError):
+        return error.exit_code
+    if isinstance(error, RunscrapeError):
+        _say(str(error))
+        return error.exit_code
+    if isinstance(error, click.ClickException):
+        _say(_usage(error))
+        return ConfigError.exit_code
+    _say(_unexpected(error, verbose=session.verbosity > 0))
+    return RunscrapeError.exit_code
+
+
+def _say(message: str) -> None:
+    """Log what ends the run; of several mistakes each is a line."""
+    for line in message.splitlines() or [""]:
+        log.error(line)
+
+
+def _usage(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else PROGRAM
+    return f"{error.format_message()} (try {command} --help)"
+
+
+def _unexpected(error: Exception, *, verbose: bool) -> str:
+    """Name the error and its place; what it says may hold anything, so that is for ``-v``."""
+    if verbose:
+        return "".join(traceback.format_exception(error))
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(place.filename).name}:{place.lineno}"
+    return f"unexpected {type(error).__name__} in {where}, a bug: -v shows the traceback"
+
+
+def _early_session(words: Sequence[str], environ: Mapping[str, str]) -> Session:
+    """Guess how to log before the settings are read, in case they cannot be."""
+    joined = " ".join(words).replace("--log-format=", "--log-format ")
+    as_json = "--log-format json" in joined or environ.get("RUNSCRAPE_LOG_FORMAT") == "json"
+    Console(sys.stderr, log_format="json" if as_json else "text").install()
+    verbose = any(word == "--verbose" or word.startswith("-v") for word in words)
+    return Session(int(verbose))
+
+
+def _occupy_standard_streams() -> None:
+    """Open a closed 0, 1 or 2, lest the next file get that number and a library write into it."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            with suppress(OSError):
+                os.open(os.devnull, os.O_RDWR)

@@ -1,0 +1,1 @@
+"""Asking Google which Cloud Run services there are."""

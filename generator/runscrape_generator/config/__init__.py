@@ -1,0 +1,1 @@
+"""Flags, environment variables and runscrape.yaml, made into one settings object."""

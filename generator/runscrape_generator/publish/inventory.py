@@ -1,0 +1,162 @@
+"""The inventory: what existed at the last run, and what each service's token is made for.
+
+One JSON file, ``{"version": 1, "scopes": {"PROJECT/REGION": [service, …]}}``, with a line for each
+service, so that ``grep`` and ``diff`` show services: the last known good of the generator, for
+scopes that Google does not list, and the proxy's list of audiences. Only its facts are used here;
+what becomes of a service is decided anew, by the settings in force. Reading is in
+:mod:`runscrape_generator.publish.remembered`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from runscrape_generator.cloudrun.failures import folded
+from runscrape_generator.errors import DiscoveryError
+from runscrape_generator.model import Decision, Discovery, Endpoint, Scope, ScopeFailure, Service
+from runscrape_generator.publish.remembered import FACTS, VERSION, CorruptError, Inventory, parse
+
+log = logging.getLogger(__name__)
+
+__all__ = ["Inventory", "Recalled", "load", "recall", "render"]
+
+MAX_BYTES = 128 * 1024 * 1024
+"""Ten times the inventory of 10,000 services: what is larger is something else."""
+
+_in_order = attrgetter("project", "region", "name")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recalled:
+    """What exists, as far as is known: listed now, or remembered for scopes that failed."""
+
+    services: tuple[Service, ...]
+    """Sorted by project, region and name."""
+    stale: tuple[Scope, ...] = ()
+    """The scopes that the inventory stands in for, sorted."""
+    scopes: tuple[Scope, ...] = ()
+    """Every scope, listed or stale, sorted; those without services among them."""
+
+
+def load(path: Path) -> Inventory | None:
+    """Read an inventory; None where there is none, or none that can be used (with a warning)."""
+    try:
+        return parse(_content(path))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        why = error.strerror or str(error)
+    except CorruptError as error:
+        why = str(error)
+    log.warning(
+        f"inventory {path} cannot be used: {why}; "
+        f"until it is written anew, nothing stands in for what Google does not list"
+    )
+    return None
+
+
+def _content(path: Path) -> bytes:
+    if path.exists() and not path.is_file():
+        raise CorruptError("not a regular file")
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise CorruptError(f"larger than {MAX_BYTES} bytes")
+    return content
+
+
+def recall(discovery: Discovery, inventory: Inventory | None) -> Recalled:
+    """Put the inventory's services in for every scope that failed, with a warning for each.
+
+    Raises DiscoveryError where a failed scope, or any of a project whose regions could not be
+    listed, is not in the inventory.
+    """
+    known = inventory.scopes if inventory is not None else {}
+    lost = [f for f in discovery.failures if not _remembered(f, known)]
+    if lost:
+        told = [line for line, _ in folded(lost)]
+        raise DiscoveryError(
+            "\n".join([*told, "no inventory stands in for what failed: nothing is published"])
+        )
+    stale: dict[Scope, tuple[Service, ...]] = {}
+    for line, failures in folded(discovery.failures):
+        kept = {s: known[s] for f in failures for s in _remembered(f, known)}
+        stale |= kept
+        log.warning(f"{line}; kept {sum(map(len, kept.values()))} services of the inventory")
+    scopes = {**stale, **discovery.scopes}
+    services = (service for scope in scopes.values() for service in scope)
+    return Recalled(
+        services=tuple(sorted(services, key=_in_order)),
+        stale=tuple(sorted(stale)),
+        scopes=tuple(sorted(scopes)),
+    )
+
+
+def _remembered(failure: ScopeFailure, known: Mapping[Scope, Any]) -> list[Scope]:
+    if failure.region is not None:
+        scope = Scope(failure.project, failure.region)
+        return [scope] if scope in known else []
+    return [scope for scope in known if scope.project == failure.project]
+
+
+def render(decisions: Iterable[Decision], scopes: Iterable[Scope]) -> str:
+    """Write an inventory of these scopes; a pure function, independent of the order given.
+
+    Every decision's service belongs to one of the scopes, or a scope is made for it.
+    """
+    content: dict[str, list[str]] = {scope.key: [] for scope in scopes}
+    for decision in sorted(decisions, key=lambda d: _in_order(d.service)):
+        content.setdefault(decision.service.scope.key, []).append(_in_json(_entry(decision)))
+    listed = _lines((f"{_in_json(key)}: [{_lines(content[key], 3)}]" for key in sorted(content)), 2)
+    return f'{{\n  "scopes": {{{listed}}},\n  "version": {VERSION}\n}}\n'
+
+
+_in_json = json.JSONEncoder(sort_keys=True).encode
+"""On one line: ``indent`` would be in pure Python, ten times as slow."""
+
+
+def _lines(items: Iterable[str], depth: int) -> str:
+    """Write the items of a JSON object or list on lines of their own; nothing where none are."""
+    pad = "\n" + "  " * depth
+    text = f",{pad}".join(items)
+    return f"{pad}{text}{pad[:-2]}" if text else ""
+
+
+def _entry(decision: Decision) -> dict[str, Any]:
+    """Write one service: where it is, what became of it, and the facts to decide by again."""
+    service, endpoints = decision.service, decision.endpoints
+    entry: dict[str, Any] = {field: getattr(service, field) for field in _PLACE}
+    entry["state"] = "kept" if decision.kept else "skipped"
+    if not decision.kept:
+        entry["reason"] = decision.reason
+    entry |= _endpoint(endpoints[0]) if endpoints else dict.fromkeys(_ENDPOINT)
+    if len(endpoints) > 1 or any(e.token_header != "Authorization" for e in endpoints):
+        entry["endpoints"] = [_endpoint(e) | _headers(e) for e in endpoints]
+    return entry | {fact: _plain(getattr(service, fact)) for fact in FACTS}
+
+
+_PLACE = ("name", "project", "region")
+_ENDPOINT = ("job", "audience", "scheme", "target", "metrics_path")
+
+
+def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
+    return {field: getattr(endpoint, field) for field in _ENDPOINT}
+
+
+def _headers(endpoint: Endpoint) -> dict[str, str]:
+    """What the gateway sends: the token's header, and the name of the file for the app's own."""
+    own = endpoint.app_credentials
+    return {"token_header": endpoint.token_header} | ({"app_credentials": own} if own else {})
+
+
+def _plain(value: Any) -> Any:
+    """Make JSON's types of tuples and read-only mappings."""
+    if isinstance(value, tuple):
+        return list(value)
+    return dict(value) if isinstance(value, Mapping) else value

@@ -1,0 +1,125 @@
+"""``--metrics-file``: how the last run went, for node_exporter's textfile collector.
+
+The file is written after each run, also after one that failed, and is whole at every moment. What
+a failed run cannot know (services, jobs, when the last success was) is carried over from the file
+before; where that does not say either, there are no services and jobs, rather than none: 0 would be
+a number that nobody counted. Timestamps are Unix seconds; 0 where it never happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from runscrape_generator.model import Scope
+from runscrape_generator.publish import files
+
+_SUCCESS_TIME = "runscrape_last_success_timestamp_seconds"
+_SUCCESS = "runscrape_last_run_success"
+_EXIT_CODE = "runscrape_last_exit_code"
+_SECONDS = "runscrape_run_duration_seconds"
+_CHANGE = "runscrape_last_change_timestamp_seconds"
+_JOBS = "runscrape_jobs"
+_SERVICES = "runscrape_services"
+_STALE = "runscrape_scope_stale"
+
+_HELP = {
+    _SUCCESS_TIME: "When a run last published, or found nothing to change.",
+    _SUCCESS: "1 if the last run published or found nothing to change, 0 if it failed.",
+    _EXIT_CODE: "What the last run ended with: 5 is a refusal by the guard, see the manual.",
+    _SECONDS: "How long the last run took.",
+    _CHANGE: "When the output last changed.",
+    _JOBS: "Scrape jobs in the output.",
+    _SERVICES: "Services found, by what became of them.",
+    _STALE: "1 if the scope could not be listed and the inventory stood in for it.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What a run that published found."""
+
+    jobs: int
+    services: Mapping[str, int]
+    """By state: ``kept`` and ``skipped``."""
+    scopes: Mapping[Scope, bool] = field(default_factory=dict)
+    """Every scope; True where it is stale."""
+
+
+def write(
+    path: Path,
+    *,
+    ended: float,
+    seconds: float,
+    changed: float | None,
+    measured: Measured | None,
+    exit_code: int = 0,
+) -> None:
+    """Replace the file; raises WriteError.
+
+    ``measured`` None: the run failed. ``changed`` is when the output last changed, None if unknown.
+    """
+    real = files.resolve(path)
+    old = _read(real)
+    registry = CollectorRegistry()
+
+    def gauge(name: str, value: float) -> None:
+        Gauge(name, _HELP[name], registry=registry).set(value)
+
+    gauge(_SUCCESS_TIME, ended if measured else old.value(_SUCCESS_TIME))
+    gauge(_SUCCESS, 1 if measured else 0)
+    gauge(_EXIT_CODE, exit_code)
+    gauge(_SECONDS, seconds)
+    gauge(_CHANGE, changed if changed is not None else old.value(_CHANGE))
+    if measured or old.has(_JOBS):
+        gauge(_JOBS, measured.jobs if measured else old.value(_JOBS))
+    services = Gauge(_SERVICES, _HELP[_SERVICES], ["state"], registry=registry)
+    for state in ("kept", "skipped"):
+        if measured or old.has(_SERVICES, state):
+            services.labels(state).set(
+                measured.services[state] if measured else old.value(_SERVICES, state)
+            )
+    stale = Gauge(_STALE, _HELP[_STALE], ["project", "region"], registry=registry)
+    for scope, is_stale in sorted((measured.scopes if measured else old.scopes()).items()):
+        stale.labels(scope.project, scope.region).set(is_stale)
+    files.replace(real, generate_latest(registry))
+
+
+@dataclass(frozen=True, slots=True)
+class _Old:
+    """The samples of the file before, by name and label values."""
+
+    samples: Mapping[tuple[str, ...], float]
+
+    def value(self, *key: str) -> float:
+        return self.samples.get(key, 0.0)
+
+    def has(self, *key: str) -> bool:
+        return key in self.samples
+
+    def scopes(self) -> dict[Scope, bool]:
+        return {
+            Scope(project, region): bool(value)
+            for (name, *rest), value in self.samples.items()
+            if name == _STALE and len(rest) == 2  # noqa: PLR2004 - project and region
+            for project, region in [rest]
+        }
+
+
+def _read(path: Path) -> _Old:
+    """Read the file before; one that is missing or broken knows nothing."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return _Old(
+            {
+                (sample.name, *sample.labels.values()): sample.value
+                for family in text_string_to_metric_families(text)
+                for sample in family.samples
+            }
+        )
+    except (OSError, ValueError, KeyError, IndexError):
+        return _Old({})

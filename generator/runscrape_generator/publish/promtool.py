@@ -1,0 +1,161 @@
+"""Asking promtool whether Prometheus would accept the configuration.
+
+``promtool check config`` resolves relative paths (rule_files, ca_file …) from the folder of the
+file it is given, so it gets the very temporary file that is then renamed into place. Where there
+is none in that folder (``--dry-run``, standard output, an output that is a symbolic link), a
+folder of symbolic links to everything in there stands for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from runscrape_generator.config.settings import Format, Settings
+from runscrape_generator.errors import ConfigError, ValidationError
+
+log = logging.getLogger(__name__)
+
+TIMEOUT = 60.0
+"""Seconds; promtool takes 0.2 s for 2,000 jobs."""
+
+_OLDEST = "2.42"
+_READ_BY_PROMTOOL = {Format.PROMETHEUS, Format.SCRAPE_CONFIGS}
+"""A scrape-configs file (a mapping with ``scrape_configs:`` alone) is a whole configuration too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promtool:
+    """A promtool to ask about the configuration that is to become ``output``."""
+
+    program: str
+    output: Path | None
+    """None: standard output; relative paths then count from the current folder."""
+
+    def check_file(self, temporary: Path) -> None:
+        """Raise ValidationError if it refuses the file that is to be renamed to the output."""
+        if temporary.parent.samefile(self._folder):
+            check_config(self.program, temporary, self._name)
+        else:
+            self.check(temporary.read_bytes())
+
+    def check(self, data: bytes) -> None:
+        """Raise ValidationError if it refuses the content; writes nothing beside the output."""
+        with stand_in(self._folder, self._name.name, data) as path:
+            check_config(self.program, path, self._name)
+
+    @property
+    def _name(self) -> Path:
+        return self.output.absolute() if self.output else Path.cwd() / "prometheus.yml"
+
+    @property
+    def _folder(self) -> Path:
+        return self._name.parent
+
+
+def promtool(settings: Settings) -> Promtool | None:
+    """Find the promtool to ask; None where none is to be, or can be; raises ConfigError."""
+    program = find_program(settings)
+    return Promtool(program, settings.output) if program else None
+
+
+def find_program(settings: Settings) -> str | None:
+    """Find the program; None where none is to be asked, or is there.
+
+    Raises ConfigError where the user names one that is missing. With ``auto`` one that is
+    older than ``--prometheus-version`` is not asked: it would refuse what a newer one knows.
+    """
+    if settings.promtool == "none" or settings.format not in _READ_BY_PROMTOOL:
+        return None
+    if settings.promtool != "auto":
+        if shutil.which(settings.promtool) is None:
+            raise ConfigError(
+                f"--promtool {settings.promtool}: there is no such program, or it may not be run: "
+                "install it, or leave the check to us alone with --promtool none"
+            )
+        return settings.promtool
+    found = shutil.which("promtool")
+    if found is None:
+        log.debug("promtool is not installed: only our own check was made")
+    elif settings.prometheus_version != _OLDEST and _older(found, settings.prometheus_version):
+        log.debug(f"{found} is older than Prometheus {settings.prometheus_version}: not asked")
+        return None
+    return found
+
+
+def _older(program: str, wanted: str) -> bool:
+    said = _run([program, "--version"])
+    match = re.search(r"version (\d+)\.(\d+)", said.stdout + said.stderr)
+    asked = re.match(r"(\d+)\.(\d+)", wanted)
+    if match is None or asked is None:
+        return False
+    return tuple(map(int, match.groups())) < tuple(map(int, asked.groups()))
+
+
+def check_config(program: str, path: Path, output: Path) -> None:
+    """Raise ValidationError with promtool's own words if it refuses the file at ``path``.
+
+    ``output`` is what the file is to become, and what the message calls it.
+    """
+    done = _run([program, "check", "config", str(path)])
+    if done.returncode == 0:
+        return
+    lines = (line.strip() for line in (done.stdout + done.stderr).splitlines())
+    said = " ".join(line for line in lines if line and not line.startswith("Checking "))
+    said = said.replace(str(path), str(output)).replace(str(path.parent), str(output.parent))
+    how = "refused the output" if done.returncode > 0 else f"died of signal {-done.returncode}"
+    raise ValidationError(
+        f"promtool {how}; nothing was changed: {said or 'it said nothing'} "
+        f"(relative paths count from {output.parent}; --promtool none leaves promtool out)"
+    )
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(  # noqa: S603 - promtool, as found or as named by the user
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ValidationError(
+            f"{command[0]} took more than {TIMEOUT:g} s; nothing was changed. "
+            "--promtool none leaves it out"
+        ) from None
+    except OSError as error:
+        raise ValidationError(
+            f"{command[0]} cannot be run: {error.strerror}; nothing was changed. "
+            "--promtool none leaves it out"
+        ) from error
+
+
+@contextmanager
+def stand_in(folder: Path, name: str, data: bytes) -> Iterator[Path]:
+    """Give a file with ``data`` in a folder that shows everything that ``folder`` holds."""
+    try:
+        temporary = tempfile.TemporaryDirectory(prefix="runscrape-")
+    except OSError as error:
+        raise ValidationError(
+            f"promtool needs a file to read, and there is no place for one: {error}; "
+            "set TMPDIR, or leave promtool out with --promtool none"
+        ) from error
+    with temporary:
+        path = Path(temporary.name) / name
+        with contextlib.suppress(PermissionError):  # then relative paths are not found
+            for entry in folder.iterdir():
+                if entry.name != name:
+                    (path.parent / entry.name).symlink_to(entry.absolute())
+        path.write_bytes(data)
+        yield path

@@ -1,0 +1,1 @@
+"""From jobs to text: each output format in one place."""

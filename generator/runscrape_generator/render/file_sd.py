@@ -1,0 +1,110 @@
+"""Targets for ``file_sd_configs``: one group per endpoint, with labels for relabelling.
+
+Every reader takes a group as ``{targets, labels}`` with string labels and nothing else, and a
+label's name as ``[a-zA-Z_][a-zA-Z0-9_]*`` (Prometheus 2 refuses the whole file for another).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from runscrape_generator.config.settings import Mode, Settings
+from runscrape_generator.model import Decision, Endpoint, Service
+from runscrape_generator.selection.endpoints import DEFAULT_INTERVAL
+
+META = "__meta_cloudrun_"
+
+_NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_]")
+_LONGEST_NAME = 500
+"""Characters; far above what Google allows, and below the 1024 bytes of a key in YAML."""
+
+Group = dict[str, list[str] | dict[str, str]]
+
+
+def groups(decisions: Iterable[Decision], settings: Settings) -> list[Group]:
+    """A group for each endpoint, in the order of the decisions and of a rule's endpoints."""
+    return [_group(endpoint, settings) for decision in decisions for endpoint in decision.endpoints]
+
+
+def _group(endpoint: Endpoint, settings: Settings) -> Group:
+    through_gateway = settings.mode is Mode.GATEWAY
+    target = _gateway_target(endpoint) if through_gateway else endpoint.target
+    labels = {
+        **endpoint.labels,
+        "__scheme__": "http" if through_gateway else endpoint.scheme,
+        "__metrics_path__": endpoint.metrics_path,
+        **_times(endpoint, settings),
+        **_params(endpoint),
+        META + "job": endpoint.job,
+        META + "audience": endpoint.audience or "",
+        **meta(endpoint.service),
+    }
+    # To Prometheus an empty label is one that is not there.
+    return {"targets": [target], "labels": {k: v for k, v in labels.items() if v}}
+
+
+def _gateway_target(endpoint: Endpoint) -> str:
+    """The host with port 80 for 443: what http without a port of its own means to a proxy."""
+    host, _, port = endpoint.target.rpartition(":")
+    return f"{host}:80" if port == "443" else endpoint.target
+
+
+def _times(endpoint: Endpoint, settings: Settings) -> dict[str, str]:
+    """Both where a timeout is set: one above the job's interval would drop the target."""
+    interval = endpoint.scrape_interval or settings.scrape_interval
+    timeout = endpoint.scrape_timeout or settings.scrape_timeout
+    if timeout is not None:
+        interval = interval or DEFAULT_INTERVAL
+    times = {}
+    if interval is not None:
+        times["__scrape_interval__"] = interval
+    if timeout is not None:
+        times["__scrape_timeout__"] = timeout
+    return times
+
+
+def _params(endpoint: Endpoint) -> dict[str, str]:
+    """One value each, as :mod:`runscrape_generator.config.limits` sees to."""
+    return {"__param_" + name: values[0] for name, values in endpoint.params.items()}
+
+
+def meta(service: Service) -> dict[str, str]:
+    """The facts about *service*, as ``__meta_cloudrun_…``; empty where Google says nothing."""
+    facts = {
+        "project": service.project,
+        "region": service.region,
+        "service": service.name,
+        "service_uid": service.uid,
+        "url": service.uri,
+        "urls": _listed(service.urls),
+        "ingress": service.ingress,
+        "launch_stage": service.launch_stage,
+        "latest_ready_revision": service.latest_ready_revision,
+        "min_instances": str(service.min_instances),
+        "max_instances": str(service.max_instances),
+        "invoker_iam_disabled": "true" if service.invoker_iam_disabled else "false",
+    }
+    labels = {META + name: value for name, value in facts.items()}
+    labels |= _sanitized("label_", service.labels)
+    labels |= _sanitized("annotation_", service.annotations)
+    return labels
+
+
+def _listed(values: Iterable[str]) -> str:
+    """``,a,b,``: a regex finds ``,a,`` without knowing where in the list it stands."""
+    joined = ",".join(values)
+    return f",{joined}," if joined else ""
+
+
+def _sanitized(kind: str, values: Mapping[str, str]) -> dict[str, str]:
+    """A label for each of *values*, sorted.
+
+    Of two keys that give the same name, one that needed no change wins, else the first in order.
+    """
+    labels: dict[str, str] = {}
+    for key in sorted(values, key=lambda each: (bool(_NOT_IN_NAME.search(each)), each)):
+        name = META + kind + _NOT_IN_NAME.sub("_", key)
+        if len(name) <= _LONGEST_NAME:
+            labels.setdefault(name, values[key])
+    return dict(sorted(labels.items()))

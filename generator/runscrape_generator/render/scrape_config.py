@@ -1,0 +1,174 @@
+"""A job as an entry of Prometheus' ``scrape_configs``: plain data, in the order it is written.
+
+What these functions return is what is meant; the templates write it, and the check of
+:mod:`runscrape_generator.render.formats` compares what it reads back with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+from runscrape_generator.config.settings import Format, Mode, Settings
+from runscrape_generator.model import Job
+from runscrape_generator.selection import naming
+from runscrape_generator.selection import rules as overrides
+from runscrape_generator.selection.endpoints import DEFAULT_INTERVAL
+
+UNUSED_SECRET = "unused"
+"""Prometheus before 2.51 refuses an empty secret, and the proxy on loopback takes any."""
+
+FALLBACK_PROTOCOL = "PrometheusText0.0.4"
+
+VMAGENT_UNKNOWN = frozenset(
+    {
+        "body_size_limit",
+        "enable_compression",
+        "enable_http2",
+        "fallback_scrape_protocol",
+        "keep_dropped_targets",
+        "label_limit",
+        "label_name_length_limit",
+        "label_value_length_limit",
+        "no_proxy",
+        "proxy_from_environment",
+        "scrape_protocols",
+        "target_limit",
+        "track_timestamps_staleness",
+    }
+)
+"""Fields of Prometheus' scrape_config that vmagent refuses, as its 1.79 was seen to do."""
+
+Data = dict[str, Any]
+
+
+def scrape_configs(jobs: Iterable[Job], settings: Settings) -> list[Data]:
+    """The entries for *jobs*; in gateway mode the one entry for all of them."""
+    if settings.mode is Mode.GATEWAY:
+        return [gateway(settings)]
+    return [scrape_config(job, settings) for job in jobs]
+
+
+def scrape_config(job: Job, settings: Settings) -> Data:
+    """One job, with the rules' ``scrape_config`` merged in last."""
+    data: Data = {"job_name": job.name}
+    data |= _times(job.scrape_interval, job.scrape_timeout, settings)
+    data |= {"scheme": job.scheme, "metrics_path": job.metrics_path}
+    if job.params:
+        data["params"] = {name: list(values) for name, values in job.params.items()}
+    data["follow_redirects"] = False
+    data |= _fallback(settings)
+    if job.audience is not None:
+        data["oauth2"] = oauth2(job.audience, settings)
+    data["static_configs"] = [
+        {"targets": [each.target], "labels": dict(each.labels)} for each in job.endpoints
+    ]
+    extra = dict(job.scrape_config)
+    if job.audience is None:
+        # Half an oauth2 block, as a rule for all services may bring, breaks the whole file.
+        extra.pop("oauth2", None)
+    return overrides.merge(data, extra)
+
+
+def oauth2(audience: str, settings: Settings) -> Data:
+    """How Prometheus asks the proxy for a token for *audience*."""
+    return {
+        "client_id": settings.client_id,
+        **_secret("client_secret", settings),
+        "token_url": settings.token_url,
+        "endpoint_params": {"audience": audience},
+    }
+
+
+def gateway(settings: Settings) -> Data:
+    """The one job whose targets come from a file and go through the proxy's gateway.
+
+    The scheme is http because Prometheus then sends the proxy ``GET http://HOST/PATH`` in full,
+    where it would ask for a tunnel with https. Path, interval, timeout and parameters come with
+    each target; the job label too, so that series are named as in the other mode.
+    """
+    extra = dict(overrides.universal(settings.rules).scrape_config)
+    data: Data = {"job_name": naming.gateway(settings)}
+    data |= _times(None, None, settings)
+    data |= {"scheme": "http", "follow_redirects": False}
+    data |= _fallback(settings)
+    data |= {
+        "proxy_url": gateway_url(settings),
+        "basic_auth": {"username": settings.client_id, **_secret("password", settings)},
+        "file_sd_configs": [{"files": [settings.targets_file]}],
+        "relabel_configs": [
+            {"source_labels": ["__meta_cloudrun_job"], "target_label": "job"},
+            *extra.pop("relabel_configs", []),
+        ],
+    }
+    return overrides.merge(data, extra)
+
+
+def gateway_url(settings: Settings) -> str:
+    """``--gateway-url``, or the scheme, host and port of ``--token-url``."""
+    if settings.gateway_url is not None:
+        return settings.gateway_url
+    parts = urlsplit(settings.token_url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def proxy_config(settings: Settings) -> Data:
+    """The proxy's own metrics, at the host of ``--token-url``."""
+    parts = urlsplit(settings.token_url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    return {
+        "job_name": "runscrape-proxy",
+        "scheme": parts.scheme,
+        "static_configs": [{"targets": [f"{host}:{port}"]}],
+    }
+
+
+def prometheus_config() -> Data:
+    """Prometheus' own metrics, where it listens unless told otherwise."""
+    return {"job_name": "prometheus", "static_configs": [{"targets": ["localhost:9090"]}]}
+
+
+def has_global(settings: Settings) -> bool:
+    """Whether the output has a ``global`` block of our own, which then holds the defaults."""
+    return settings.format is Format.PROMETHEUS and settings.template is None
+
+
+def global_times(settings: Settings) -> Data:
+    """The interval and timeout that jobs have unless they say otherwise, where they are set."""
+    times = (
+        ("scrape_interval", settings.scrape_interval),
+        ("scrape_timeout", settings.scrape_timeout),
+    )
+    return {name: value for name, value in times if value is not None}
+
+
+def _times(interval: str | None, timeout: str | None, settings: Settings) -> Data:
+    """A job's own times; the global ones too where the output has no place of its own for them.
+
+    A timeout never goes without an interval: the reader's own default might be shorter than it,
+    and Prometheus would refuse the whole file.
+    """
+    if not has_global(settings):
+        interval = interval or settings.scrape_interval
+        timeout = timeout or settings.scrape_timeout
+        if timeout is not None:
+            interval = interval or DEFAULT_INTERVAL
+    times = (("scrape_interval", interval), ("scrape_timeout", timeout))
+    return {name: value for name, value in times if value is not None}
+
+
+def _secret(name: str, settings: Settings) -> Data:
+    """*name* itself, or *name*``_file``: the secret is read by Prometheus, never by us."""
+    if settings.client_secret_file is None:
+        return {name: UNUSED_SECRET}
+    return {f"{name}_file": settings.client_secret_file}
+
+
+def _fallback(settings: Settings) -> Data:
+    """Prometheus 3 refuses a target without Content-Type unless told what to take it for."""
+    wanted = int(settings.prometheus_version.split(".", maxsplit=1)[0]) >= 3  # noqa: PLR2004
+    if wanted and settings.format is not Format.VMAGENT:
+        return {"fallback_scrape_protocol": FALLBACK_PROTOCOL}
+    return {}

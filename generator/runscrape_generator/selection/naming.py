@@ -1,0 +1,71 @@
+"""Names of jobs: a pure function of one service and the settings.
+
+So none is ever renamed because another service came or went: a renamed job is a new set of series.
+
+Any text is a job name to Prometheus and vmagent. Grafana Alloy needs names that still differ after
+``[^a-zA-Z0-9_]`` has become ``_``; the default names do, since Cloud Run's regions and services
+hold no ``_``, but those of ``--job-name`` and of rules are not held to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+
+from runscrape_generator.config.settings import Settings
+from runscrape_generator.model import Service
+
+_PLACEHOLDER = re.compile(r"\{(project|region|service)\}")
+
+_KUBERNETES_NAME_LIMIT = 253
+"""RFC 1123 subdomain, as Kubernetes takes it for the names of most resources."""
+
+
+def fill(template: str, service: Service) -> str:
+    """*template* with ``{project}``, ``{region}`` and ``{service}`` filled in; the rest stays."""
+    values = {"project": service.project, "region": service.region, "service": service.name}
+    return _PLACEHOLDER.sub(lambda match: values[match[1]], template)
+
+
+def prefix(template: str) -> str:
+    """What stands before the first placeholder: ``cloudrun/`` of the default job name."""
+    return _PLACEHOLDER.split(template, maxsplit=1)[0]
+
+
+def shared(audience: str, path: str, differing: Mapping[str, object], settings: Settings) -> str:
+    """The job that services with one custom audience share, one for each set of job settings.
+
+    ``cloudrun/AUDIENCE`` (without ``https://``), then the path where it is not ``--metrics-path``,
+    then eight hex digits of a hash over *differing*: the settings, if any, that are not the same
+    for all services.
+    """
+    start = prefix(settings.job_name)
+    separator = "/" if start[-1:].isalnum() else ""
+    name = start + separator + audience.removeprefix("https://")
+    return variant(name, "" if path == settings.metrics_path else path, differing)
+
+
+def variant(name: str, path: str, differing: Mapping[str, object]) -> str:
+    """*name* for another *path*, and for *differing* settings if there are any."""
+    if not differing:
+        return name + path
+    return f"{name}{path}-{_digest(json.dumps(differing, sort_keys=True, default=str))}"
+
+
+def gateway(settings: Settings) -> str:
+    """The name of the one job that scrapes everything through the gateway: ``cloudrun``."""
+    return prefix(settings.job_name).rstrip("/-_.: ") or "cloudrun"
+
+
+def kubernetes(job: str) -> str:
+    """A resource name for *job*: what RFC 1123 allows of it, and a hash that keeps it apart."""
+    digest = _digest(job)
+    room = _KUBERNETES_NAME_LIMIT - len(digest) - 1
+    readable = re.sub(r"[^a-z0-9]+", "-", job.lower()).strip("-")[:room].rstrip("-")
+    return f"{readable}-{digest}" if readable else digest
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]

@@ -1,0 +1,64 @@
+"""What the rules of runscrape.yaml make of one service: all that match, folded into one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from runscrape_generator.config.settings import Match, Rule
+from runscrape_generator.model import Service
+
+_MAPPINGS = ("params", "labels", "scrape_config")
+_SCALARS = tuple(
+    each.name for each in dataclasses.fields(Rule) if each.name not in (*_MAPPINGS, "match")
+)
+
+
+def matches(match: Match, service: Service) -> bool:
+    """Whether every glob of *match* fits; a label that is not there fits none."""
+    return (
+        fnmatchcase(service.project, match.project)
+        and fnmatchcase(service.region, match.region)
+        and fnmatchcase(service.name, match.service)
+        and all(
+            name in service.labels and fnmatchcase(service.labels[name], glob)
+            for name, glob in match.labels.items()
+        )
+    )
+
+
+def effective(service: Service, rules: Sequence[Rule]) -> Rule:
+    """One rule that does what all *rules* that match *service* do in their order."""
+    return _folded(rule for rule in rules if matches(rule.match, service))
+
+
+def universal(rules: Sequence[Rule]) -> Rule:
+    """What the rules without ``match`` do, which is the same for every service."""
+    return _folded(rule for rule in rules if rule.match == Match())
+
+
+def _folded(rules: Iterable[Rule]) -> Rule:
+    """One rule for all of *rules*: the later one beats."""
+    found: dict[str, Any] = {}
+    for rule in rules:
+        for name in _SCALARS:
+            if (value := getattr(rule, name)) is not None:
+                found[name] = value
+        for name in _MAPPINGS:
+            if value := getattr(rule, name):
+                found[name] = merge(found.get(name, {}), value)
+    return Rule(**found)
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """*base* with *over* on top: mappings key by key all the way down, all else replaced."""
+    merged = dict(base)
+    for name, value in over.items():
+        below = merged.get(name)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[name] = merge(below, value)
+        else:
+            merged[name] = value
+    return merged

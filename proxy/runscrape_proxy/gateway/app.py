@@ -1,0 +1,247 @@
+"""The gateway: ``GET http://HOST/PATH``, as a forward proxy gets it, becomes a scrape of Cloud Run.
+
+It is plain WSGI in front of everything else, by the request line itself: ``PATH_INFO`` holds no
+host, so that Flask would take a request for another machine as one for us. The branch is there
+without ``--gateway`` too, to refuse.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Protocol
+
+from runscrape_proxy.errors import (
+    Forbidden,
+    InvalidClient,
+    ScrapeError,
+    TemporarilyUnavailable,
+)
+from runscrape_proxy.gateway import headers as gateway_headers
+from runscrape_proxy.gateway import request as gateway_request
+from runscrape_proxy.gateway import targets as gateway_targets
+from runscrape_proxy.gateway.body import Scrape
+from runscrape_proxy.gateway.log import GatewayLog
+from runscrape_proxy.http_client import Deadline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from runscrape_proxy.access.audiences import Policy
+    from runscrape_proxy.gateway.app_credentials import AppCredentials
+    from runscrape_proxy.gateway.client import Client
+    from runscrape_proxy.gateway.metrics import GatewayMetrics
+    from runscrape_proxy.gateway.request import ScrapeRequest
+    from runscrape_proxy.gateway.slots import Bulkhead, Place
+    from runscrape_proxy.gateway.targets import Target
+    from runscrape_proxy.inventory import Inventories
+    from runscrape_proxy.model import Token
+
+log = logging.getLogger(__name__)
+
+
+class Tokens(Protocol):
+    """What the gateway needs of :class:`runscrape_proxy.tokens.keeper.Tokens`."""
+
+    def get(self, audience: str, *, timeout: float | None = None) -> Token:
+        """Return a token within ``timeout`` seconds, or raise TemporarilyUnavailable."""
+        ...
+
+
+class Front:
+    """WSGI: takes what names another host, hands on the rest.
+
+    ``scrapes`` is None without ``--gateway``.
+    """
+
+    def __init__(
+        self, following: WSGIApplication, *, policy: Policy, scrapes: Scrapes | None
+    ) -> None:
+        self._following = following
+        self._policy = policy
+        self._scrapes = scrapes
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        if self._is_ours(environ):
+            return self._following(environ, start_response)
+        if self._scrapes is not None:
+            return self._scrapes(environ, start_response)
+        error = ScrapeError(
+            HTTPStatus.FORBIDDEN,
+            "this is no forward proxy: start runscrape-proxy with --gateway to scrape through it",
+        )
+        log.warning("refused: %s", error.reason)
+        return refusal(error, start_response)
+
+    def _is_ours(self, environ: WSGIEnvironment) -> bool:
+        if environ.get("RAW_URI", "/").startswith(("/", "*")):
+            return True
+        exactly = self._scrapes is not None  # http://127.0.0.1/ could mean a server on port 80
+        return self._policy.origin.is_named_by(environ, exactly=exactly)
+
+
+class Scrapes:
+    """Answers scrapes with what the service answers, or with a 4xx or 5xx of its own."""
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        inventory: Inventories,
+        tokens: Tokens,
+        client: Client,
+        credentials: AppCredentials,
+        bulkhead: Bulkhead,
+        metrics: GatewayMetrics,
+    ) -> None:
+        self._policy = policy
+        self._inventory = inventory
+        self._tokens = tokens
+        self._client = client
+        self._credentials = credentials
+        self._bulkhead = bulkhead
+        self._metrics = metrics
+        self._log = GatewayLog()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one scrape."""
+        began = time.monotonic()
+        host, place, scrape = "", None, None
+        try:
+            request, target = self._admit(environ)
+            host = target.host
+            place = self._bulkhead.enter(host)
+            scrape = self._begin(environ, request, target, place)
+            headers = gateway_headers.returning(scrape.answer.headers, scrape.answer.length)
+            start_response(_status(scrape.answer.status), headers)
+        except Exception as error:  # noqa: BLE001  a place must not be lost, whatever it is
+            refused = _as_refusal(error)
+            if scrape is not None:
+                scrape.answer.close()
+            if place is not None:
+                place.slow = refused.status == HTTPStatus.GATEWAY_TIMEOUT
+                place.leave()
+            took = time.monotonic() - began if place else None
+            self._metrics.answered(str(refused.status.value), took)
+            self._log.refused(host, refused, environ)
+            return refusal(refused, start_response)
+        scrape.began = began
+        return scrape
+
+    def _admit(self, environ: WSGIEnvironment) -> tuple[ScrapeRequest, Target]:
+        """Whether this client may ask for this. Raises ScrapeError, Forbidden, InvalidClient."""
+        self._policy.origin.check_way(environ)
+        request = gateway_request.parse(environ)
+        credentials = environ.get("HTTP_PROXY_AUTHORIZATION", environ.get("HTTP_AUTHORIZATION"))
+        self._policy.clients.check_basic(credentials)
+        return request, self._target(request)
+
+    def _target(self, request: ScrapeRequest) -> Target:
+        """Find what is meant; for a place that is not known, in the inventory as it is now.
+
+        Prometheus may see a new service in the target file before we look at the inventory.
+        """
+        target = self._known(request)
+        if target is None:
+            self._inventory.refresh()
+            target = self._known(request)
+        if target is not None:
+            return target
+        if self._inventory.value is None:
+            raise ScrapeError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"no inventory could be read yet ({self._inventory.error})",
+                {"Retry-After": "5"},
+            )
+        raise ScrapeError(
+            HTTPStatus.FORBIDDEN,
+            f"{request.host}:{request.port} is no target of a kept service in the inventory:"
+            " run runscrape, and see runscrape explain",
+        )
+
+    def _known(self, request: ScrapeRequest) -> Target | None:
+        held = self._inventory.value
+        if held is None:
+            return None
+        return gateway_targets.find(held.targets, request.host, request.port, request.path)
+
+    def _begin(
+        self, environ: WSGIEnvironment, request: ScrapeRequest, target: Target, place: Place
+    ) -> Scrape:
+        """Ask the service and wait for the first of its body."""
+        deadline = Deadline(request.seconds)
+        headers = gateway_headers.outgoing(environ)
+        self._authorize(environ, target, headers, deadline)
+        answer = self._client.get(target, request.target, headers, deadline)
+        scrape = Scrape(
+            answer,
+            target=target,
+            place=place,
+            metrics=self._metrics,
+            log=self._log,
+            environ=environ,
+        )
+        scrape.read_ahead()
+        return scrape
+
+    def _authorize(
+        self, environ: WSGIEnvironment, target: Target, headers: dict[str, str], deadline: Deadline
+    ) -> None:
+        """Add the ID token, and what the rule or else the client has for the app itself."""
+        own: str | None = environ.get("HTTP_AUTHORIZATION")
+        if target.credentials is not None:
+            headers[gateway_targets.AUTHORIZATION] = self._credentials.read(target.credentials)
+        elif (
+            own is not None
+            and target.token_header != gateway_targets.AUTHORIZATION
+            and "HTTP_PROXY_AUTHORIZATION" in environ  # without it, Authorization was for us
+            and not self._policy.clients.is_ours(own)
+        ):
+            headers[gateway_targets.AUTHORIZATION] = own
+        if target.audience is not None:
+            token = self._tokens.get(target.audience, timeout=deadline.left)
+            headers[target.token_header] = f"Bearer {token.value}"
+
+
+def refusal(error: ScrapeError, start_response: StartResponse) -> list[bytes]:
+    """Answer with one line of text."""
+    body = f"runscrape-proxy: {error.reason}\n".encode()
+    headers = [
+        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Content-Length", str(len(body))),
+        ("Cache-Control", "no-store"),
+        *error.headers.items(),
+    ]
+    start_response(_status(error.status), headers)
+    return [body]
+
+
+def _as_refusal(error: Exception) -> ScrapeError:
+    """Put what the rules shared with the token endpoint raise into the gateway's terms."""
+    match error:
+        case ScrapeError():
+            return error
+        case Forbidden():
+            return ScrapeError(HTTPStatus.FORBIDDEN, error.description)
+        case InvalidClient():
+            # Not 401, which would look like the service's own. (Gunicorn lets no application send
+            # the Proxy-Authenticate that belongs to it.)
+            return ScrapeError(HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, error.description)
+        case TemporarilyUnavailable():
+            return ScrapeError(
+                HTTPStatus.SERVICE_UNAVAILABLE, f"no token: {error.description}", error.headers
+            )
+    log.error("a scrape failed in a way that it must not", exc_info=error)
+    return ScrapeError(
+        HTTPStatus.INTERNAL_SERVER_ERROR, "an error inside runscrape-proxy: see its log"
+    )
+
+
+def _status(code: int) -> str:
+    try:
+        return f"{code:d} {HTTPStatus(code).phrase}"
+    except ValueError:
+        return f"{code:d} Unknown"

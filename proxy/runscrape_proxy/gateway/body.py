@@ -1,0 +1,98 @@
+"""The body of an answer on its way through the gateway."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from runscrape_proxy.errors import ScrapeError
+from runscrape_proxy.gateway.metrics import BROKEN, GONE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from wsgiref.types import WSGIEnvironment
+
+    from runscrape_proxy.gateway.client import Answer
+    from runscrape_proxy.gateway.log import GatewayLog
+    from runscrape_proxy.gateway.metrics import GatewayMetrics
+    from runscrape_proxy.gateway.slots import Place
+    from runscrape_proxy.gateway.targets import Target
+
+READ_AHEAD: Final = 64 * 1024
+"""Bytes of a body that are read before the status is sent on."""
+
+
+class Scrape:
+    """The body of an answer on its way through: an iterable that a WSGI server closes."""
+
+    def __init__(
+        self,
+        answer: Answer,
+        *,
+        target: Target,
+        place: Place,
+        metrics: GatewayMetrics,
+        log: GatewayLog,
+        environ: WSGIEnvironment,
+    ) -> None:
+        self.answer = answer
+        self.target = target
+        self.began = time.monotonic()
+        self._pieces = answer.pieces()
+        self._ahead = b""
+        self._place = place
+        self._metrics = metrics
+        self._log = log
+        self._environ = environ
+        self._code = GONE
+
+    def read_ahead(self) -> None:
+        """Read the first of the body, so that what fails until then is answered with the reason.
+
+        Of most services that is all of it. Raises ScrapeError.
+        """
+        ahead, size = [], 0
+        try:
+            for piece in self._pieces:
+                ahead.append(piece)
+                size += len(piece)
+                if size >= READ_AHEAD:
+                    break
+        except BaseException:
+            self.answer.close()
+            raise
+        self._ahead = b"".join(ahead)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Give the body. Raises ConnectionResetError, so that the server breaks the answer off."""
+        try:
+            if self._ahead:
+                yield self._ahead
+            self._ahead = b""
+            yield from self._pieces
+        except ScrapeError as error:
+            self._code = BROKEN
+            self._place.slow = error.status == HTTPStatus.GATEWAY_TIMEOUT
+            self._log.refused(self.target.host, error, self._environ)
+            self._break_off()
+        self._code = str(self.answer.status)
+        self._log.answered(self.target, self.answer.status)
+
+    def close(self) -> None:
+        """Give back place and connection, whether or not the body was sent to its end."""
+        self.answer.close()
+        self._place.leave()
+        self._metrics.answered(self._code, time.monotonic() - self.began)
+
+    def _break_off(self) -> None:
+        """Close towards the client at once: neither a last chunk nor the whole length was sent."""
+        client = self._environ.get("gunicorn.socket")
+        if isinstance(client, socket.socket):
+            with contextlib.suppress(OSError):
+                # Past the TLS layer, which would say a regular goodbye.
+                socket.socket.shutdown(client, socket.SHUT_RDWR)
+        raise ConnectionResetError(errno.ECONNRESET, "the service broke its answer off")

@@ -1,0 +1,1 @@
+"""Google's side: credentials found, ID tokens minted, remedies for what fails."""

@@ -1,0 +1,189 @@
+"""What a credentials file is good for: google-auth's class for it, and whom it impersonates.
+
+The kinds are those of ``google.auth._default``; the shape of each file is at
+https://google.aip.dev/auth (4112, 4117) and in google-auth's classes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from google.auth import (
+    aws,
+    external_account_authorized_user,
+    identity_pool,
+    impersonated_credentials,
+    pluggable,
+)
+from google.oauth2 import credentials as user
+from google.oauth2 import service_account
+
+from runscrape_proxy.errors import CredentialsError
+from runscrape_proxy.model import Kind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from google.auth.credentials import TokenState
+
+DEFAULT_UNIVERSE: Final = "googleapis.com"
+SCOPES: Final = ["https://www.googleapis.com/auth/iam"]
+"""All that a source's access token is used for."""
+
+_AWS: Final = "urn:ietf:params:aws:token-type:aws4_request"
+_IMPERSONATION: Final = re.compile(r"(?P<base>https?://.+/(?P<target>[^/:]+)):generateAccessToken")
+_FLAG: Final = "--impersonate-service-account NAME@PROJECT.iam.gserviceaccount.com"
+
+
+_KEY: Final[Any] = service_account.Credentials  # google-auth's classes carry no types
+_LOGIN: Final[Any] = user.Credentials
+_WORKFORCE_LOGIN: Final[Any] = external_account_authorized_user.Credentials
+_CHAIN: Final[Any] = impersonated_credentials.Credentials
+
+
+class Source(Protocol):
+    """The part of ``google.auth.credentials.Credentials`` that impersonation needs."""
+
+    @property
+    def token_state(self) -> TokenState:
+        """Whether the access token at hand is good."""
+        ...
+
+    def refresh(self, request: object) -> None:
+        """Fetch another."""
+        ...
+
+    def apply(self, headers: dict[str, str]) -> None:
+        """Put it into the headers of a request, with the quota project where there is one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Impersonation:
+    """Whom a file says to impersonate, and from where."""
+
+    kind: Kind
+    source: Source
+    target: str
+    endpoint: str
+    """The URL of generateIdToken, on the host that the file names (it may be a regional one)."""
+    delegates: tuple[str, ...]
+
+
+def source_of(info: dict[str, Any], path: Path) -> tuple[Kind, Source]:
+    """Credentials that give access tokens for the IAM Credentials API.
+
+    Raises CredentialsError for a kind that has none, and what google-auth raises for a bad file.
+    """
+    match info.get("type"):
+        case "service_account":
+            return Kind.SERVICE_ACCOUNT, _KEY.from_service_account_info(info, scopes=SCOPES)
+        case "authorized_user":
+            return Kind.AUTHORIZED_USER, _LOGIN.from_authorized_user_info(info)
+        case "external_account_authorized_user":
+            return Kind.AUTHORIZED_USER, _WORKFORCE_LOGIN.from_info(info)
+        case "external_account":
+            return Kind.EXTERNAL_ACCOUNT, _external(info)
+        case "impersonated_service_account":
+            return Kind.IMPERSONATED, _CHAIN.from_impersonated_service_account_info(
+                _with_full_delegates(info), scopes=SCOPES
+            )
+    raise cannot_mint(info, path)
+
+
+def impersonation_of(info: dict[str, Any], path: Path) -> Impersonation:
+    """Read the impersonation out of an impersonated_service_account or external_account file."""
+    url = info.get("service_account_impersonation_url")
+    found = _IMPERSONATION.fullmatch(url) if isinstance(url, str) else None
+    if url and found is None:
+        raise CredentialsError(
+            f"{path}: service_account_impersonation_url does not end in "
+            "/NAME@PROJECT.iam.gserviceaccount.com:generateAccessToken"
+        )
+    if found is None:
+        raise cannot_mint(info, path)
+    kind, source = _below(info, path)
+    return Impersonation(
+        kind=kind,
+        source=source,
+        target=found["target"],
+        endpoint=f"{found['base']}:generateIdToken",
+        delegates=tuple(info.get("delegates") or ()),
+    )
+
+
+def cannot_mint(info: dict[str, Any], path: Path) -> CredentialsError:
+    """Say why credentials of this kind mint no ID token, and what would."""
+    match info.get("type"):
+        case "authorized_user" | "external_account_authorized_user":
+            return CredentialsError(
+                f"{path} is a person's login, which cannot mint an ID token for a service: "
+                f"add {_FLAG}"
+            )
+        case "external_account":
+            return CredentialsError(
+                f"{path} (workload identity federation) names no service account, and only a "
+                f"service account has ID tokens: add {_FLAG}, or make the file again with "
+                "gcloud iam workload-identity-pools create-cred-config --service-account"
+            )
+        case "gdch_service_account":
+            return CredentialsError(
+                f"{path} is for Google Distributed Cloud, whose tokens Cloud Run does not take: "
+                "use a service account of Google Cloud"
+            )
+        case None if "installed" in info or "web" in info:
+            return CredentialsError(f"{path} is an OAuth client, not credentials: {_USABLE}")
+        case None:
+            return CredentialsError(f"{path} has no type, so it is no credentials file: {_USABLE}")
+        case kind:
+            return CredentialsError(f"{path}: {kind!r} credentials mint no ID tokens: {_USABLE}")
+
+
+def is_secret(info: dict[str, Any]) -> bool:
+    """Whether whoever reads the file can act as its identity."""
+    source = info.get("source_credentials")
+    parts = [info, source if isinstance(source, dict) else {}]
+    return any(part.get(key) for part in parts for key in ("private_key", "refresh_token"))
+
+
+_USABLE: Final = (
+    "use a service account's key, a workload identity federation file, an "
+    "impersonated_service_account file, or a login with --impersonate-service-account"
+)
+
+
+def _below(info: dict[str, Any], path: Path) -> tuple[Kind, Source]:
+    """The credentials that do the impersonating, themselves not impersonated."""
+    if info["type"] == "external_account":
+        return Kind.EXTERNAL_ACCOUNT, _external(
+            {key: value for key, value in info.items() if "impersonation" not in key}
+        )
+    below = info.get("source_credentials")
+    if not isinstance(below, dict):
+        raise CredentialsError(f"{path}: source_credentials is missing")
+    _, source = source_of(below, path)
+    return Kind.IMPERSONATED, source
+
+
+def _external(info: dict[str, Any]) -> Source:
+    """The class that google-auth has for the source of the subject token."""
+    source = info.get("credential_source")
+    kind: Any = identity_pool.Credentials
+    if info.get("subject_token_type") == _AWS:
+        kind = aws.Credentials
+    elif isinstance(source, dict) and source.get("executable") is not None:
+        kind = pluggable.Credentials
+    credentials: Source = kind.from_info(info, scopes=SCOPES)
+    return credentials
+
+
+def _with_full_delegates(info: dict[str, Any]) -> dict[str, Any]:
+    """google-auth sends delegates as they stand; the API wants their resource names."""
+    return info | {"delegates": [resource_name(name) for name in info.get("delegates") or ()]}
+
+
+def resource_name(account: str) -> str:
+    """The form that the IAM Credentials API's reference demands of a delegate."""
+    return account if "/" in account else f"projects/-/serviceAccounts/{account}"

@@ -1,0 +1,60 @@
+"""What the parts of the proxy hand each other: a token, one way to mint, what is known of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+class Kind(StrEnum):
+    """How tokens are minted; decides how far ahead they are renewed."""
+
+    SERVICE_ACCOUNT = "service_account"
+    METADATA = "metadata"
+    IMPERSONATED = "impersonated_service_account"
+    EXTERNAL_ACCOUNT = "external_account"
+    AUTHORIZED_USER = "authorized_user"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An ID token and the ``exp`` claim that stands in it (seconds since the epoch)."""
+
+    value: str = field(repr=False)
+    """A JWT: base64url and dots, nothing else (RFC 7515, section 7.1)."""
+    expires_at: float
+
+
+class Minter(Protocol):
+    """One way to mint, as :func:`runscrape_proxy.google.find.load` found it."""
+
+    @property
+    def kind(self) -> Kind:
+        """Which way this is."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """The e-mail address that services see; empty while it is not known yet."""
+        ...
+
+    def mint(self, audience: str, *, timeout: float) -> Token:
+        """Ask Google for a token, for at most ``timeout`` seconds.
+
+        Raises :class:`~runscrape_proxy.errors.MintError` for whatever goes wrong. Safe to call
+        from many threads at once.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceStatus:
+    """What a page may show of an audience: never the token."""
+
+    audience: str
+    expires_at: float | None
+    """When the held token ends, in seconds since the epoch; None while there is none."""
+    last_error: str
+    """Why the newest mint failed, in one line; empty after a success."""
+    last_error_at: float | None

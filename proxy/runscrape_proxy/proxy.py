@@ -1,0 +1,184 @@
+"""One proxy, put together: credentials, tokens, policy, app, and the thread that watches files."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from typing import TYPE_CHECKING
+
+from runscrape_proxy.access import callers as clients
+from runscrape_proxy.access.audiences import Audiences, Policy
+from runscrape_proxy.access.origin import Origin, host_of
+from runscrape_proxy.errors import StartError
+from runscrape_proxy.gateway import app as gateway
+from runscrape_proxy.gateway.app_credentials import AppCredentials
+from runscrape_proxy.gateway.client import Client
+from runscrape_proxy.gateway.metrics import GatewayMetrics
+from runscrape_proxy.gateway.slots import Bulkhead
+from runscrape_proxy.google import find as credentials
+from runscrape_proxy.inventory import Inventories
+from runscrape_proxy.tokens.keeper import MintResult, Tokens
+from runscrape_proxy.web.app import create_app
+from runscrape_proxy.web.metrics import Metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from runscrape_proxy.files import WatchedFile
+    from runscrape_proxy.model import Minter
+    from runscrape_proxy.settings import Settings
+
+log = logging.getLogger(__name__)
+
+CHECK_SECONDS = 1.0
+"""How often files are looked at."""
+
+
+class Service:
+    """Built before the fork of a server's workers, started after it.
+
+    Raises StartError (in one line) for an unreadable secret file. A missing or bad inventory does
+    not keep it from starting: the container that writes it may come up later, and until then
+    nothing is minted for it and /-/ready is red.
+    """
+
+    def __init__(self, settings: Settings, minter: Minter) -> None:
+        self._prewarm = settings.prewarm
+        secrets = _secrets(settings)
+        self._inventory = Inventories(settings.inventory) if settings.inventory else None
+        self._applied: object = None
+        self._watched: list[WatchedFile[clients.Secrets]] = [secrets] if secrets else []
+        self._audiences = Audiences(settings.allow_audience, self._inventory)
+        self.tokens = Tokens(
+            minter,
+            mint_timeout=settings.mint_timeout,
+            mint_concurrency=settings.mint_concurrency,
+            max_waiting=settings.max_waiting,
+            on_mint=self._minted,
+        )
+        self.metrics = Metrics(self.tokens.statuses, self._inventory_good)
+        self.policy = Policy(
+            origin=Origin(names=_names(settings), open_allowed=secrets is not None),
+            clients=clients.Clients(settings.client_id, secrets),
+            audiences=self._audiences,
+        )
+        self.app = create_app(
+            tokens=self.tokens, policy=self.policy, counters=self.metrics, minter=minter
+        )
+        self.app.wsgi_app = gateway.Front(  # type: ignore[method-assign]  # Flask's own way to wrap
+            self.app.wsgi_app, policy=self.policy, scrapes=self._scrapes(settings)
+        )
+        self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        if self._inventory is not None:
+            self._inventory.refresh()
+
+    def start(self) -> None:
+        """Start the threads, in the process that serves."""
+        self.tokens.start()
+        self._refresh(first=True)
+        self._thread = threading.Thread(target=self._watch, name="files", daemon=True)
+        self._thread.start()
+
+    def reload(self) -> None:
+        """Look at every file now. Safe in a signal handler."""
+        self._wake.put(True)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._wake.put(False)
+        if self._thread is not None:
+            self._thread.join(CHECK_SECONDS)
+        self.tokens.close()
+
+    def _watch(self) -> None:
+        while True:
+            try:
+                if not self._wake.get(timeout=CHECK_SECONDS):
+                    return
+                log.info("files are read again")
+            except queue.Empty:
+                pass
+            try:
+                self._refresh()
+            except Exception:
+                # Without this thread a rotated secret would never be seen.
+                log.exception("watching the files failed in a way that it must not")
+
+    def _refresh(self, *, first: bool = False) -> None:
+        for file in self._watched:
+            file.refresh()
+        if self._inventory is None:
+            return
+        self._inventory.refresh()
+        # A request for an unknown audience may have read it before us.
+        if (held := self._inventory.value) is not self._applied:
+            self._applied = held
+            log.info("inventory: %d audiences", len(self._audiences.listed))
+            self.tokens.retain(self._audiences.allows)
+        elif not first:
+            return
+        if self._prewarm:
+            self.tokens.prewarm(sorted(self._audiences.listed))
+
+    def _scrapes(self, settings: Settings) -> gateway.Scrapes | None:
+        if not settings.gateway or self._inventory is None:
+            return None
+        bulkhead = Bulkhead(settings.gateway_concurrency, settings.gateway_per_host)
+        try:
+            client = Client(ca_file=settings.ca_file, connections=settings.gateway_connections)
+        except OSError as error:
+            raise StartError(f"--ca-file {settings.ca_file}: {error.strerror or error}") from None
+        return gateway.Scrapes(
+            policy=self.policy,
+            inventory=self._inventory,
+            tokens=self.tokens,
+            client=client,
+            credentials=AppCredentials(settings.gateway_credentials),
+            bulkhead=bulkhead,
+            metrics=GatewayMetrics(self.metrics.registry, bulkhead),
+        )
+
+    def _inventory_good(self) -> bool | None:
+        return None if self._inventory is None else not self._inventory.error
+
+    def _minted(self, result: MintResult) -> None:
+        self.metrics.mint(ok=result.ok, seconds=result.seconds)
+        fields: dict[str, object] = {
+            "audience": result.audience,
+            "seconds": f"{result.seconds:.3f}",
+        }
+        if result.ok:
+            log.info("minted", extra={"fields": fields})
+        else:
+            log.warning("not minted: %s", result.error, extra={"fields": fields})
+
+
+def load_minter(settings: Settings) -> Minter:
+    """Find the credentials that the settings name. Raises CredentialsError with the remedy."""
+    return credentials.load(
+        credentials.CredentialSettings(
+            credentials_file=settings.credentials_file,
+            impersonate_service_account=settings.impersonate_service_account,
+            delegates=settings.delegates,
+            ca_file=settings.ca_file,
+        )
+    )
+
+
+def _secrets(settings: Settings) -> WatchedFile[clients.Secrets] | None:
+    if settings.client_secret_file is None:
+        return None
+    secrets = clients.watch_secrets(settings.client_secret_file)
+    secrets.load()
+    return secrets
+
+
+def _names(settings: Settings) -> frozenset[str]:
+    hosts = [host.lower().removesuffix(".") for host in settings.allowed_host]
+    return frozenset(filter(None, [*hosts, *_listener_names(settings.listen)]))
+
+
+def _listener_names(addresses: Iterable[str]) -> list[str]:
+    return [host_of(address) for address in addresses if not address.startswith("unix:")]

@@ -1,0 +1,1 @@
+"""How HTTP is served: gunicorn, its worker, the listening sockets, TLS."""

@@ -1,0 +1,177 @@
+"""The sockets that the proxy serves on: bound here, before gunicorn, so that errors are at once.
+
+Gunicorn itself would try a busy port five times, a second apart, and then end with a traceback's
+worth of lines.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runscrape_proxy.access.origin import is_loopback
+from runscrape_proxy.errors import StartError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from runscrape_proxy.settings import Settings
+
+BACKLOG = 4096
+"""A Prometheus that starts opens a connection for each of its jobs at once."""
+
+FIRST_INHERITED = 3
+"""sd_listen_fds(3): systemd passes sockets from this file descriptor on."""
+
+UNIX = "unix:"
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """The sockets to serve on; where systemd ``passed`` them, duplicates for looking at only."""
+
+    sockets: tuple[socket.socket, ...]
+    passed: bool
+
+    @property
+    def names(self) -> list[str]:
+        """The addresses as people write them."""
+        return [name_of(each) for each in self.sockets]
+
+
+def open_all(settings: Settings, environ: Mapping[str, str]) -> Listening:
+    """Take the sockets that systemd passed, else bind those of --listen. Raises StartError."""
+    if passed := inherited(environ):
+        listening = Listening(tuple(passed), passed=True)
+    else:
+        listening = Listening(tuple(bind(settings.listen)), passed=False)
+    if settings.client_secret_file is None:
+        try:
+            refuse_open(listening.sockets)
+        except StartError:
+            _close(listening.sockets)
+            raise
+    return listening
+
+
+def inherited(environ: Mapping[str, str]) -> list[socket.socket]:
+    """Return the sockets that systemd passed to this process (socket activation), if it did.
+
+    The returned objects are duplicates for looking at. Raises StartError for one that does not
+    listen.
+    """
+    if environ.get("LISTEN_PID") != str(os.getpid()):
+        return []
+    sockets = []
+    for descriptor in range(FIRST_INHERITED, FIRST_INHERITED + int(environ.get("LISTEN_FDS", "0"))):
+        try:
+            passed = socket.socket(fileno=os.dup(descriptor))
+            listening = passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        except OSError as error:
+            raise StartError(f"LISTEN_FDS: descriptor {descriptor}: {error.strerror}") from None
+        if not listening:
+            raise StartError(f"LISTEN_FDS: descriptor {descriptor} does not listen")
+        sockets.append(passed)
+    return sockets
+
+
+def bind(addresses: Iterable[str]) -> list[socket.socket]:
+    """Open a listening socket for each ``HOST:PORT``, ``[HOST]:PORT``, ``:PORT``, ``unix:PATH``.
+
+    Raises StartError that names the address; no socket is left open then.
+    """
+    sockets: list[socket.socket] = []
+    try:
+        for address in addresses:
+            sockets.append(_bind(address))  # noqa: PERF401  what is open must be closed on error
+    except BaseException:
+        _close(sockets)
+        raise
+    return sockets
+
+
+def refuse_open(sockets: Iterable[socket.socket]) -> None:
+    """Refuse to serve anybody who can reach an address beyond loopback without a secret.
+
+    Raises StartError.
+    """
+    for opened in sockets:
+        if opened.family == socket.AF_UNIX:
+            continue
+        host = opened.getsockname()[0]
+        if not is_loopback(host):
+            raise StartError(
+                f"--listen {name_of(opened)}: not a loopback address, so --client-secret-file is"
+                " needed: whoever reaches it could ask for tokens"
+            )
+
+
+def name_of(opened: socket.socket) -> str:
+    """Return an address as people write it."""
+    name = opened.getsockname()
+    if opened.family == socket.AF_UNIX:
+        return f"{UNIX}{name}"
+    host, port = name[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _close(sockets: Iterable[socket.socket]) -> None:
+    for opened in sockets:
+        opened.close()
+
+
+def _bind(address: str) -> socket.socket:
+    try:
+        if address.startswith(UNIX):
+            return _bind_unix(Path(address.removeprefix(UNIX)))
+        return _bind_tcp(*_host_and_port(address))
+    except OSError as error:
+        raise StartError(f"--listen {address}: {error.strerror or error}") from None
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 0xFFFF:  # noqa: PLR2004
+        raise StartError(f"--listen {address}: not HOST:PORT, :PORT or unix:PATH")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise StartError(f"--listen {address}: write an IPv6 address in brackets, [::1]:7777")
+    return host or "0.0.0.0", int(port)  # noqa: S104  what :PORT asks for
+
+
+def _bind_tcp(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, name = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    return _listen(socket.socket(family, kind, protocol), name)
+
+
+def _bind_unix(path: Path) -> socket.socket:
+    if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
+        _remove_dead(path)
+    return _listen(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), str(path))
+
+
+def _remove_dead(path: Path) -> None:
+    """Remove a socket that a killed process left; one that answers stays, and binding fails."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+
+
+def _listen(opened: socket.socket, name: tuple[object, ...] | str) -> socket.socket:
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(name)
+        opened.listen(BACKLOG)
+    except BaseException:
+        opened.close()
+        raise
+    return opened

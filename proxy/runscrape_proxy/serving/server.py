@@ -1,0 +1,191 @@
+"""``runscrape-proxy`` itself: gunicorn, set up for many waiting and many more warm requests."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import resource
+import signal
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+from gunicorn import glogging, systemd
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+
+from runscrape_proxy import log as logs
+from runscrape_proxy.errors import StartError
+from runscrape_proxy.proxy import Service, load_minter
+from runscrape_proxy.serving import listeners
+from runscrape_proxy.serving.tls import ServerTls
+from runscrape_proxy.serving.worker import ProxyWorker
+from runscrape_proxy.settings import WARM_THREADS, Settings
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
+    from runscrape_proxy.model import Minter
+    from runscrape_proxy.serving.listeners import Listening
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 8
+"""After SIGTERM; with what else there is to do at the end it stays under 10."""
+
+KEEP_ALIVE_SECONDS = 5
+MAX_CONNECTIONS = 16_384
+SPARE_DESCRIPTORS = 256
+"""For calls to Google, files and the interpreter; the rest of the limit is for connections."""
+
+SHARED_MEMORY = "/dev/shm"  # noqa: S108  writable even where the root file system is not
+
+
+def run(settings: Settings, minter: Minter | None = None) -> None:
+    """Serve until SIGTERM, then end the process with 0. Raises StartError before that.
+
+    ``minter`` stands in for the credentials that the settings name.
+    """
+    logs.configure(settings.log_format, settings.log_level)
+    connections = _connections(SPARE_DESCRIPTORS + settings.gateway_descriptors)
+    settings = _within(settings, connections)
+    tls = ServerTls(settings) if settings.tls_cert else None
+    service = Service(settings, minter or load_minter(settings))
+    listening = listeners.open_all(settings, os.environ)
+    Server(settings, service, tls, listening, connections).run()
+
+
+class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    """The gunicorn application. Reads no gunicorn file, argument or variable."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        service: Service,
+        tls: ServerTls | None,
+        listening: Listening,
+        connections: int,
+    ) -> None:
+        self.settings = settings
+        self.service = service
+        self._names = [f"http{'s' if tls else ''}://{name}" for name in listening.names]
+        self._options = (
+            _options(settings, connections) | _tls_options(tls) | {"bind": _handed_over(listening)}
+        )
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Give gunicorn every setting that we care for."""
+        hooks = {
+            "when_ready": lambda _arbiter: log.info("listening on %s", ", ".join(self._names)),
+            "post_worker_init": lambda _worker: self.service.start(),
+            "worker_exit": lambda _arbiter, _worker: self.service.close(),
+        }
+        for name, value in (self._options | hooks).items():
+            if name in self.cfg.settings:  # the control socket is new in gunicorn 25
+                self.cfg.set(name, value)
+
+    def load(self) -> WSGIApplication:
+        """Return what gunicorn serves."""
+        return self.service.app
+
+    def run(self) -> None:
+        """Run the arbiter until it exits."""
+        ProxyArbiter(self).run()
+
+
+class ProxyArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
+    """Gunicorn's first process."""
+
+    def handle_hup(self) -> None:
+        """Have the workers read their files again; they keep their tokens and connections."""
+        self.kill_workers(signal.SIGHUP)
+
+    def handle_usr2(self) -> None:
+        """Do not start a second proxy: the next one is systemd's or the kubelet's to start."""
+
+    def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
+        """Tell systemd, then drain and exit."""
+        systemd.sd_notify("STOPPING=1", self.log)
+        super().halt(reason, exit_status)
+
+
+class ServerLog(glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
+    """Gunicorn's own talk, in our format; without ``-v`` only what is wrong."""
+
+    def setup(self, cfg: Any) -> None:
+        """Leave the handlers to :mod:`runscrape_proxy.log`; log no requests."""
+        self.cfg = cfg
+        self._access_log_enabled = False
+        debug = logging.getLogger(logs.NAME).isEnabledFor(logging.DEBUG)
+        self.error_log.setLevel(logging.INFO if debug else logging.WARNING)
+        self.error_log.propagate = True
+
+
+def _options(settings: Settings, connections: int) -> dict[str, object]:
+    return {
+        "worker_class": ProxyWorker,
+        "logger_class": ServerLog,
+        "workers": settings.workers,
+        "threads": settings.threads + settings.gateway_threads,
+        "worker_connections": connections,
+        "backlog": listeners.BACKLOG,
+        "keepalive": KEEP_ALIVE_SECONDS,
+        "graceful_timeout": DRAIN_SECONDS,
+        "timeout": 30,
+        "limit_request_line": 4094,
+        "limit_request_fields": 64,
+        "limit_request_field_size": 8190,
+        # Headers of another proxy never count here.
+        "forwarded_allow_ips": "",
+        "control_socket_disable": True,
+        "worker_tmp_dir": _heartbeat_folder(),
+        "proc_name": "runscrape-proxy",
+    }
+
+
+def _heartbeat_folder() -> str:
+    """Find a folder for the file by which gunicorn's worker shows that it lives."""
+    try:
+        return SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else tempfile.gettempdir()
+    except FileNotFoundError:
+        raise StartError("no folder to write in: mount a tmpfs at /dev/shm or /tmp") from None
+
+
+def _tls_options(tls: ServerTls | None) -> dict[str, object]:
+    if tls is None:
+        return {}
+    return {"certfile": str(tls.cert), "ssl_context": lambda _config, _default: tls.context}
+
+
+def _handed_over(listening: Listening) -> list[str]:
+    """Let gunicorn have the sockets; those of systemd it finds by itself, whatever ``bind`` is."""
+    if listening.passed:
+        for duplicate in listening.sockets:
+            duplicate.close()
+        return ["127.0.0.1:0"]
+    return [f"fd://{each.detach()}" for each in listening.sockets]
+
+
+def _connections(spare: int = SPARE_DESCRIPTORS) -> int:
+    """Raise the limit of open files as far as it goes, and say how many connections fit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS + spare
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return limit - spare
+
+
+def _within(settings: Settings, connections: int) -> Settings:
+    """Let no more requests wait than leave room for the warm ones."""
+    threads = connections - settings.gateway_threads
+    if threads >= settings.threads:
+        return settings
+    if threads <= WARM_THREADS:
+        hint = "; lower --gateway-concurrency and --gateway-connections" if settings.gateway else ""
+        raise StartError(
+            f"the limit of open files (ulimit -Hn) leaves {max(0, connections)} connections{hint}"
+        )
+    log.warning("the limit of open files leaves %d threads of %d", threads, settings.threads)
+    return dataclasses.replace(settings, threads=threads)

@@ -1,0 +1,246 @@
+"""What is held and what is owed, for each audience: a state machine without clock or threads.
+
+An audience is ``IDLE`` (nothing to do until ``due_at``), ``QUEUED`` in one of three lanes, or
+``RUNNING`` (the one mint in flight)::
+
+    asked      somebody waits for it now; first come, first served
+    retries    no token, nobody waits: failed before, or to be minted ahead (--prewarm)
+    renewals   a token is held and its successor is due; the one that ends first goes first
+
+Two pools of workers take from the lanes: ``COLD`` from asked and retries (retries in half of it
+at most, so that whoever asks finds a slot), ``RENEWING`` from renewals. Neither can starve the
+other. The caller holds a lock around every call; :mod:`runscrape_proxy.tokens.keeper` does.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+from collections import OrderedDict
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from runscrape_proxy.errors import TemporarilyUnavailable
+from runscrape_proxy.tokens.entry import LANDED, Entry, Lane, Pool, State
+from runscrape_proxy.tokens.schedule import FRESH, is_fresh, refresh_at, retry_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runscrape_proxy.model import Kind, Token
+
+_FORGOTTEN_AFTER: Final = 3 * 3600.0  # three lives of a token: no client holds one that long
+_FORGOTTEN_WITHOUT_TOKEN: Final = 15 * 60.0  # a failing job asks at every scrape
+_CLOCK_SET_BACK: Final = 60.0
+_LEAST_SHARE: Final = 0.1  # of the callers' patience; with less of it left no mint is begun
+_CLOCKS_DIFFER: Final = 0.1  # a wait is timed by the monotonic clock, patience ends by the other
+
+
+class Ledger:
+    """All audiences, at most ``limit`` of them."""
+
+    def __init__(
+        self, kind: Kind, *, random: Callable[[], float], retry_slots: int, limit: int
+    ) -> None:
+        self.entries: dict[str, Entry] = {}
+        self._kind = kind
+        self._random = random
+        self._retry_slots = retry_slots
+        self._limit = limit
+        self._retries_running = 0
+        self._asked: OrderedDict[str, Entry] = OrderedDict()
+        self._retries: OrderedDict[str, Entry] = OrderedDict()
+        self._renewals: list[tuple[float, int, Entry]] = []
+        self._due: list[tuple[float, int, Entry]] = []
+        self._ticket = itertools.count()
+        self._stepped_at = -inf
+
+    def ask(self, audience: str, now: float, *, patience: float) -> Entry:
+        """Note that somebody wants a token now and waits ``patience`` seconds; queue its mint.
+
+        Nothing is queued for an audience that is fresh, resting or in flight. Raises
+        TemporarilyUnavailable for an audience too many.
+        """
+        entry = self._known(audience, now)
+        entry.asked_at = now
+        entry.wanted_until = now + patience
+        entry.begin_by = now + patience * (1 - _LEAST_SHARE)
+        idle_and_due = entry.state is State.IDLE and not entry.is_resting(now)
+        if entry.state is State.QUEUED or (idle_and_due and not is_fresh(entry.token, now)):
+            self._queue(entry, Lane.ASKED)
+        return entry
+
+    def prewarm(self, audience: str, now: float) -> None:
+        """Queue a mint that nobody waits for, unless the audience is known already."""
+        if audience not in self.entries:
+            self._queue(self._known(audience, now), Lane.RETRIES)
+
+    def step(self, now: float) -> bool:
+        """Queue what is due, forget what nobody asks for; whether anything was queued."""
+        if now < self._stepped_at - _CLOCK_SET_BACK:
+            self._catch_up(now)
+        self._stepped_at = now
+        queued = False
+        while self._due and self._due[0][0] <= now:
+            due_at, _, entry = heapq.heappop(self._due)
+            if entry.state is not State.IDLE or entry.due_at != due_at or not self._knows(entry):
+                continue
+            if self._is_abandoned(entry, now):
+                self.forget(entry)
+                continue
+            held = entry.token is not None and entry.token.expires_at > now
+            self._queue(entry, Lane.RENEWALS if held else Lane.RETRIES)
+            queued = True
+        return queued
+
+    def next_due(self) -> float:
+        """When :meth:`step` has something to do again; infinity where it never has."""
+        return self._due[0][0] if self._due else inf
+
+    def has_work(self, pool: Pool) -> bool:
+        """Whether :meth:`take` would find something (or something to drop)."""
+        if pool is Pool.RENEWING:
+            return bool(self._renewals)
+        return bool(self._asked) or (
+            bool(self._retries) and self._retries_running < self._retry_slots
+        )
+
+    def take(self, pool: Pool, now: float) -> Entry | None:
+        """The next mint to do in ``pool``, now in flight; None where there is none."""
+        entry = self._take_renewal() if pool is Pool.RENEWING else self._take_cold(now)
+        if entry is not None:
+            entry.state = State.RUNNING
+            entry.started_at = now
+            self._retries_running += entry.lane is Lane.RETRIES
+        return entry
+
+    def minted(self, entry: Entry, token: Token, now: float) -> str:
+        """End a mint that gave ``token``; why that is no use, in one line, or an empty string.
+
+        A held token is never replaced by one that ends sooner.
+        """
+        self._ended(entry)
+        if entry.token is None or token.expires_at > entry.token.expires_at:
+            entry.token = token
+        if not is_fresh(entry.token, now):
+            reason = _short_lived(entry.token.expires_at - now)
+            self._rest(entry, reason, now)
+            return reason
+        entry.failures, entry.last_error, entry.last_error_at = 0, "", None
+        self._schedule(entry, refresh_at(entry.token, now, self._kind, self._random()))
+        _land(entry)
+        return ""
+
+    def failed(self, entry: Entry, reason: str, now: float) -> None:
+        """End a mint that gave nothing: the held token stays, the next try is put off."""
+        self._ended(entry)
+        self._rest(entry, reason, now)
+
+    def give_up(self, entry: Entry, now: float) -> None:
+        """A caller's patience has ended: drop the mint if it has not begun and nobody waits."""
+        waits = entry.state is State.QUEUED and entry.lane is Lane.ASKED
+        if waits and entry.wanted_until <= now + _CLOCKS_DIFFER:
+            self._asked.pop(entry.audience, None)
+            self._drop(entry, now)
+
+    def forget(self, entry: Entry) -> None:
+        """Let go of an audience; what is in flight for it will be thrown away."""
+        self.entries.pop(entry.audience, None)
+        self._unqueue(entry)
+        _land(entry)
+
+    def _known(self, audience: str, now: float) -> Entry:
+        entry = self.entries.get(audience)
+        if entry is None:
+            if len(self.entries) >= self._limit:
+                raise TemporarilyUnavailable(
+                    f"{self._limit} audiences are in use, which is the most that one proxy holds: "
+                    "narrow --allow-audience, or run another proxy",
+                    retry_after=60,
+                )
+            entry = self.entries[audience] = Entry(audience, asked_at=now)
+        return entry
+
+    def _knows(self, entry: Entry) -> bool:
+        return self.entries.get(entry.audience) is entry
+
+    def _is_abandoned(self, entry: Entry, now: float) -> bool:
+        without = entry.token is None or entry.token.expires_at <= now
+        return now - entry.asked_at > (_FORGOTTEN_WITHOUT_TOKEN if without else _FORGOTTEN_AFTER)
+
+    def _queue(self, entry: Entry, lane: Lane) -> None:
+        """Queue, or move to a better lane; a place in the queue of those asked for is kept."""
+        if entry.state is State.QUEUED:
+            if entry.lane is lane:
+                return
+            self._unqueue(entry)
+        else:
+            entry.landed = threading.Event()
+        entry.state, entry.lane = State.QUEUED, lane
+        if lane is Lane.RENEWALS:
+            ends_at = entry.token.expires_at if entry.token is not None else 0.0
+            heapq.heappush(self._renewals, (ends_at, next(self._ticket), entry))
+        else:
+            queue = self._asked if lane is Lane.ASKED else self._retries
+            queue[entry.audience] = entry
+
+    def _unqueue(self, entry: Entry) -> None:
+        for queue in (self._asked, self._retries):
+            if queue.get(entry.audience) is entry:
+                del queue[entry.audience]
+
+    def _take_renewal(self) -> Entry | None:
+        while self._renewals:
+            _, _, entry = heapq.heappop(self._renewals)
+            waits = entry.state is State.QUEUED and entry.lane is Lane.RENEWALS
+            if waits and self._knows(entry):
+                return entry
+        return None
+
+    def _take_cold(self, now: float) -> Entry | None:
+        while self._asked:
+            _, entry = self._asked.popitem(last=False)
+            if entry.begin_by > now:
+                return entry
+            self._drop(entry, now)
+        if self._retries and self._retries_running < self._retry_slots:
+            return self._retries.popitem(last=False)[1]
+        return None
+
+    def _drop(self, entry: Entry, now: float) -> None:
+        self._rest(entry, "Google answers too slowly: no mint slot came free in time", now)
+
+    def _ended(self, entry: Entry) -> None:
+        if entry.state is State.RUNNING:
+            self._retries_running -= entry.lane is Lane.RETRIES
+
+    def _rest(self, entry: Entry, reason: str, now: float) -> None:
+        entry.failures += 1
+        entry.last_error, entry.last_error_at = reason, now
+        held_until = entry.token.expires_at if entry.token is not None else None
+        self._schedule(entry, retry_at(now, entry.failures, self._random(), held_until=held_until))
+        _land(entry)
+
+    def _schedule(self, entry: Entry, due_at: float) -> None:
+        entry.state, entry.due_at = State.IDLE, due_at
+        if self._knows(entry):
+            heapq.heappush(self._due, (due_at, next(self._ticket), entry))
+
+    def _catch_up(self, now: float) -> None:
+        """The clock was set back: what was put off until a time far ahead is due now."""
+        for entry in self.entries.values():
+            if entry.is_resting(now):
+                self._schedule(entry, now)
+
+
+def _land(entry: Entry) -> None:
+    """Wake whoever waits; an idle audience keeps no event of its own (a kilobyte each)."""
+    entry.landed.set()
+    entry.landed = LANDED
+
+
+def _short_lived(left: float) -> str:
+    if left <= 0:
+        return "Google's token has ended already: set this machine's clock (chrony, NTP)"
+    return f"the newest token ends in {left:.0f} s, and {FRESH:.0f} s must be left to use it"

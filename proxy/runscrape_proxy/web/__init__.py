@@ -1,0 +1,1 @@
+"""The Flask app: tokens, the page for people, metrics, health."""

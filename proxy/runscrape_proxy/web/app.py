@@ -1,0 +1,130 @@
+"""The HTTP side of the proxy: one Flask application, given everything that it needs."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+from flask import Flask, Response, render_template, request
+from werkzeug.exceptions import HTTPException
+
+from runscrape_proxy.web import metrics, page
+from runscrape_proxy.web import token as endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runscrape_proxy.access.audiences import Policy
+    from runscrape_proxy.model import AudienceStatus, Minter
+
+log = logging.getLogger(__name__)
+
+MAX_REASONS = 100
+"""Lines in the body of a red /-/ready."""
+
+TEXT = "text/plain; charset=utf-8"
+
+
+def create_app(
+    *,
+    tokens: endpoint.Tokens,
+    policy: Policy,
+    counters: metrics.Metrics,
+    minter: Minter,
+    clock: Callable[[], float] = time.time,
+) -> Flask:
+    """Return the WSGI application: the token endpoint in front, the rest as Flask routes."""
+    app = Flask(__name__, static_folder=None, template_folder=".")
+    app.url_map.merge_slashes = False  # //metrics is another path, and no reason to redirect
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.jinja_env.trim_blocks = True
+    inventory = policy.audiences.inventory
+
+    @app.get("/")
+    def people() -> Response:
+        shown = page.view(
+            tokens.statuses(),
+            minter=minter,
+            inventory=inventory,
+            globs=policy.audiences.globs,
+            query=request.args.get("q", "")[:200].strip(),
+            now=clock(),
+        )
+        nonce = secrets.token_urlsafe(16)
+        answer = Response(render_template("page.html", view=shown, nonce=nonce))
+        answer.headers.update(_page_headers(nonce))
+        return answer
+
+    @app.get("/metrics")
+    def exposition() -> Response:
+        return Response(counters.exposition(), content_type=metrics.CONTENT_TYPE)
+
+    @app.get("/-/healthy")
+    def healthy() -> Response:
+        return Response("runscrape-proxy is up\n", content_type=TEXT)
+
+    @app.get("/-/ready")
+    def ready() -> Response:
+        reasons = []
+        files = inventory.files if inventory is not None else ()
+        reasons += [f"inventory {f.path}: {f.error}" for f in files if f.value is None]
+        if not tokens.ready():
+            reasons += _missing(tokens.statuses(), clock())
+        if not reasons:
+            return Response("ready\n", content_type=TEXT)
+        body = "\n".join(["not ready", *reasons, ""])
+        return Response(body, status=503, content_type=TEXT)
+
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _our_fault)
+    app.wsgi_app = endpoint.TokenEndpoint(  # type: ignore[method-assign]  # Flask's own way to wrap
+        app.wsgi_app, tokens=tokens, policy=policy, metrics=counters
+    )
+    return app
+
+
+def _missing(statuses: tuple[AudienceStatus, ...], now: float) -> list[str]:
+    waiting = [s for s in statuses if s.expires_at is None or s.expires_at <= now or s.last_error]
+    reasons = [f"{s.audience}: {s.last_error or 'no token yet'}" for s in waiting[:MAX_REASONS]]
+    if len(waiting) > MAX_REASONS:
+        reasons.append(f"and {len(waiting) - MAX_REASONS} more")
+    return reasons or ["tokens are about to end"]
+
+
+def _page_headers(nonce: str) -> dict[str, str]:
+    policy = (
+        f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}';"
+        " img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+    return {
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Cache-Control": "no-store",
+    }
+
+
+def _http_error(error: HTTPException) -> Response:
+    content: dict[str, object] = {
+        "error": "invalid_request",
+        "error_description": f"{error.name}: see the README for the paths of runscrape-proxy",
+    }
+    allow = dict(error.get_headers()).get("Allow")
+    return _response(
+        endpoint.json_answer(
+            f"{error.code} {error.name}", content, [("Allow", allow)] if allow else []
+        )
+    )
+
+
+def _our_fault(error: Exception) -> Response:
+    log.error("a request failed in a way that it must not", exc_info=error)
+    return _response(endpoint.server_error())
+
+
+def _response(answer: endpoint.Answer) -> Response:
+    return Response(answer.body, status=answer.status, headers=answer.headers)

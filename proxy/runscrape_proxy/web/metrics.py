@@ -1,0 +1,132 @@
+"""The proxy's own metrics, on a registry of their own: one set for each worker process."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import disable_created_metrics as _disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from prometheus_client.core import Metric
+
+    from runscrape_proxy.model import AudienceStatus
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+"""Understood by every Prometheus since 0.0.4 was new."""
+
+PREFIX = "runscrape_proxy_"
+MINT_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds; a mint takes 50 to 200 ms, and 4 s is the usual timeout."""
+
+RESULTS = (
+    "ok",
+    "invalid_request",
+    "unsupported_grant_type",
+    "invalid_client",
+    "invalid_target",
+    "access_denied",
+    "temporarily_unavailable",
+    "server_error",
+)
+
+
+class Metrics:
+    """Counts what happens, and collects at each scrape what is.
+
+    ``statuses`` gives what is known of each audience; ``inventory_good`` whether the newest
+    reading of each inventory succeeded, None where there is none.
+    """
+
+    def __init__(
+        self,
+        statuses: Callable[[], Iterable[AudienceStatus]],
+        inventory_good: Callable[[], bool | None],
+    ) -> None:
+        # Prometheus 2.42 would store each *_created as one more gauge.
+        _disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        requests = Counter(
+            PREFIX + "token_requests",
+            "Token requests answered, by result: ok or the RFC 6749 error.",
+            ["result"],
+            registry=self.registry,
+        )
+        mints = Counter(
+            PREFIX + "mints",
+            "ID tokens asked of Google, by result.",
+            ["result"],
+            registry=self.registry,
+        )
+        self._requests = {result: requests.labels(result) for result in RESULTS}
+        self._mints = {ok: mints.labels("ok" if ok else "error") for ok in (True, False)}
+        self._seconds = Histogram(
+            PREFIX + "mint_duration_seconds",
+            "How long Google took for one ID token, failures included.",
+            buckets=MINT_BUCKETS,
+            registry=self.registry,
+        )
+        ProcessCollector(registry=self.registry)
+        self.registry.register(_State(statuses, inventory_good))
+
+    def token_request(self, result: str) -> None:
+        """Count one answer of the token endpoint, by one of :data:`RESULTS`."""
+        self._requests[result].inc()
+
+    def mint(self, *, ok: bool, seconds: float) -> None:
+        """Count one mint."""
+        self._mints[ok].inc()
+        self._seconds.observe(seconds)
+
+    def exposition(self) -> bytes:
+        """Render all of it in the text format 0.0.4."""
+        return generate_latest(self.registry)
+
+
+class _State:
+    """Gauges that are read from the parts themselves when Prometheus asks."""
+
+    def __init__(
+        self,
+        statuses: Callable[[], Iterable[AudienceStatus]],
+        inventory_good: Callable[[], bool | None],
+    ) -> None:
+        self._statuses = statuses
+        self._inventory_good = inventory_good
+
+    def describe(self) -> Iterable[Metric]:
+        """Say nothing at registration: prometheus_client would collect for it."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield one family after the other."""
+        expiry = GaugeMetricFamily(
+            PREFIX + "token_expiry_timestamp_seconds",
+            "When the held token of an audience ends.",
+            labels=["audience"],
+        )
+        audiences = 0
+        for status in self._statuses():
+            audiences += 1
+            if status.expires_at is not None:
+                expiry.add_metric([status.audience], status.expires_at)
+        yield expiry
+        yield _gauge("audiences", "Audiences that were asked for and are kept ready.", audiences)
+        if (good := self._inventory_good()) is not None:
+            yield _gauge(
+                "inventory_last_reload_successful", "1 if each inventory could be read.", int(good)
+            )
+        info = GaugeMetricFamily(
+            PREFIX + "build_info", "1, labelled with what is running.", labels=["version"]
+        )
+        info.add_metric([version("runscrape")], 1)
+        yield info
+
+
+def _gauge(name: str, documentation: str, value: float) -> Metric:
+    return GaugeMetricFamily(PREFIX + name, documentation, value=value)
