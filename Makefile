@@ -1,7 +1,7 @@
 # Everything a newcomer types. Each target sets up what it needs; nothing asks a question.
 #   make demo    the main job, end to end, on this machine
 #   make test    formatting, lint, types, tests, coverage
-#   make docs    rewrites the reference in README.md
+#   make docs    rewrites the reference in generator/README.md and proxy/README.md
 #   make bench   ratios against the bare minimum of the same stack
 
 SHELL := /bin/bash
@@ -55,7 +55,7 @@ test: $(STAMP) checkers lint
 bench: $(STAMP)
 	@PYTHONPATH=examples $(BIN)/python -m tests.bench
 
-# The README's reference, from the code.
+# The reference in both manuals, from the code.
 docs: $(STAMP)
 	@PYTHONPATH=examples $(BIN)/python -m tests.docs.reference
 

@@ -1,4 +1,4 @@
-"""The README's reference, made from the code: ``python -m tests.docs.reference`` rewrites it.
+"""The reference in each manual, made from the code: ``python -m tests.docs.reference`` writes it.
 
 Options, variables and defaults come from the two command lines, exit codes from the tree of
 errors, metrics from the registries that serve them.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -27,7 +27,9 @@ from runscrape_proxy.gateway.slots import Bulkhead
 from runscrape_proxy.model import AudienceStatus
 from runscrape_proxy.web.metrics import Metrics
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README, GENERATOR, PROXY = (ROOT / folder / "README.md" for folder in (".", "generator", "proxy"))
+"""The front door, and the manual of each program."""
 BEGIN, END = "<!-- reference: begin -->\n", "<!-- reference: end -->\n"
 STATUS = AudienceStatus("https://one.a.run.app", 1.0, "", None)
 MEANINGS = {
@@ -40,9 +42,9 @@ MEANINGS = {
 }
 
 
-def reference() -> str:
-    """Give the whole reference as Markdown."""
-    parts = [
+def generator_reference() -> str:
+    """Give the reference of ``runscrape`` as Markdown."""
+    return _joined(
         "### `runscrape`: options\n",
         _generator_options(),
         "### `runscrape bootstrap`: more options\n",
@@ -51,11 +53,26 @@ def reference() -> str:
         _exit_codes(),
         "### `runscrape`: metrics (`--metrics-file`)\n",
         _metrics(_generator_exposition()),
+    )
+
+
+def proxy_reference() -> str:
+    """Give the reference of ``runscrape-proxy`` as Markdown."""
+    return _joined(
         "### `runscrape-proxy`: options\n",
         _rows(_click_rows(proxy_command.params, "RUNSCRAPE_PROXY_")),
         "### `runscrape-proxy`: metrics (`GET /metrics`)\n",
         _metrics(_proxy_exposition()),
-    ]
+    )
+
+
+REFERENCES: dict[Path, Callable[[], str]] = {
+    GENERATOR: generator_reference,
+    PROXY: proxy_reference,
+}
+
+
+def _joined(*parts: str) -> str:
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 
@@ -183,13 +200,19 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     )
 
 
-def replaced(text: str) -> str:
-    """Give the README with the reference as the code has it now."""
-    before, rest = text.split(BEGIN)
+def current(manual: Path) -> str:
+    """Give the text of a manual with the reference as the code has it now."""
+    before, rest = manual.read_text("utf-8").split(BEGIN)
     _, after = rest.split(END)
-    return f"{before}{BEGIN}{reference()}{END}{after}"
+    return f"{before}{BEGIN}{REFERENCES[manual]()}{END}{after}"
+
+
+def prose(path: Path) -> str:
+    """Give the text of a document without the reference that is made from the code."""
+    return re.sub(f"{BEGIN}.*{END}", "", path.read_text("utf-8"), flags=re.DOTALL)
 
 
 if __name__ == "__main__":
-    README.write_text(replaced(README.read_text("utf-8")), "utf-8")
-    sys.stdout.write(f"{README.name}: the reference is current\n")
+    for path in REFERENCES:
+        path.write_text(current(path), "utf-8")
+        sys.stdout.write(f"{path.relative_to(ROOT)}: the reference is current\n")

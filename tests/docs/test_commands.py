@@ -1,4 +1,4 @@
-"""What the manual and the examples tell people to type, and the names that they use, are real."""
+"""What README, manuals and examples tell people to type, and the names that they use, are real."""
 
 from __future__ import annotations
 
@@ -24,15 +24,21 @@ from runscrape_proxy import cli as proxy_cli
 from runscrape_proxy.model import Kind, Token
 from runscrape_proxy.tokens.schedule import FRESH, refresh_at
 from tests.conftest import MakeEmulator
-from tests.docs.reference import README, reference
+from tests.docs.reference import (
+    GENERATOR,
+    PROXY,
+    README,
+    ROOT,
+    generator_reference,
+    prose,
+    proxy_reference,
+)
 
-ROOT = README.parent
-MANUAL = README.read_text("utf-8").replace(reference(), "")
-"""The README without what is made from the code."""
-TEXTS = {
-    str(path.relative_to(ROOT)): path.read_text("utf-8")
-    for path in (README, *(ROOT / "examples").glob("*/README.md"))
-}
+DOCUMENTS = (README, GENERATOR, PROXY, *sorted((ROOT / "examples").glob("*/README.md")))
+TEXTS = {str(path.relative_to(ROOT)): prose(path) for path in DOCUMENTS}
+"""By name; without what is made from the code."""
+MANUAL = "\n".join(TEXTS[str(path.relative_to(ROOT))] for path in (README, GENERATOR, PROXY))
+"""README and both manuals as one text."""
 
 _FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"^    .*$", re.MULTILINE)
@@ -73,7 +79,7 @@ CALLS = [
 
 @pytest.mark.parametrize(("program", "words"), CALLS)
 def test_every_command_parses(program: str, words: tuple[str, ...]) -> None:
-    """A command line of the README, or of an example's, parses with the real command."""
+    """A command line of the README, a manual or an example parses with the real command."""
     parse(program, list(words))
 
 
@@ -129,8 +135,8 @@ def test_every_option_exists() -> None:
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_every_metric_and_alert_exists(name: str) -> None:
-    """A metric that a text names is in the reference, an alert in the bundles' rules."""
-    metrics = set(re.findall(r"`(runscrape_\w+)", reference()))
+    """A metric that a text names is in a reference, an alert in the bundles' rules."""
+    metrics = set(re.findall(r"`(runscrape_\w+)", generator_reference() + proxy_reference()))
     found = set(re.findall(r"`(runscrape_(?!generator|proxy[./`])\w+)(?:\{[^`]*)?`", TEXTS[name]))
     assert found <= metrics
     values = dict.fromkeys(
@@ -155,7 +161,7 @@ def test_every_goal_of_make_exists() -> None:
 
 
 def test_the_settings_are_taken(tmp_path: Path) -> None:
-    """Each example of runscrape.yaml in the README is accepted as it stands."""
+    """Each example of runscrape.yaml in the manuals is accepted as it stands."""
     blocks = [body for kind, body in _FENCED.findall(MANUAL) if kind == "yaml" and "rules:" in body]
     assert len(blocks) == 2
     for body in blocks:
@@ -167,7 +173,7 @@ def test_the_settings_are_taken(tmp_path: Path) -> None:
 def test_the_template_is_taken(
     tmp_path: Path, make_emulator: MakeEmulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The README's template renders, and the job that it shows is what is written."""
+    """The manual's template renders, and the job that it shows is what is written."""
     one = {"name": "api", "region": "us-central1", "uri": "https://api-x7k2mq4wza-uc.a.run.app"}
     google = make_emulator({"projects": {"my-project": {"number": 1, "services": [one]}}})
     blocks = [body for kind, body in _FENCED.findall(MANUAL) if kind == "yaml"]

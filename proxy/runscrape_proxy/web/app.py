@@ -111,7 +111,7 @@ def _page_headers(nonce: str) -> dict[str, str]:
 def _http_error(error: HTTPException) -> Response:
     content: dict[str, object] = {
         "error": "invalid_request",
-        "error_description": f"{error.name}: see the README for the paths of runscrape-proxy",
+        "error_description": f"{error.name}: see proxy/README.md for the paths of runscrape-proxy",
     }
     allow = dict(error.get_headers()).get("Allow")
     return _response(
