@@ -17,6 +17,8 @@ import pytest
 import yaml
 
 from emulator import Emulator
+from tests.docs.reference import PROXY
+from tests.docs.tables import shows, symptoms
 from tests.proxy.harness import COMMAND, PATIENCE, Proxy, eventually, running
 
 if TYPE_CHECKING:
@@ -93,6 +95,15 @@ class Scene:
         return targets(self.api).get(job, {})
 
 
+APPS: dict[str, dict[str, Any]] = {
+    "picky": {"authorization": "Bearer me"},
+    "busy": {"status": 429},
+    "broken": {"status": 500},
+    "starting": {"status": 503},
+    "slow": {"hang": True},
+    "moved": {"paths": {"/metrics": {"redirect": "https://login.example.com/"}}},
+}
+"""What is wrong with an app, by the name of its service."""
 WORLD: dict[str, Any] = {
     "projects": {
         "demo": {
@@ -100,6 +111,12 @@ WORLD: dict[str, Any] = {
             "services": [
                 {"name": "api", "region": "us-central1"},
                 {"name": "shop", "region": "us-central1"},
+                {"name": "closed", "region": "us-central1", "invokers": []},
+                {"name": "behind-iap", "region": "us-central1", "iap_enabled": True},
+                *(
+                    {"name": name, "region": "us-central1", "app": app}
+                    for name, app in APPS.items()
+                ),
             ],
         }
     }
@@ -139,22 +156,32 @@ def example(google: Emulator, proxy: Proxy) -> list[dict[str, Any]]:
 def ours(google: Emulator, proxy: Proxy) -> list[dict[str, Any]]:
     """Jobs that fail, each in a way of its own."""
 
-    def job(name: str, service: str, audience: str, secret: str) -> dict[str, Any]:
-        oauth2 = {
+    def job(name: str, service: str, path: str = "/metrics", **oauth2: Any) -> dict[str, Any]:
+        url = url_of(google, service)
+        defaults = {
             "client_id": "prometheus",
-            "client_secret": secret,
+            "client_secret": SECRET,
             "token_url": f"{proxy.url}/token",
-            "endpoint_params": {"audience": audience},
+            "endpoint_params": {"audience": url},
         }
-        static = [{"targets": [service.removeprefix("https://") + ":443"]}]
-        content = {"scheme": "https", "oauth2": oauth2, "static_configs": static}
+        content = {
+            "scheme": "https",
+            "metrics_path": path,
+            "follow_redirects": False,
+            "oauth2": defaults | oauth2,
+            "static_configs": [{"targets": [url.removeprefix("https://") + ":443"]}],
+        }
         return reaching(google, {"job_name": name} | content)
 
-    api, shop = url_of(google, "api"), url_of(google, "shop")
     return [
-        job("wrong secret", api, api, "wrong"),
-        job("wrong audience", api, "https://api.example.com", SECRET),
-        job("google fails", shop, shop, SECRET),
+        job("wrong secret", "api", client_secret="wrong"),
+        job("wrong audience", "api", endpoint_params={"audience": "https://api.example.com"}),
+        job("google fails", "shop"),
+        job("no proxy", "api", token_url="http://127.0.0.1:1/token"),
+        job("no role", "closed"),
+        job("no such path", "api", "/nowhere"),
+        job("iap", "behind-iap"),
+        *(job(name, name) for name in APPS),
     ]
 
 
@@ -180,6 +207,26 @@ def test_the_targets_page_tells_the_remedy(scene: Scene) -> None:
         assert error in shown
         assert remedy in shown
     assert "s3cr" not in scene.guarded.log
+
+
+UNSEEN = {
+    "`no fallback_scrape_protocol specified` (Prometheus 3)",
+    "`407`, `502`, `503`, `504` from the gateway",
+}
+"""What this Prometheus does not say, or other tests see."""
+
+
+def test_the_manual_has_what_the_targets_page_says(scene: Scene) -> None:
+    """Each row of the manual's troubleshooting table is an error that is seen, and the reverse."""
+    aside = [
+        scene.guarded.token(headers={"Host": "elsewhere.example"}).text,
+        scene.guarded.token(headers={"X-Forwarded-For": "192.0.2.1"}).text,
+    ]
+    page = {job: target["lastError"] for job, target in targets(scene.api).items()}
+    errors = [error for error in page.values() if error] + aside
+    rows = [row for row in symptoms(PROXY) if row not in UNSEEN]
+    assert [row for row in rows if not any(shows(row, error) for error in errors)] == []
+    assert [error for error in errors if sum(shows(row, error) for row in rows) != 1] == []
 
 
 def test_it_heals_by_itself(scene: Scene) -> None:
