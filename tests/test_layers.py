@@ -42,7 +42,6 @@ PROXY = (
 
 UPWARDS = {
     "bootstrap/command.py imports cli",
-    "selection/annotations.py imports render",
     "config/limits.py imports render",
     "gateway/metrics.py imports web",
     "inventory.py imports gateway",

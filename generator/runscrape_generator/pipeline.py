@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from runscrape_generator.cloudrun import discovery
+from runscrape_generator.cloudrun.discovery import discover
+from runscrape_generator.cloudrun.recall import Recalled, recall
 from runscrape_generator.config.settings import Mode, Settings
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.model import Decision, Job
 from runscrape_generator.progress import Progress
 from runscrape_generator.publish import files, guard, inventory, previous, sharing
-from runscrape_generator.publish.inventory import Inventory, Recalled
+from runscrape_generator.publish.inventory import Inventory
 from runscrape_generator.publish.publish import Document
 from runscrape_generator.render import formats as rendering
-from runscrape_generator.selection import decide as selection
-from runscrape_generator.selection import jobs
+from runscrape_generator.selection.decide import decide
+from runscrape_generator.selection.jobs import assemble
 from runscrape_generator.summary import no_one_token, why_none
 
 log = logging.getLogger(__name__)
@@ -83,11 +84,11 @@ def refuse_other_kinds(command: Command, places: Places) -> None:
 def make(command: Command, settings: Settings, progress: Progress, places: Places) -> Made:
     """Discover, decide, render and check; nothing is written."""
     before = inventory.load(places.inventory) if places.inventory else None
-    found = discovery.discover(settings, progress)
-    recalled = inventory.recall(found, before)
+    known = before.scopes if before is not None else {}
+    recalled = recall(discover(settings, known, progress), known)
     log.info(f"{len(recalled.services)} services in {len(recalled.scopes)} scopes")
-    decisions = selection.decide(recalled.services, settings)
-    assembled = jobs.assemble(decisions, settings)
+    decisions = decide(recalled.services, settings)
+    assembled = assemble(decisions, settings)
     _tell(decisions)
     if command == "targets" and settings.mode is Mode.OAUTH2 and (told := no_one_token(decisions)):
         log.info(told)

@@ -1,7 +1,8 @@
-"""Text from strangers made fit for a terminal: one line, no control characters, a known width."""
+"""Text from strangers made fit for a message or a terminal: one line, no control characters."""
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 _ESCAPED = {"Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"}
@@ -70,3 +71,15 @@ def plural(number: int, noun: str) -> str:
 def pad(text: str, columns: int) -> str:
     """Fill *text* with spaces up to *columns*."""
     return text + " " * (columns - width(text))
+
+
+def one_line(error: BaseException, limit: int = 300) -> str:
+    """Shorten an error to one line of at most *limit* characters, for messages."""
+    text = " ".join(str(error.args[0] if error.args else error).split()) or type(error).__name__
+    return text if len(text) <= limit else text[: limit - 1] + ELLIPSIS
+
+
+def show(text: str, limit: int = 60) -> str:
+    """Quote *text* for one line of a message, as JSON does, shortened to *limit* characters."""
+    short = text if len(text) <= limit else text[: limit - 1] + ELLIPSIS
+    return printable(json.dumps(short, ensure_ascii=False))

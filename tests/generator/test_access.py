@@ -16,8 +16,9 @@ from typing import Any, ClassVar
 import pytest
 
 from emulator import Emulator
-from runscrape_generator.cloudrun import calls as crew
-from runscrape_generator.cloudrun.credentials import Access, Endpoint, endpoint_of, with_credentials
+from runscrape_generator.cloudrun import calls
+from runscrape_generator.cloudrun.address import ApiAddress, api_address
+from runscrape_generator.cloudrun.credentials import Access, with_credentials
 from runscrape_generator.cloudrun.discovery import discover
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import ConfigError, DiscoveryError
@@ -29,24 +30,24 @@ from tests.generator.tls_front import tls_front
 @pytest.mark.parametrize(
     ("text", "endpoint"),
     [
-        (None, Endpoint("run.googleapis.com:443", "https://run.googleapis.com:443", False)),
-        ("http://127.0.0.1:80", Endpoint("127.0.0.1:80", "http://127.0.0.1:80", True)),
-        ("http://emulator", Endpoint("emulator:80", "http://emulator:80", True)),
+        (None, ApiAddress("run.googleapis.com:443", "https://run.googleapis.com:443", False)),
+        ("http://127.0.0.1:80", ApiAddress("127.0.0.1:80", "http://127.0.0.1:80", True)),
+        ("http://emulator", ApiAddress("emulator:80", "http://emulator:80", True)),
         (
             "https://run.p.example/",
-            Endpoint("run.p.example:443", "https://run.p.example:443", False),
+            ApiAddress("run.p.example:443", "https://run.p.example:443", False),
         ),
         (
-            "run-psc.p.googleapis.com",
-            Endpoint("run-psc.p.googleapis.com:443", "https://run-psc.p.googleapis.com:443", False),
+            "run-psc.p.example",
+            ApiAddress("run-psc.p.example:443", "https://run-psc.p.example:443", False),
         ),
-        ("host:8443", Endpoint("host:8443", "https://host:8443", False)),
-        ("https://[::1]:8443", Endpoint("[::1]:8443", "https://[::1]:8443", False)),
+        ("host:8443", ApiAddress("host:8443", "https://host:8443", False)),
+        ("https://[::1]:8443", ApiAddress("[::1]:8443", "https://[::1]:8443", False)),
     ],
 )
-def test_endpoint(text: str | None, endpoint: Endpoint) -> None:
+def test_endpoint(text: str | None, endpoint: ApiAddress) -> None:
     """http:// is plaintext, everything else TLS, with the usual ports."""
-    assert endpoint_of(text) == endpoint
+    assert api_address(text) == endpoint
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_endpoint(text: str | None, endpoint: Endpoint) -> None:
 def test_bad_endpoint(text: str) -> None:
     """What is no endpoint is a mistake in the configuration, and quoted."""
     with pytest.raises(ConfigError, match="--api-endpoint: "):
-        endpoint_of(text)
+        api_address(text)
 
 
 LIST = """
@@ -74,9 +75,8 @@ from runscrape_generator.cloudrun.discovery import discover
 from runscrape_generator.config.settings import Settings
 from tests.generator.recorder import Recorder
 
-found = discover(
-    Settings(api_endpoint=sys.argv[1], regions=tuple(sys.argv[2:]), timeout=20), Recorder()
-)
+settings = Settings(api_endpoint=sys.argv[1], regions=tuple(sys.argv[2:]), timeout=20)
+found = discover(settings, {}, Recorder())
 print(json.dumps({
     "services": {s.key: [one.name for one in ones] for s, ones in found.scopes.items()},
     "failures": [[f.project, f.region, f.reason, f.remedy] for f in found.failures],
@@ -154,7 +154,7 @@ UNUSED = "https://127.0.0.1:9"
 
 def failures(**settings: Any) -> list[tuple[str, str | None, str]]:
     talk = Recorder()
-    discovery = discover(Settings(api_endpoint=UNUSED, **settings), talk)
+    discovery = discover(Settings(api_endpoint=UNUSED, **settings), {}, talk)
     assert discovery.scopes == {}
     return [(f.project, f.region, f.reason) for f in discovery.failures]
 
@@ -202,7 +202,7 @@ def use_key(monkeypatch: pytest.MonkeyPatch, emu: Emulator) -> None:
 def test_plaintext(nobody: pytest.MonkeyPatch, emulator: Emulator) -> None:
     """Over http:// no token is even made, though the credentials still say the project."""
     use_key(nobody, emulator)
-    discovery = discover(Settings(api_endpoint=emulator.api), Recorder())
+    discovery = discover(Settings(api_endpoint=emulator.api), {}, Recorder())
     assert {s.project for s in discovery.scopes} == {"demo"}
     assert emulator.counts()["access_tokens"] == {}
 
@@ -214,7 +214,7 @@ def test_plaintext_on_loopback(nobody: pytest.MonkeyPatch, make_emulator: MakeEm
     """A server on this machine that asks for credentials gets a token, one for both protocols."""
     emu = make_emulator(WANTS)
     use_key(nobody, emu)
-    discovery = discover(Settings(api_endpoint=emu.api, timeout=10), Recorder())
+    discovery = discover(Settings(api_endpoint=emu.api, timeout=10), {}, Recorder())
     assert {s.key: [each.name for each in some] for s, some in discovery.scopes.items()} == SERVICES
     assert discovery.failures == ()
     assert emu.counts()["access_tokens"] == {"service_account": 1}
@@ -226,7 +226,7 @@ def test_plaintext_on_loopback_by_grpc(
     """That gRPC is the first to be asked for credentials makes no difference."""
     emu = make_emulator(WANTS)
     use_key(nobody, emu)
-    found = discover(Settings(api_endpoint=emu.api, regions=("us-central1",)), Recorder())
+    found = discover(Settings(api_endpoint=emu.api, regions=("us-central1",)), {}, Recorder())
     assert [len(services) for services in found.scopes.values()] == [2]
 
 
@@ -235,7 +235,7 @@ def test_plaintext_on_loopback_without_credentials(make_emulator: MakeEmulator) 
     """Where there are none to give, that is said, and where to get them."""
     emu, talk = make_emulator(WANTS), Recorder()
     settings = Settings(api_endpoint=emu.api, projects=("demo",), timeout=10)
-    (failure,) = discover(settings, talk).failures
+    (failure,) = discover(settings, {}, talk).failures
     assert failure.reason.startswith("not authenticated: ")
     assert failure.remedy.startswith("run 'gcloud auth application-default login'")
     (warning,) = talk.of("warning")
@@ -247,7 +247,7 @@ def test_plaintext_to_another_host(nobody: pytest.MonkeyPatch, make_emulator: Ma
     emu = make_emulator(WANTS)
     use_key(nobody, emu)
     elsewhere = emu.api.replace("127.0.0.1", "127.1")
-    (failure,) = discover(Settings(api_endpoint=elsewhere, timeout=10), Recorder()).failures
+    (failure,) = discover(Settings(api_endpoint=elsewhere, timeout=10), {}, Recorder()).failures
     assert failure.remedy == "http:// sends no credentials: give --api-endpoint as https://"
     assert emu.counts()["access_tokens"] == {}
 
@@ -269,7 +269,7 @@ def test_plaintext_to_another_host(nobody: pytest.MonkeyPatch, make_emulator: Ma
 )
 def test_loopback(endpoint: str, loopback: bool) -> None:  # noqa: FBT001 - the table's
     """Loopback is localhost, 127.0.0.0/8 and ::1, by name or number; only there a token goes."""
-    found = endpoint_of(endpoint)
+    found = api_address(endpoint)
     assert found.loopback == loopback
     if not loopback:
         with pytest.raises(ValueError, match=re.escape(found.target)):
@@ -303,7 +303,7 @@ def test_a_token_on_loopback_takes_no_proxy(
         for name in ("no_proxy", "NO_PROXY"):
             nobody.setenv(name, "127.0.0.1")  # the issuer
         endpoint = emu.api.replace("127.0.0.1", "localhost")
-        found = discover(Settings(api_endpoint=endpoint, timeout=10), Recorder())
+        found = discover(Settings(api_endpoint=endpoint, timeout=10), {}, Recorder())
         proxy.shutdown()
     assert len(found.scopes) == 2
     assert Spy.heard
@@ -330,7 +330,7 @@ def test_no_token(
     reason: str,
 ) -> None:
     """Credentials that give no token fail every scope in one line, within the timeout."""
-    nobody.setattr(crew, "GRACE", 0.1)
+    nobody.setattr(calls, "GRACE", 0.1)
     faults = {"issuers": [{"kind": "service_account"} | fault]}
     use_key(nobody, make_emulator(DEMO_WORLD | {"faults": faults}))
     ((project, region, told),) = failures(timeout=timeout)

@@ -15,7 +15,7 @@ from google.cloud import run_v2
 
 from emulator import Emulator
 from emulator.api import Api
-from runscrape_generator.cloudrun import calls as crew
+from runscrape_generator.cloudrun import calls
 from runscrape_generator.cloudrun.discovery import discover
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.model import Discovery, Scope, ScopeFailure
@@ -44,7 +44,7 @@ def faulty(kind: str, *faults: dict[str, Any], **settings: Any) -> dict[str, Any
 
 def found(emu: Emulator, talk: Recorder | None = None, **settings: Any) -> Discovery:
     given = {"projects": ("demo",), "api_endpoint": emu.api} | settings
-    return discover(Settings(**given), talk or Recorder())
+    return discover(Settings(**given), {}, talk or Recorder())
 
 
 def names(discovery: Discovery) -> dict[str, list[str]]:
@@ -276,7 +276,7 @@ def test_odd_regions(status: int, body: Any, reason: str) -> None:
     """An answer that is no whole list of regions is a failure, and never an empty project."""
     with odd_google.locations(status, body) as endpoint:
         talk = Recorder()
-        discovery = discover(Settings(projects=("demo",), api_endpoint=endpoint), talk)
+        discovery = discover(Settings(projects=("demo",), api_endpoint=endpoint), {}, talk)
     assert reason in only(discovery).reason
 
 
@@ -292,7 +292,7 @@ def service(name: str, scope: Scope = US, **fields: Any) -> run_v2.Service:
 def oddly(pages: dict[str, run_v2.ListServicesResponse]) -> Discovery:
     with odd_google.services(pages) as endpoint:
         settings = Settings(projects=("demo",), regions=("us-central1",), api_endpoint=endpoint)
-        return discover(settings, Recorder())
+        return discover(settings, {}, Recorder())
 
 
 @pytest.mark.parametrize(
@@ -344,7 +344,7 @@ def test_nothing_listens() -> None:
         settings = Settings(
             projects=("demo",), regions=regions, api_endpoint="http://127.0.0.1:9", timeout=0.5
         )
-        failure = only(discover(settings, Recorder()))
+        failure = only(discover(settings, {}, Recorder()))
         assert failure.reason.startswith("cannot reach 127.0.0.1:9: ")
 
 
@@ -415,14 +415,14 @@ def test_part_of_google_out_of_reach(make_emulator: MakeEmulator) -> None:
     assert [f.region for f in discovery.failures] == ["us-central1"] * 4
 
 
-def test_crew_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_are_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call that ignores its deadline costs its time and the grace, and not the run."""
-    monkeypatch.setattr(crew, "GRACE", 0.05)
+    monkeypatch.setattr(calls, "GRACE", 0.05)
     ever = threading.Event()
-    calls: crew.Crew[str, bool] = crew.Crew(1, 0.05)
-    calls.submit("stuck", lambda _: ever.wait())
-    calls.submit("fine", lambda _: True)
-    outcomes = dict(calls.outcomes())
+    pool: calls.CallPool[str, bool] = calls.CallPool(1, 0.05)
+    pool.submit("stuck", lambda _: ever.wait())
+    pool.submit("fine", lambda _: True)
+    outcomes = dict(pool.outcomes())
     ever.set()
     assert isinstance(outcomes["stuck"], TimeoutError)
     assert outcomes["fine"] is True
@@ -439,7 +439,7 @@ def end(*_):
 
 signal.signal(signal.SIGTERM, end)
 print("listing", flush=True)
-discover(Settings(projects=("demo",), api_endpoint=sys.argv[1], timeout=300), Recorder())
+discover(Settings(projects=("demo",), api_endpoint=sys.argv[1], timeout=300), {}, Recorder())
 """
 
 

@@ -1,4 +1,4 @@
-"""The inventory: written whole, read strictly, put in for what Google does not list."""
+"""The inventory: written whole, read strictly."""
 
 from __future__ import annotations
 
@@ -12,15 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runscrape_generator.errors import DiscoveryError
-from runscrape_generator.model import (
-    Decision,
-    Discovery,
-    Endpoint,
-    Scope,
-    ScopeFailure,
-    Service,
-)
+from runscrape_generator.model import Decision, Endpoint, Scope, Service
 from runscrape_generator.publish import inventory
 from runscrape_generator.publish.remembered import FACTS, CorruptError, parse
 from tests.generator.recorder import Recorder
@@ -294,66 +286,3 @@ def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.write_text(whole(MINIMAL))
     assert inventory.load(path) is None
     assert "larger than 10 bytes" in talk.of("warning")[0]
-
-
-def failed(region: str | None, project: str = "demo") -> ScopeFailure:
-    return ScopeFailure(project=project, region=region, reason="down", remedy="wait")
-
-
-def remembered(*found: Service, scopes: tuple[Scope, ...] = ()) -> inventory.Inventory:
-    return parse(inventory.render([kept(s) for s in found], scopes).encode())
-
-
-def test_recall_without_failures() -> None:
-    """What was listed whole beats the inventory, also where services are gone."""
-    found = Discovery(scopes={US: (service("new"),), EU: ()})
-    known = remembered(service("old"), service("old", EU), service("x", Scope("other", "r")))
-    talk = Recorder()
-    recalled = inventory.recall(found, known)
-    assert recalled == inventory.Recalled(services=(service("new"),), scopes=(EU, US))
-    assert talk.told == []
-
-
-def test_recall_of_a_region() -> None:
-    """A region that failed keeps its services, the rest is as listed, and a warning says so."""
-    found = Discovery(scopes={EU: (service("b", EU),)}, failures=(failed("us-central1"),))
-    talk = Recorder()
-    recalled = inventory.recall(found, remembered(service("a"), service("x", EU)))
-    assert [s.id for s in recalled.services] == ["demo/europe-west1/b", "demo/us-central1/a"]
-    assert recalled.stale == (US,)
-    assert recalled.scopes == (EU, US)
-    assert talk.of("warning") == [
-        "project demo, region us-central1: down; wait; kept 1 services of the inventory"
-    ]
-
-
-def test_recall_of_a_project() -> None:
-    """A project whose regions could not be listed keeps every scope that is known of it."""
-    found = Discovery(scopes={}, failures=(failed(None),))
-    known = remembered(service("a"), service("b", Scope("other", "r")), scopes=(EU,))
-    recalled = inventory.recall(found, known)
-    assert recalled.stale == (EU, US)
-    assert recalled.services == (service("a", latest_ready_revision=""),)
-
-
-@pytest.mark.parametrize("known", [None, remembered(service("a", EU))], ids=["none", "others"])
-def test_recall_without_knowledge(known: inventory.Inventory | None) -> None:
-    """A failed scope that no inventory knows ends the run, whatever else was listed."""
-    found = Discovery(scopes={EU: ()}, failures=(failed("us-central1"),))
-    with pytest.raises(DiscoveryError, match=r"us-central1: down; wait\n.*nothing is published"):
-        inventory.recall(found, known)
-
-
-def test_recall_of_an_empty_scope() -> None:
-    """A scope known to be empty is known: its failure costs nothing."""
-    found = Discovery(scopes={EU: ()}, failures=(failed("us-central1"),))
-    assert inventory.recall(found, remembered(scopes=(US,))).stale == (US,)
-
-
-def test_stale_entries_carry_on() -> None:
-    """A stale scope is written back byte for byte."""
-    one = service("a", uri="https://a.a.run.app", labels={"x": "y"}, latest_ready_revision="r")
-    before = inventory.render([kept(one)], [US])
-    found = Discovery(scopes={}, failures=(failed("us-central1"),))
-    recalled = inventory.recall(found, parse(before.encode()))
-    assert inventory.render([kept(s) for s in recalled.services], recalled.scopes) == before

@@ -63,7 +63,7 @@ UNUSABLE = [
     (said(path="/a b"), "is not a path"),
     (said(path=""), "is not a path"),
     (said(interval="1 minute"), "interval ignored: '1 minute' is not a duration"),
-    (said(interval="0"), 'interval ignored: "0" has to be more than nothing'),
+    (said(interval="0"), 'interval ignored: "0" has to be more than 0'),
     (said(interval="1.5m"), "is not a duration"),
     (said(timeout="-1s"), "is not a duration"),
     (said(audience="api"), 'audience ignored: "api" is not an https URL'),
@@ -146,15 +146,15 @@ TIMES: list[tuple[dict[str, Any], dict[str, Any], tuple[str | None, str | None],
 ]
 
 
-@pytest.mark.parametrize(("wishes", "settings", "expected", "warnings"), TIMES)
+@pytest.mark.parametrize(("annotated", "settings", "expected", "warnings"), TIMES)
 def test_a_timeout_never_exceeds_its_interval(
-    wishes: dict[str, str],
+    annotated: dict[str, str],
     settings: dict[str, Any],
     expected: tuple[str | None, str | None],
     warnings: int,
 ) -> None:
     """The pair always fits, also with the global defaults; what a rule says stays."""
-    found = decision(service(annotations=said(**wishes)), **settings)
+    found = decision(service(annotations=said(**annotated)), **settings)
     (only,) = found.endpoints
     assert (only.scrape_interval, only.scrape_timeout) == expected
     assert len(found.warnings) == warnings

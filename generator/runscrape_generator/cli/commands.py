@@ -209,16 +209,18 @@ def _explain(
 ) -> int:
     """List and decide as a run would, and show it; 3 where the inventory had to stand in."""
     from runscrape_generator.cli import explain  # noqa: PLC0415 (see the module's docstring)
-    from runscrape_generator.cloudrun import discovery  # noqa: PLC0415
+    from runscrape_generator.cloudrun.discovery import discover  # noqa: PLC0415
+    from runscrape_generator.cloudrun.recall import recall  # noqa: PLC0415
     from runscrape_generator.publish import inventory  # noqa: PLC0415
-    from runscrape_generator.selection import decide as selection  # noqa: PLC0415
-    from runscrape_generator.selection import jobs  # noqa: PLC0415
+    from runscrape_generator.selection.decide import decide  # noqa: PLC0415
+    from runscrape_generator.selection.jobs import assemble  # noqa: PLC0415
 
     path = settings.inventory_path
-    known = inventory.load(path) if path is not None else None
-    recalled = inventory.recall(discovery.discover(settings, progress), known)
-    decisions = selection.decide(recalled.services, settings)
-    assembled = jobs.assemble(decisions, settings)
+    before = inventory.load(path) if path is not None else None
+    known = before.scopes if before is not None else {}
+    recalled = recall(discover(settings, known, progress), known)
+    decisions = decide(recalled.services, settings)
+    assembled = assemble(decisions, settings)
     with result() as stdout:
         if as_json:
             text = explain.as_json(decisions, assembled, recalled.stale)

@@ -1,8 +1,8 @@
-"""Calls run side by side: so many at once, none for longer than its time, always interruptible.
+"""Calls on a bounded number of threads, with a deadline for each.
 
-Threads are daemons and the one who waits is the caller, so a signal handler that raises in the
-main thread is heard at once, and a call that ignores every deadline (a credential's token server
-that drips a byte a second) holds up neither the run nor the end of the process.
+The threads are daemons, and the caller waits in the main thread: a signal handler that raises there
+is heard at once. A call that ignores its deadline (a token server that sends a byte a second) is
+given up on; it holds up neither the run nor the end of the process.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 GRACE = 2.0
-"""Seconds that a call has, after its deadline, to say itself what went wrong."""
+"""Seconds after its deadline in which a call may still report by itself what went wrong."""
 
 
-class Crew(Generic[Key, Value]):
-    """Runs calls on at most ``limit`` threads, and gives up on those that overstay.
+class CallPool(Generic[Key, Value]):
+    """Runs calls on at most ``threads`` threads, each for at most ``seconds``.
 
-    ``call(until)`` gets its deadline on ``clock`` (seconds), which starts when the call does.
+    ``call(until)`` gets its deadline on ``clock`` (in seconds); its time starts when it does.
     """
 
     def __init__(
-        self, limit: int, seconds: float, clock: Callable[[], float] = time.monotonic
+        self, threads: int, seconds: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._limit = limit
+        self._threads = threads
         self._seconds = seconds
         self._clock = clock
         self._waiting: deque[tuple[Key, Callable[[float], Value]]] = deque()
@@ -41,16 +41,16 @@ class Crew(Generic[Key, Value]):
         """Queue a call under a key of its own; also while :meth:`outcomes` is being read."""
         self._waiting.append((key, call))
 
-    def withdraw(self) -> list[Key]:
-        """Take back what has not begun; gives its keys."""
+    def cancel_waiting(self) -> list[Key]:
+        """Drop the calls that have not begun; gives their keys."""
         keys = [key for key, _ in self._waiting]
         self._waiting.clear()
         return keys
 
     def outcomes(self) -> Iterator[tuple[Key, Value | Exception]]:
-        """Yield each call's result or error, as they come, until none is left."""
+        """Yield the result or the error of each call as they come, until none is left."""
         while self._waiting or self._running:
-            while self._waiting and len(self._running) < self._limit:
+            while self._waiting and len(self._running) < self._threads:
                 self._start(*self._waiting.popleft())
             try:
                 wait = min(self._running.values()) + GRACE - self._clock()
@@ -58,7 +58,7 @@ class Crew(Generic[Key, Value]):
             except queue.Empty:
                 yield from self._overdue()
                 continue
-            if self._running.pop(key, None) is not None:  # else given up on before
+            if self._running.pop(key, None) is not None:  # else it was given up on before
                 yield key, outcome
 
     def _start(self, key: Key, call: Callable[[float], Value]) -> None:

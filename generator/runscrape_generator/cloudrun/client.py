@@ -14,7 +14,7 @@ from google.cloud import run_v2
 from google.cloud.run_v2.services.services.transports import ServicesGrpcTransport
 
 from runscrape_generator.cloudrun.credentials import Access
-from runscrape_generator.cloudrun.retries import Patience
+from runscrape_generator.cloudrun.retries import Retries
 from runscrape_generator.cloudrun.services import service_of
 from runscrape_generator.model import Scope, Service
 
@@ -46,16 +46,16 @@ class RunApi:
     HTTP/2 allows Google's servers 100 calls at once on it; gRPC queues what is above.
     """
 
-    def __init__(self, access: Access, patience: Patience) -> None:
-        self._patience = patience
+    def __init__(self, access: Access, retries: Retries) -> None:
+        self._retries = retries
         self._channel = _channel(access)
-        self._metadata = tuple(access.headers().items()) if access.endpoint.plaintext else ()
+        self._metadata = tuple(access.headers().items()) if access.address.plaintext else ()
         transport = ServicesGrpcTransport(channel=self._channel)
         self._client = run_v2.ServicesClient(transport=transport)
 
     def close(self) -> None:
         """End every call that is still under way."""
-        self._patience.stop()
+        self._retries.stop()
         self._channel.close()
 
     def services(self, scope: Scope, until: float) -> Listing:
@@ -98,7 +98,7 @@ class RunApi:
             )
             return run_v2.ListServicesResponse.pb(next(iter(pager.pages)))
 
-        return self._patience.call(f"ListServices, page {number}", until, once)
+        return self._retries.call(f"ListServices, page {number}", until, once)
 
 
 def _convert(pb: Any, scope: Scope) -> Service:
@@ -109,8 +109,8 @@ def _convert(pb: Any, scope: Scope) -> Service:
 
 
 def _channel(access: Access) -> grpc.Channel:
-    target = access.endpoint.target
-    if access.endpoint.plaintext:
+    target = access.address.target
+    if access.address.plaintext:
         direct = (("grpc.enable_http_proxy", 0),) if access.credentials is not None else ()
         return grpc.insecure_channel(target, options=(*_OPTIONS, *direct))
     secure: Any = google.auth.transport.grpc.secure_authorized_channel

@@ -1,4 +1,4 @@
-"""Who calls Google, and where: the API's endpoint, and Application Default Credentials."""
+"""Who calls Google, and where: Application Default Credentials, and the API's address."""
 
 from __future__ import annotations
 
@@ -6,22 +6,18 @@ import dataclasses
 import warnings
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import google.auth
 import google.auth.transport.requests
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError
 
-from runscrape_generator.addresses import is_loopback
+from runscrape_generator.cloudrun.address import ApiAddress, api_address
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import ConfigError, DiscoveryError
+from runscrape_generator.text import one_line
 
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 """The one OAuth scope that v1 ``projects.locations.list`` documents; what may be done is IAM's."""
-
-GLOBAL_HOST = "run.googleapis.com"
-"""Serves list methods for every region, so that one channel is enough; writes need a regional host
-(the Cloud Run connector's reference, ``namespaces.services.list``)."""
 
 _no_token: Any = RefreshError  # google-auth does not annotate it
 
@@ -32,27 +28,10 @@ LOGIN = (
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where the Run Admin API answers."""
-
-    target: str
-    """``host:port`` for gRPC."""
-    url: str
-    """``scheme://host:port`` for REST, without a slash at the end."""
-    plaintext: bool
-    """``http://``: no TLS, and therefore no credentials either, except on loopback."""
-
-    @property
-    def loopback(self) -> bool:
-        """Whether what is sent there stays on this machine."""
-        return is_loopback(urlsplit(self.url).hostname or "")
-
-
-@dataclass(frozen=True, slots=True)
 class Access:
-    """An endpoint, the projects to list there, and what to call it with."""
+    """The API's address, the projects to list there, and the credentials to call it with."""
 
-    endpoint: Endpoint
+    address: ApiAddress
     projects: tuple[str, ...]
     credentials: Any = None
     """``google.auth.credentials.Credentials``; None where ``problem`` is set, and over plaintext
@@ -90,27 +69,6 @@ class Access:
         return f"user:{account}" if account else ""
 
 
-def endpoint_of(text: str | None) -> Endpoint:
-    """Read ``--api-endpoint``: ``http://HOST:PORT``, ``https://HOST[:PORT]`` or ``HOST[:PORT]``.
-
-    Raises ConfigError for anything else.
-    """
-    text = text or GLOBAL_HOST
-    try:
-        parts = urlsplit(text if "://" in text else f"https://{text}")
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:
-        parts, port = urlsplit(""), None
-    more = (parts.path.strip("/"), parts.query, parts.fragment, parts.username)
-    if not parts.hostname or not port or any(more) or any(c.isspace() for c in text):
-        raise ConfigError(
-            f"--api-endpoint: {text!r} is neither http://HOST:PORT (plaintext) nor "
-            f"https://HOST[:PORT] nor HOST[:PORT]"
-        )
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return Endpoint(f"{host}:{port}", f"{parts.scheme}://{host}:{port}", parts.scheme == "http")
-
-
 def open_access(settings: Settings) -> Access:
     """Find credentials and projects; asks the metadata server at most, and mints no token yet.
 
@@ -118,22 +76,22 @@ def open_access(settings: Settings) -> Access:
     every scope fails for that reason and the inventory stands in. Raises DiscoveryError where
     nothing says the project because there are no credentials, ConfigError where they name none.
     """
-    endpoint = endpoint_of(settings.api_endpoint)
+    address = api_address(settings.api_endpoint)
     projects = tuple(dict.fromkeys(settings.projects))
-    if projects and endpoint.plaintext:
-        return Access(endpoint, projects)
+    if projects and address.plaintext:
+        return Access(address, projects)
     try:
         credentials, project = _default()
     except GoogleAuthError as error:
         if projects:
-            return Access(endpoint, projects, problem=error)
+            return Access(address, projects, problem=error)
         raise DiscoveryError(_no_project(error)) from error
     projects = projects or ((project,) if project else ())
     if not projects:
         raise ConfigError(
             "no project: the credentials name none; give --project, or set GOOGLE_CLOUD_PROJECT"
         )
-    return Access(endpoint, projects, None if endpoint.plaintext else credentials)
+    return Access(address, projects, None if address.plaintext else credentials)
 
 
 def with_credentials(access: Access) -> Access:
@@ -141,8 +99,8 @@ def with_credentials(access: Access) -> Access:
 
     Raises ValueError for any other server that is called without TLS.
     """
-    if access.endpoint.plaintext and not access.endpoint.loopback:
-        raise ValueError(access.endpoint.target)
+    if access.address.plaintext and not access.address.loopback:
+        raise ValueError(access.address.target)
     try:
         credentials, _ = _default()
     except GoogleAuthError as error:
@@ -159,11 +117,5 @@ def _default() -> tuple[Any, str | None]:
 
 def _no_project(error: GoogleAuthError) -> str:
     if isinstance(error, DefaultCredentialsError):
-        return f"no credentials, and no --project: {first_line(error)}; {LOGIN}"
-    return f"no credentials, and no --project: {first_line(error)}; try again, or give --project"
-
-
-def first_line(error: BaseException, limit: int = 300) -> str:
-    """Shorten an error to one line of at most ``limit`` characters, for messages."""
-    text = " ".join(str(error.args[0] if error.args else error).split()) or type(error).__name__
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+        return f"no credentials, and no --project: {one_line(error)}; {LOGIN}"
+    return f"no credentials, and no --project: {one_line(error)}; try again, or give --project"

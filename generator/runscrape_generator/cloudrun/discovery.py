@@ -14,28 +14,27 @@ from functools import partial
 
 from google.api_core import exceptions
 
-from runscrape_generator.cloudrun.calls import Crew
+from runscrape_generator.cloudrun.calls import CallPool
 from runscrape_generator.cloudrun.client import Listing, RunApi
-from runscrape_generator.cloudrun.credentials import (
-    Access,
-    first_line,
-    open_access,
-    with_credentials,
-)
+from runscrape_generator.cloudrun.credentials import Access, open_access, with_credentials
 from runscrape_generator.cloudrun.failures import Circumstances, failure
+from runscrape_generator.cloudrun.recall import LastKnown
 from runscrape_generator.cloudrun.regions import list_regions
-from runscrape_generator.cloudrun.retries import Patience, is_outage, unwrapped
+from runscrape_generator.cloudrun.retries import Retries, is_outage, unwrapped
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.model import Discovery, Scope, ScopeFailure, Service
 from runscrape_generator.progress import Progress
+from runscrape_generator.text import one_line
 
 log = logging.getLogger(__name__)
 
 Regions = tuple[str, ...]
 
 
-def discover(settings: Settings, progress: Progress) -> Discovery:
+def discover(settings: Settings, _known: LastKnown, progress: Progress) -> Discovery:
     """List every scope that the settings ask for.
+
+    ``known`` is what the inventory has.
 
     Blocks for ``settings.timeout`` seconds a scope at most, and can be interrupted by a signal
     handler that raises. Raises ConfigError or DiscoveryError where not even the projects are
@@ -46,23 +45,23 @@ def discover(settings: Settings, progress: Progress) -> Discovery:
     if problem is not None:
         return _nothing(access, settings, problem)
     found, unauthorized = _listed(settings, progress, access)
-    if not (unauthorized and access.endpoint.plaintext and access.endpoint.loopback):
+    if not (unauthorized and access.address.plaintext and access.address.loopback):
         return found
     access = with_credentials(access)
     problem = _sign_in(access, settings)
     if problem is not None:
-        log.warning(f"{access.endpoint.url} wants credentials: {first_line(problem)}")
+        log.warning(f"{access.address.url} wants credentials: {one_line(problem)}")
         return found
-    log.debug(f"{access.endpoint.url} wants credentials, and is on this machine: it gets them")
+    log.debug(f"{access.address.url} wants credentials, and is on this machine: it gets them")
     return _listed(settings, progress, access)[0]
 
 
 def _listed(settings: Settings, progress: Progress, access: Access) -> tuple[Discovery, bool]:
     """List all there is; also whether any call failed for want of (other) credentials."""
-    patience = Patience()
-    api = RunApi(access, patience)
+    retries = Retries()
+    api = RunApi(access, retries)
     try:
-        listing = _Round(settings, progress, access, api, patience)
+        listing = _Round(settings, progress, access, api, retries)
         return listing.run(), listing.unauthorized
     finally:
         api.close()
@@ -72,17 +71,17 @@ def _sign_in(access: Access, settings: Settings) -> Exception | None:
     """Get the one access token of the round, so that 32 calls do not each get one."""
     if access.credentials is None:
         return access.problem
-    patience = Patience()
+    retries = Retries()
 
     def sign_in(until: float) -> None:
-        patience.call("access token", until, lambda _: access.refresh())
+        retries.call("access token", until, lambda _: access.refresh())
 
-    crew: Crew[str, None] = Crew(1, settings.timeout)
-    crew.submit("", sign_in)
+    calls: CallPool[str, None] = CallPool(1, settings.timeout)
+    calls.submit("", sign_in)
     try:
-        (_, outcome), *_rest = crew.outcomes()
+        (_, outcome), *_rest = calls.outcomes()
     finally:
-        patience.stop()
+        retries.stop()
     return outcome
 
 
@@ -100,8 +99,8 @@ def _circumstances(access: Access, settings: Settings) -> Circumstances:
     return Circumstances(
         member=access.member,
         quota_project=getattr(access.credentials, "quota_project_id", None) or "",
-        endpoint=access.endpoint.target,
-        plaintext=access.endpoint.plaintext and not access.endpoint.loopback,
+        endpoint=access.address.target,
+        plaintext=access.address.plaintext and not access.address.loopback,
         timeout=settings.timeout,
     )
 
@@ -115,14 +114,14 @@ class _Round:
         progress: Progress,
         access: Access,
         api: RunApi,
-        patience: Patience,
+        retries: Retries,
     ) -> None:
         self._settings = settings
         self._progress = progress
         self._access = access
         self._api = api
-        self._patience = patience
-        self._crew: Crew[str | Scope, Listing | Regions] = Crew(
+        self._retries = retries
+        self._calls: CallPool[str | Scope, Listing | Regions] = CallPool(
             settings.concurrency, settings.timeout
         )
         self._scopes: dict[Scope, tuple[Service, ...]] = {}
@@ -139,8 +138,8 @@ class _Round:
             if regions:
                 self._add(project, regions)
             else:
-                self._crew.submit(
-                    project, partial(list_regions, self._access, self._patience, project)
+                self._calls.submit(
+                    project, partial(list_regions, self._access, self._retries, project)
                 )
         self._collect()
         return Discovery(
@@ -151,17 +150,17 @@ class _Round:
     def _add(self, project: str, regions: tuple[str, ...]) -> None:
         for region in regions:
             scope = Scope(project, region)
-            self._crew.submit(scope, partial(self._api.services, scope))
+            self._calls.submit(scope, partial(self._api.services, scope))
 
     def _collect(self) -> None:
         """Take the outcomes as they come; each project's regions bring new scopes to list."""
         projects, regions = len(self._access.projects), len(set(self._settings.regions))
         with _Progress(self._progress, projects, regions) as progress:
-            for key, outcome in self._crew.outcomes():
+            for key, outcome in self._calls.outcomes():
                 self._take(key, outcome, progress)
-                if isinstance(outcome, Exception) and self._hopeless(outcome):
-                    for spared in self._crew.withdraw():
-                        self._take(spared, outcome, progress)
+                if isinstance(outcome, Exception) and self._is_down(outcome):
+                    for other in self._calls.cancel_waiting():
+                        self._take(other, outcome, progress)
 
     def _take(
         self, key: str | Scope, outcome: Listing | Regions | Exception, progress: _Progress
@@ -172,7 +171,7 @@ class _Round:
         else:
             progress.regions(self._take_regions(key, outcome))
 
-    def _hopeless(self, error: Exception) -> bool:
+    def _is_down(self, error: Exception) -> bool:
         """Say whether as many calls as are made at once went unanswered, and none was answered.
 
         With Google out of reach, 400 scopes would else cost 13 timeouts one after the other. One

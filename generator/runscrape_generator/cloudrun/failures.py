@@ -12,9 +12,10 @@ from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError
 
 from runscrape_generator.cloudrun.client import ListingError
-from runscrape_generator.cloudrun.credentials import LOGIN, first_line
-from runscrape_generator.cloudrun.retries import distrusts, unwrapped
+from runscrape_generator.cloudrun.credentials import LOGIN
+from runscrape_generator.cloudrun.retries import is_certificate_error, unwrapped
 from runscrape_generator.model import ScopeFailure
+from runscrape_generator.text import one_line
 
 _NAMED = 3
 """Regions named in a folded line; the rest are counted."""
@@ -89,14 +90,14 @@ def _explain(
     if isinstance(error, exceptions.GoogleAPICallError):
         return _refusal(error, project, region, about)
     if isinstance(error, GoogleAuthError):
-        return f"no access token: {first_line(error)}", _login(about)
+        return f"no access token: {one_line(error)}", _login(about)
     if isinstance(error, requests.exceptions.Timeout | TimeoutError):
         return _timed_out(about)
     if isinstance(error, requests.exceptions.RequestException):
         return _unreachable(_network_reason(error), about)
     if isinstance(error, ListingError):
-        return first_line(error), "run again; if it stays so, tell Google"
-    return f"{type(error).__name__}: {first_line(error)}", "this is a bug in runscrape: report it"
+        return one_line(error), "run again; if it stays so, tell Google"
+    return f"{type(error).__name__}: {one_line(error)}", "this is a bug in runscrape: report it"
 
 
 _BY_REASON: Mapping[str, tuple[str, str]] = {
@@ -196,7 +197,7 @@ def _timed_out(about: Circumstances) -> tuple[str, str]:
 
 def _unreachable(message: str, about: Circumstances) -> tuple[str, str]:
     remedy = "check the network, HTTPS_PROXY and --api-endpoint, or run again later"
-    if distrusts(message):
+    if is_certificate_error(message):
         remedy = (
             "if a proxy inspects TLS, set REQUESTS_CA_BUNDLE and "
             "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH to a file with its CA"
@@ -209,7 +210,7 @@ def _network_reason(error: requests.exceptions.RequestException) -> str:
     inner: Any = error.args[0] if error.args else error
     inner = getattr(inner, "reason", inner)  # MaxRetryError
     inner = getattr(inner, "original_error", inner)  # ProxyError
-    return first_line(Exception(str(inner).rpartition("a new connection: ")[2]))
+    return one_line(Exception(str(inner).rpartition("a new connection: ")[2]))
 
 
 def _error_reason(error: exceptions.GoogleAPICallError) -> str | None:
@@ -233,4 +234,4 @@ def _message(error: exceptions.GoogleAPICallError) -> str:
     request = getattr(error.response, "request", None)
     if request is not None:
         text = text.removeprefix(f"{request.method} {request.url}: ")
-    return first_line(Exception(_GRPC_ADDRESS.sub("", text)))
+    return one_line(Exception(_GRPC_ADDRESS.sub("", text)))

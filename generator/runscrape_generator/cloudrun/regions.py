@@ -16,23 +16,23 @@ from google.auth.transport.requests import AuthorizedSession
 
 from runscrape_generator.cloudrun.client import PAGE_SIZE, ListingError
 from runscrape_generator.cloudrun.credentials import Access
-from runscrape_generator.cloudrun.retries import Patience
+from runscrape_generator.cloudrun.retries import Retries
 
 
-def list_regions(access: Access, patience: Patience, project: str, until: float) -> tuple[str, ...]:
+def list_regions(access: Access, retries: Retries, project: str, until: float) -> tuple[str, ...]:
     """List the regions where ``project`` may have services, sorted; never none.
 
     ``until``: the deadline on ``time.monotonic``, retries included. Raises CallFailedError for a
     call, ListingError for an answer, that did not come to a whole list.
     """
-    url = f"{access.endpoint.url}/v1/projects/{quote(project, safe=':')}/locations"
+    url = f"{access.address.url}/v1/projects/{quote(project, safe=':')}/locations"
     found: set[str] = set()
     token, tokens = "", {""}
     with _session(access) as session:
         while True:
             params = {"pageSize": str(PAGE_SIZE)} | ({"pageToken": token} if token else {})
             once = partial(_page, session, url, params)
-            answer = patience.call("locations.list", until, once)
+            answer = retries.call("locations.list", until, once)
             found.update(_location_ids(answer))
             token = answer.get("nextPageToken") or ""
             if not token:
@@ -46,7 +46,7 @@ def list_regions(access: Access, patience: Patience, project: str, until: float)
 
 
 def _session(access: Access) -> requests.Session:
-    if access.endpoint.plaintext:
+    if access.address.plaintext:
         return _plain_session(access.headers())
     authorized: Any = AuthorizedSession
     session: requests.Session = authorized(access.credentials)

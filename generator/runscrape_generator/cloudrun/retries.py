@@ -18,7 +18,7 @@ FIRST_DELAY, MAX_DELAY = 0.25, 8.0
 """Seconds; doubled after each try, with google-api-core's jitter."""
 
 TRIES = 3
-"""A call that hangs may use this part of its time, so that another can be tried."""
+"""One try may take at most this part of the whole time, so that a call that hangs is repeated."""
 
 _TRANSIENT = (
     exceptions.TooManyRequests,  # and RESOURCE_EXHAUSTED
@@ -35,15 +35,15 @@ class CallFailedError(Exception):
     """A call that failed for good; ``__cause__`` is why, the text is which call it was."""
 
 
-class Patience:
-    """Repeats calls that failed in passing; all its calls stop at once after :meth:`stop`."""
+class Retries:
+    """Repeats calls that failed with an error that may pass, until :meth:`stop`."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._stopped = threading.Event()
 
     def stop(self) -> None:
-        """Nobody waits any more: let the next failure of each call be its last."""
+        """Stop retrying: the next failure of each call is final."""
         self._stopped.set()
 
     def call(self, what: str, until: float, once: Callable[[float], Value]) -> Value:
@@ -78,7 +78,7 @@ def is_transient(error: BaseException) -> bool:
     """Say whether another try may help: 429, 5xx, connections; never a refusal."""
     if isinstance(error, exceptions.MethodNotImplemented):  # 501, UNIMPLEMENTED: the wrong server
         return False
-    if distrusts(str(error)):
+    if is_certificate_error(str(error)):
         return False
     if isinstance(error, GoogleAuthError) and error.retryable:
         return True
@@ -86,7 +86,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Say whether a call ran out of time, without any answer that settles it."""
+    """Say whether a call ended without an answer: out of time, or out of reach."""
     _, cause = unwrapped(error)
     return is_transient(cause) or isinstance(cause, TimeoutError)
 
@@ -105,6 +105,6 @@ def unwrapped(error: BaseException) -> tuple[str, BaseException]:
         error = inner
 
 
-def distrusts(message: str) -> bool:
-    """Say whether a connection failed because of the server's certificate (OpenSSL's words)."""
+def is_certificate_error(message: str) -> bool:
+    """Say whether a connection failed because of the server's certificate (in OpenSSL's words)."""
     return "CERTIFICATE_VERIFY_FAILED" in message

@@ -12,36 +12,21 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from runscrape_generator.cloudrun.failures import folded
-from runscrape_generator.errors import DiscoveryError
-from runscrape_generator.model import Decision, Discovery, Endpoint, Scope, ScopeFailure, Service
+from runscrape_generator.model import Decision, Endpoint, Scope
 from runscrape_generator.publish.remembered import FACTS, VERSION, CorruptError, Inventory, parse
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Inventory", "Recalled", "load", "recall", "render"]
+__all__ = ["Inventory", "load", "render"]
 
 MAX_BYTES = 128 * 1024 * 1024
 """Ten times the inventory of 10,000 services: what is larger is something else."""
 
 _in_order = attrgetter("project", "region", "name")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recalled:
-    """What exists, as far as is known: listed now, or remembered for scopes that failed."""
-
-    services: tuple[Service, ...]
-    """Sorted by project, region and name."""
-    stale: tuple[Scope, ...] = ()
-    """The scopes that the inventory stands in for, sorted."""
-    scopes: tuple[Scope, ...] = ()
-    """Every scope, listed or stale, sorted; those without services among them."""
 
 
 def load(path: Path) -> Inventory | None:
@@ -69,40 +54,6 @@ def _content(path: Path) -> bytes:
     if len(content) > MAX_BYTES:
         raise CorruptError(f"larger than {MAX_BYTES} bytes")
     return content
-
-
-def recall(discovery: Discovery, inventory: Inventory | None) -> Recalled:
-    """Put the inventory's services in for every scope that failed, with a warning for each.
-
-    Raises DiscoveryError where a failed scope, or any of a project whose regions could not be
-    listed, is not in the inventory.
-    """
-    known = inventory.scopes if inventory is not None else {}
-    lost = [f for f in discovery.failures if not _remembered(f, known)]
-    if lost:
-        told = [line for line, _ in folded(lost)]
-        raise DiscoveryError(
-            "\n".join([*told, "no inventory stands in for what failed: nothing is published"])
-        )
-    stale: dict[Scope, tuple[Service, ...]] = {}
-    for line, failures in folded(discovery.failures):
-        kept = {s: known[s] for f in failures for s in _remembered(f, known)}
-        stale |= kept
-        log.warning(f"{line}; kept {sum(map(len, kept.values()))} services of the inventory")
-    scopes = {**stale, **discovery.scopes}
-    services = (service for scope in scopes.values() for service in scope)
-    return Recalled(
-        services=tuple(sorted(services, key=_in_order)),
-        stale=tuple(sorted(stale)),
-        scopes=tuple(sorted(scopes)),
-    )
-
-
-def _remembered(failure: ScopeFailure, known: Mapping[Scope, Any]) -> list[Scope]:
-    if failure.region is not None:
-        scope = Scope(failure.project, failure.region)
-        return [scope] if scope in known else []
-    return [scope for scope in known if scope.project == failure.project]
 
 
 def render(decisions: Iterable[Decision], scopes: Iterable[Scope]) -> str:

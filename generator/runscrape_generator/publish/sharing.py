@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from runscrape_generator.cloudrun.recall import Recalled
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.model import Decision, Scope, Service
-from runscrape_generator.publish.inventory import Inventory, Recalled
+from runscrape_generator.publish.inventory import Inventory
 
 _NAMED = 3
 

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from runscrape_generator.config.settings import Format, Mode, Settings
 from runscrape_generator.model import Job
 from runscrape_generator.selection import naming
-from runscrape_generator.selection import rules as overrides
 from runscrape_generator.selection.endpoints import DEFAULT_INTERVAL
+from runscrape_generator.selection.rules import merge, rule_for_all
 
 UNUSED_SECRET = "unused"
 """Prometheus before 2.51 refuses an empty secret, and the proxy on loopback takes any."""
@@ -68,7 +68,7 @@ def scrape_config(job: Job, settings: Settings) -> Data:
     if job.audience is None:
         # Half an oauth2 block, as a rule for all services may bring, breaks the whole file.
         extra.pop("oauth2", None)
-    return overrides.merge(data, extra)
+    return merge(data, extra)
 
 
 def oauth2(audience: str, settings: Settings) -> Data:
@@ -88,7 +88,7 @@ def gateway(settings: Settings) -> Data:
     where it would ask for a tunnel with https. Path, interval, timeout and parameters come with
     each target; the job label too, so that series are named as in the other mode.
     """
-    extra = dict(overrides.universal(settings.rules).scrape_config)
+    extra = dict(rule_for_all(settings.rules).scrape_config)
     data: Data = {"job_name": naming.gateway(settings)}
     data |= _times(None, None, settings)
     data |= {"scheme": "http", "follow_redirects": False}
@@ -102,7 +102,7 @@ def gateway(settings: Settings) -> Data:
             *extra.pop("relabel_configs", []),
         ],
     }
-    return overrides.merge(data, extra)
+    return merge(data, extra)
 
 
 def gateway_url(settings: Settings) -> str:

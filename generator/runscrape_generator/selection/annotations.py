@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from runscrape_generator.config import durations
 from runscrape_generator.model import Service
-from runscrape_generator.render.yaml import quoted
+from runscrape_generator.text import show
 
 ANNOTATION = "prometheus.io/"
 LABEL = "prometheus-"
@@ -32,14 +32,13 @@ _PATH = re.compile(r"/[^?#\x00-\x20\x7f-\xa0\u2028\u2029]*")
 _PARAM_NAME = re.compile(r"[A-Za-z0-9_]+")
 """What fits behind ``__param_`` in a label's name, so that targets can carry it too."""
 _NOT_IN_URL = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\"<>\\^`{|}]")
-_SHOWN = 60
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
-    """What one service asks for; None where it says nothing usable."""
+class ScrapeAnnotations:
+    """What one service says about its scraping; None where it says nothing usable."""
 
     scrape: bool | None = None
     path: str | None = None
@@ -50,14 +49,14 @@ class Wishes:
     warnings: tuple[str, ...] = ()
 
 
-def wishes_of(service: Service) -> Wishes:
-    """The wishes of *service*, with a warning for each that cannot be met."""
+def read_annotations(service: Service) -> ScrapeAnnotations:
+    """Read the annotations and labels of *service*, with a warning for each that is unusable."""
     if not any(name.startswith(ANNOTATION) for name in service.annotations) and not any(
         name.startswith(LABEL) for name in service.labels
     ):
-        return Wishes()
+        return ScrapeAnnotations()
     reader = _Reader(service)
-    return Wishes(
+    return ScrapeAnnotations(
         scrape=reader.first("scrape", boolean),
         path=reader.first("path", path, from_label=lambda text: path("/" + text)),
         interval=reader.first("interval", duration),
@@ -83,9 +82,9 @@ def path(text: str) -> str:
 
 
 def duration(text: str) -> str:
-    """A duration that Prometheus reads, above zero, as it is written."""
+    """A duration as Prometheus writes it, above zero; kept as it is written."""
     if durations.parse(text) <= 0:
-        raise ValueError(f"{show(text)} has to be more than nothing")
+        raise ValueError(f"{show(text)} has to be more than 0")
     return text
 
 
@@ -103,17 +102,12 @@ def audience(text: str) -> str:
     return text
 
 
-def show(text: str) -> str:
-    """*text*, which is hostile, for one line of a message: quoted, and cut."""
-    return quoted(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
-
-
 def _no_label(text: str) -> str:
     raise ValueError(f"{show(text)}: a label cannot hold a URL, use {ANNOTATION}audience")
 
 
 def _unknown(service: Service) -> Iterator[str]:
-    """A word on each annotation of ours that is none: most are typing mistakes."""
+    """Warn of each ``prometheus.io/`` annotation that is not known: most are typing mistakes."""
     for name in sorted(service.annotations):
         word = name.removeprefix(ANNOTATION)
         if word != name and word not in _KNOWN and not word.startswith(_PARAM):
@@ -121,7 +115,7 @@ def _unknown(service: Service) -> Iterator[str]:
 
 
 class _Reader:
-    """Takes wishes from annotations, then labels, and remembers what was wrong."""
+    """Takes values from annotations, then labels, and collects a warning for each bad one."""
 
     def __init__(self, service: Service) -> None:
         self._service = service

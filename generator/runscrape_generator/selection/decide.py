@@ -13,8 +13,13 @@ from fnmatch import fnmatchcase
 from runscrape_generator.config.settings import Mode, Rule, Settings
 from runscrape_generator.model import Decision, Endpoint, Service
 from runscrape_generator.selection import endpoints
-from runscrape_generator.selection import rules as overrides
-from runscrape_generator.selection.annotations import ANNOTATION, Wishes, show, wishes_of
+from runscrape_generator.selection.annotations import (
+    ANNOTATION,
+    ScrapeAnnotations,
+    read_annotations,
+)
+from runscrape_generator.selection.rules import rule_for
+from runscrape_generator.text import show
 
 CLOUD_RUN_MAX_INSTANCES = 100
 """Where a service does not say: cloud.google.com/run/docs/configuring/max-instances."""
@@ -30,24 +35,24 @@ def decide(services: Iterable[Service], settings: Settings) -> tuple[Decision, .
 def _decide(service: Service, settings: Settings, owners: Mapping[str, str]) -> Decision:
     if reason := _filtered(service, settings):
         return Decision(service=service, reason=reason)
-    rule = overrides.effective(service, settings.rules)
-    wishes = wishes_of(service)
-    audience, doubts = _audience(service, rule, wishes, settings, owners)
+    rule = rule_for(service, settings.rules)
+    annotated = read_annotations(service)
+    audience, doubts = _audience(service, rule, annotated, settings, owners)
     where = endpoints.place(service, rule)
     reason = (
-        _declined(rule, wishes, settings)
+        _declined(rule, annotated, settings)
         or _without_place(service, rule, known=where is not None)
         or _behind(service, rule, settings)
     )
     if not reason and audience is None and not service.invoker_iam_disabled:
         reason = "no URL of its own and no custom audience: a rule's audience says what to ask for"
     if reason or where is None:
-        return Decision(service=service, reason=reason, warnings=wishes.warnings)
+        return Decision(service=service, reason=reason, warnings=annotated.warnings)
     found, more = endpoints.build(
-        service, where, audience, rule=rule, wishes=wishes, settings=settings
+        service, where, audience, rule=rule, annotated=annotated, settings=settings
     )
     more = (*more, *_headers(found, settings), *_scaling(service))
-    warnings = (*wishes.warnings, *doubts, *more)
+    warnings = (*annotated.warnings, *doubts, *more)
     return Decision(service=service, endpoints=found, warnings=warnings)
 
 
@@ -67,13 +72,13 @@ def _any_glob(name: str, globs: Iterable[str]) -> bool:
     return any(fnmatchcase(name, glob) for glob in globs)
 
 
-def _declined(rule: Rule, wishes: Wishes, settings: Settings) -> str:
+def _declined(rule: Rule, annotated: ScrapeAnnotations, settings: Settings) -> str:
     """Whether a rule, or else the service itself, says no; ``skip: false`` overrides both."""
     if rule.skip is not None:
         return "skipped by a rule" if rule.skip else ""
-    if wishes.scrape is False:
+    if annotated.scrape is False:
         return f'opted out: {ANNOTATION}scrape is "false"'
-    if settings.opt_in and not wishes.scrape:
+    if settings.opt_in and not annotated.scrape:
         return f'not opted in: --opt-in wants {ANNOTATION}scrape to be "true"'
     return ""
 
@@ -109,7 +114,11 @@ def _behind(service: Service, rule: Rule, settings: Settings) -> str:
 
 
 def _audience(
-    service: Service, rule: Rule, wishes: Wishes, settings: Settings, owners: Mapping[str, str]
+    service: Service,
+    rule: Rule,
+    annotated: ScrapeAnnotations,
+    settings: Settings,
+    owners: Mapping[str, str],
 ) -> tuple[str | None, tuple[str, ...]]:
     """What the ID token is made for, and warnings; None where the service is public or unknown.
 
@@ -121,7 +130,7 @@ def _audience(
     if rule.audience is not None:
         return rule.audience, ()
     customs = service.custom_audiences[:1]
-    wanted = [wishes.audience] if wishes.audience else []
+    wanted = [annotated.audience] if annotated.audience else []
     if settings.audience == "custom" or not service.uri:
         wanted.extend(customs)
     warnings: list[str] = []

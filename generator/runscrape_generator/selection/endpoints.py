@@ -15,8 +15,8 @@ from runscrape_generator.config import durations
 from runscrape_generator.config.settings import EndpointRule, Rule, Settings
 from runscrape_generator.model import Endpoint, Service
 from runscrape_generator.selection import naming
-from runscrape_generator.selection import rules as overrides
-from runscrape_generator.selection.annotations import Wishes
+from runscrape_generator.selection.annotations import ScrapeAnnotations
+from runscrape_generator.selection.rules import rule_for_all
 
 DEFAULT_INTERVAL = "1m"
 """Prometheus' and vmagent's own, where no global block says otherwise."""
@@ -60,7 +60,9 @@ class Timing:
     warning: str = ""
 
 
-def timing(own: EndpointRule, rule: Rule, wishes: Wishes, settings: Settings) -> Timing:
+def timing(
+    own: EndpointRule, rule: Rule, annotated: ScrapeAnnotations, settings: Settings
+) -> Timing:
     """An interval and a timeout that Prometheus takes together: it refuses a longer timeout.
 
     In a scrape job that breaks the whole file, and in file_sd it drops the target. So where the
@@ -69,16 +71,16 @@ def timing(own: EndpointRule, rule: Rule, wishes: Wishes, settings: Settings) ->
     """
     ruled_interval = own.scrape_interval or rule.scrape_interval
     ruled_timeout = own.scrape_timeout or rule.scrape_timeout
-    interval = ruled_interval or wishes.interval
-    timeout = ruled_timeout or wishes.timeout
+    interval = ruled_interval or annotated.interval
+    timeout = ruled_timeout or annotated.timeout
     if timeout is None:
         return _beside_default_timeout(interval, settings)
     against = interval or settings.scrape_interval or DEFAULT_INTERVAL
     if not _longer(timeout, against):
         return Timing(against, timeout)
     clash = f"scrape timeout {timeout} is longer than the interval {against}"
-    if ruled_timeout and wishes.interval and not ruled_interval:
-        settled = timing(own, rule, dataclasses.replace(wishes, interval=None), settings)
+    if ruled_timeout and annotated.interval and not ruled_interval:
+        settled = timing(own, rule, dataclasses.replace(annotated, interval=None), settings)
         return dataclasses.replace(settled, warning=f"{clash}: the service's interval is ignored")
     settled = _beside_default_timeout(interval, settings)
     return dataclasses.replace(settled, warning=f"{clash}: the timeout is ignored")
@@ -101,15 +103,15 @@ def build(
     audience: str | None,
     *,
     rule: Rule,
-    wishes: Wishes,
+    annotated: ScrapeAnnotations,
     settings: Settings,
 ) -> tuple[tuple[Endpoint, ...], tuple[str, ...]]:
     """The endpoints of *service*, in the rule's order, and warnings about their settings."""
-    owns = rule.endpoints or (EndpointRule(path=wishes.path or settings.metrics_path),)
+    owns = rule.endpoints or (EndpointRule(path=annotated.path or settings.metrics_path),)
     made: list[Endpoint] = []
     warnings = []
     for own in owns:
-        times = timing(own, rule, wishes, settings)
+        times = timing(own, rule, annotated, settings)
         if times.warning:
             warnings.append(times.warning)
         endpoint = Endpoint(
@@ -118,7 +120,7 @@ def build(
             audience=audience,
             target=where.target,
             metrics_path=own.path,
-            params={**wishes.params, **rule.params, **own.params},
+            params={**annotated.params, **rule.params, **own.params},
             scrape_interval=times.interval,
             scrape_timeout=times.timeout,
             labels=_labels(service, where, rule, own),
@@ -157,7 +159,7 @@ def _job(endpoint: Endpoint, rule: Rule, settings: Settings, earlier: Sequence[E
     """
     service, path = endpoint.service, endpoint.metrics_path
     if rule.job is None and settings.audience == "custom" and _is_shared(endpoint):
-        differing = _differing(endpoint, overrides.universal(settings.rules), settings)
+        differing = _differing(endpoint, rule_for_all(settings.rules), settings)
         return naming.shared(endpoint.audience or "", path, differing, settings)
     name = naming.fill(rule.job or settings.job_name, service)
     if not earlier:
@@ -172,7 +174,7 @@ def _is_shared(endpoint: Endpoint) -> bool:
 
 def _differing(endpoint: Endpoint, usual: Rule, settings: Settings) -> dict[str, object]:
     """The job's settings that are not the *usual* ones: what makes it a job of another name."""
-    times = timing(EndpointRule(path=""), usual, Wishes(), settings)
+    times = timing(EndpointRule(path=""), usual, ScrapeAnnotations(), settings)
     pairs: dict[str, tuple[object, object]] = {
         "params": (dict(endpoint.params), dict(usual.params)),
         "interval": (endpoint.scrape_interval, times.interval),

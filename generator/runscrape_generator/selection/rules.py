@@ -29,18 +29,17 @@ def matches(match: Match, service: Service) -> bool:
     )
 
 
-def effective(service: Service, rules: Sequence[Rule]) -> Rule:
-    """One rule that does what all *rules* that match *service* do in their order."""
+def rule_for(service: Service, rules: Sequence[Rule]) -> Rule:
+    """Fold the *rules* that match *service* into one; a later rule beats an earlier one."""
     return _folded(rule for rule in rules if matches(rule.match, service))
 
 
-def universal(rules: Sequence[Rule]) -> Rule:
-    """What the rules without ``match`` do, which is the same for every service."""
+def rule_for_all(rules: Sequence[Rule]) -> Rule:
+    """Fold the *rules* without ``match`` into one: what they set holds for every service."""
     return _folded(rule for rule in rules if rule.match == Match())
 
 
 def _folded(rules: Iterable[Rule]) -> Rule:
-    """One rule for all of *rules*: the later one beats."""
     found: dict[str, Any] = {}
     for rule in rules:
         for name in _SCALARS:
