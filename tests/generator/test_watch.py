@@ -125,7 +125,7 @@ def test_bug_does_not_end_it(settings: Settings) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    patch.setattr("runscrape_generator.cloudrun.discovery.discover", broken)
+    patch.setattr("runscrape_generator.pipeline.discover", broken)
     talk, _ = play(lambda: settings, patch.undo)
     assert "ZeroDivisionError" in talk.of("error")[0]
     assert "svc-a" in text_of(settings)
