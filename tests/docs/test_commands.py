@@ -87,8 +87,9 @@ def parse(program: str, words: list[str]) -> None:
     command: click.Command = proxy_cli.command
     if program == "runscrape":
         command, words = commands.group().commands[words[0]], words[1:]
-    with command.make_context(str(command.name), words):
-        pass
+    with command.make_context(str(command.name), words) as context:
+        if "--inventory" in words and command is proxy_cli.command:  # whole, and no mere option
+            proxy_cli.settings_of(context.params)
 
 
 def test_the_commands_are_found() -> None:

@@ -52,6 +52,17 @@ def test_every_link_leads_somewhere(document: Path) -> None:
         assert not anchor or anchor in headings(target), link
 
 
+def test_every_schema_of_the_examples_is_there() -> None:
+    """Editors find the JSON Schema that an example of runscrape.yaml names."""
+    named = [
+        path.parent / schema
+        for path in (ROOT / "examples").rglob("*.yaml")
+        for schema in re.findall(r"\$schema=(\S+)", path.read_text("utf-8"))
+    ]
+    assert len(named) >= 3
+    assert [path for path in named if not path.exists()] == []
+
+
 def headings(path: Path) -> set[str]:
     """Give the anchors of a document's headings as GitHub makes them."""
     text = _FENCED.sub("", path.read_text("utf-8"))
