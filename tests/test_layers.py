@@ -41,7 +41,6 @@ PROXY = (
 )
 
 UPWARDS = {
-    "bootstrap/command.py imports cli",
     "config/limits.py imports render",
     "gateway/metrics.py imports web",
     "inventory.py imports gateway",

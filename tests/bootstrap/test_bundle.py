@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Callable, Mapping
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from runscrape_generator.bootstrap import bundle
-from runscrape_generator.bootstrap.bundle import Fate, Manifest, Planned
-from runscrape_generator.bootstrap.model import MANIFEST
+from runscrape_generator.bootstrap.bundle import Fate
+from runscrape_generator.bootstrap.folder import Folder
+from runscrape_generator.bootstrap.platforms import MANIFEST
 from runscrape_generator.cli import main as cli
-from runscrape_generator.publish import files
 from tests.bootstrap.conftest import Google
+from tests.bootstrap.planned import plan, put
 
+ROOT = Path(__file__).parents[2]
 ALERTS = "config/rules/alerts.yml"
 
 
@@ -275,7 +279,7 @@ def test_an_empty_secret(google: Google, fresh: Path, capsys: pytest.CaptureFixt
     assert "is empty; remove it" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("make", "said"), [(Path.mkdir, "no file"), (None, "a link to nothing")])
+@pytest.mark.parametrize(("make", "said"), [(Path.mkdir, "a folder"), (None, "a symbolic link")])
 def test_a_secret_that_is_no_file(
     google: Google,
     tmp_path: Path,
@@ -290,7 +294,9 @@ def test_a_secret_that_is_no_file(
     secret.parent.mkdir(parents=True)
     make(secret) if make else secret.symlink_to(tmp_path / "gone")
     assert run(google, tmp_path / "b") == 2
-    assert f"{secret}: is {said}; remove it" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert f"{secret}: is {said}" in err
+    assert "move it away" in err
 
 
 def test_a_file_for_a_folder(
@@ -407,45 +413,42 @@ def test_read_only_folder(google: Google, tmp_path: Path) -> None:
     assert run(google, tmp_path / "file" / "bundle") == 7
 
 
-class Killed(BaseException):
-    """As if by SIGKILL: nothing of ours may tidy up after it."""
+KILLED = """
+import os, sys
+from pathlib import Path
+from tests.bootstrap.planned import put
+directory, survived = Path(sys.argv[1]), int(sys.argv[2])
+rename, done = os.rename, []
+def limited(*arguments, **more):
+    if len(done) == survived:
+        os._exit(9)
+    done.append(rename(*arguments, **more))
+os.rename = limited
+put(directory, 2)
+"""
 
 
-def plan(version: int) -> Mapping[str, Planned]:
-    return {name: Planned(f"{name} {version}\n") for name in "abc"}
-
-
-def test_killed_between_any_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_between_any_two_files(tmp_path: Path) -> None:
     """Killed anywhere, the next run takes no file of ours for an edited one, and heals."""
-    replace = files.replace
     for survived in range(6):
         directory = tmp_path / str(survived)
         directory.mkdir()
-        empty = Manifest("compose")
-        bundle.apply(directory, bundle.steps(directory, plan(1), empty), empty)
-        left = [survived]
-
-        def limited(path: Path, data: bytes, left: list[int] = left) -> None:
-            if not left[0]:
-                raise Killed
-            left[0] -= 1
-            replace(path, data)
-
-        monkeypatch.setattr(files, "replace", limited)
-        known = bundle.load(directory)
-        assert known is not None
-        try:
-            bundle.apply(directory, bundle.steps(directory, plan(2), known), known)
-        except Killed:
-            assert survived < 5
-        monkeypatch.undo()
-        known = bundle.load(directory)
-        assert known is not None
+        put(directory, 1)
+        done = subprocess.run(
+            [sys.executable, "-c", KILLED, directory, str(survived)],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            check=False,
+        )
+        assert done.returncode == (9 if survived < 5 else 0)
         for version in (1, 2, 3):
-            fates = {step.fate for step in bundle.steps(directory, plan(version), known)}
+            with Folder(directory) as folder:
+                known = bundle.load(folder)
+                assert known is not None
+                fates = {step.fate for step in bundle.steps(folder, plan(version), known)}
             assert fates <= {Fate.SAME, Fate.UPDATE}, (survived, version, fates)
-        bundle.apply(directory, bundle.steps(directory, plan(3), known), known)
+        put(directory, 3)
         assert [(directory / name).read_text() for name in "abc"] == ["a 3\n", "b 3\n", "c 3\n"]
+        assert {path.name for path in directory.iterdir()} == {"a", "b", "c", MANIFEST}
 
 
 def test_the_manifest_is_stable(fresh: Path) -> None:

@@ -1,4 +1,4 @@
-"""The bundle's files on disk: what is ours is updated, what the user edited is left alone.
+"""Which file of a bundle is whose: ours are updated, what the user edited is left alone.
 
 ``.runscrape-bundle.json`` remembers the digest of each file as we wrote it. A file that is still
 as we wrote it is ours; any other was edited, or was there before us: it stays, and where we would
@@ -12,13 +12,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 
 import yaml
 
-from runscrape_generator.bootstrap.model import MANIFEST
+from runscrape_generator.bootstrap.folder import Changes, Folder
+from runscrape_generator.bootstrap.platforms import MANIFEST
 from runscrape_generator.errors import ConfigError
-from runscrape_generator.publish import diff, files
+from runscrape_generator.publish import diff
 
 NEW = ".new"
 
@@ -80,33 +80,32 @@ class Manifest:
     """The options of bootstrap that were ever given."""
 
 
-def load(directory: Path) -> Manifest | None:
+def load(folder: Folder) -> Manifest | None:
     """Read the manifest; None where there is none. Raises ConfigError for a broken one."""
-    path = directory / MANIFEST
-    data = files.read(path)
+    data = folder.read(MANIFEST)
     if data is None:
         return None
     try:
         content = json.loads(data)
         digests = {str(name): tuple(map(str, each)) for name, each in content["files"].items()}
         return Manifest(str(content["platform"]), digests, dict(content["choices"]))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ConfigError(
-            f"{path}: is broken, so nobody knows which files you edited; remove it, and every"
-            " file that differs from a new one is kept"
+            f"{folder.path / MANIFEST}: is broken, so nobody knows which files you edited; remove"
+            " it, and every file that differs from a new one is kept"
         ) from None
 
 
-def steps(directory: Path, plan: Mapping[str, Planned], manifest: Manifest) -> tuple[Step, ...]:
-    """Decide on each file, sorted by path; writes nothing. Raises WriteError."""
-    decided = [_step(directory, path, planned, manifest) for path, planned in plan.items()]
+def steps(folder: Folder, plan: Mapping[str, Planned], manifest: Manifest) -> tuple[Step, ...]:
+    """Decide on each file, sorted by path; writes nothing. Raises as ``Folder.read`` does."""
+    decided = [_step(folder, path, planned, manifest) for path, planned in plan.items()]
     gone = manifest.digests.keys() - plan.keys()
-    decided += [step for path in gone for step in _leftover(directory, path, manifest)]
+    decided += [step for path in gone for step in _leftover(folder, path, manifest)]
     return tuple(sorted(decided, key=lambda step: step.path))
 
 
-def _step(directory: Path, path: str, planned: Planned, manifest: Manifest) -> Step:
-    there = files.read(directory / path)
+def _step(folder: Folder, path: str, planned: Planned, manifest: Manifest) -> Step:
+    there = folder.read(path)
     ours = manifest.digests.get(path, ())
     if there is None:
         return Step(path, Fate.CREATE, planned)
@@ -118,30 +117,32 @@ def _step(directory: Path, path: str, planned: Planned, manifest: Manifest) -> S
     return Step(path, Fate.KEEP if nothing_new else Fate.BESIDE, planned)
 
 
-def _leftover(directory: Path, path: str, manifest: Manifest) -> Iterator[Step]:
-    there = files.read(directory / path)
+def _leftover(folder: Folder, path: str, manifest: Manifest) -> Iterator[Step]:
+    there = folder.read(path)
     if there is None:
         return
     is_ours = _digest(there) in manifest.digests[path]
     yield Step(path, Fate.REMOVE if is_ours else Fate.KEEP, None)
 
 
-def differences(directory: Path, decided: Sequence[Step]) -> str:
+def differences(folder: Folder, decided: Sequence[Step]) -> str:
     """Render what :func:`apply` would change, as one unified diff."""
-    return "".join(_difference(directory, step) for step in decided)
+    return "".join(_difference(folder, step) for step in decided)
 
 
-def _difference(directory: Path, step: Step) -> str:
+def _difference(folder: Folder, step: Step) -> str:
     if step.fate in {Fate.SAME, Fate.KEEP}:
         return ""
-    path = directory / (step.path + (NEW if step.fate is Fate.BESIDE else ""))
-    return diff.unified(path, files.read(path), step.planned.data if step.planned else b"")
+    name = step.path + (NEW if step.fate is Fate.BESIDE else "")
+    new = step.planned.data if step.planned else b""
+    return diff.unified(folder.path / name, folder.read(name), new)
 
 
-def apply(directory: Path, decided: Sequence[Step], manifest: Manifest) -> None:
-    """Write, in an order that a kill at any moment leaves no file of ours taken for an edited one.
+def apply(changes: Changes, decided: Sequence[Step], manifest: Manifest) -> None:
+    """Add what is to be written to ``changes``.
 
-    Raises WriteError.
+    The manifest goes first, with the old digests and the new ones, and last, with the new ones
+    alone: killed between any two files, a run leaves none of ours that the next takes for edited.
     """
     new = {
         step.path: (_digest(step.planned.data),)
@@ -149,34 +150,27 @@ def apply(directory: Path, decided: Sequence[Step], manifest: Manifest) -> None:
         if step.planned and step.fate not in {Fate.KEEP, Fate.BESIDE}
     }
     old = {step.path: manifest.digests.get(step.path, ()) for step in decided}
-    _save(directory, manifest, {path: (*old[path], *new.get(path, ())) for path in old})
-    for step in decided:
-        _apply(directory, step)
+    before = _document(manifest, {path: (*old[path], *new.get(path, ())) for path in old})
     left = {step.path for step in decided if step.planned}
-    _save(directory, manifest, {path: new.get(path, old[path]) for path in left})
+    after = _document(manifest, {path: new.get(path, old[path]) for path in left})
+    outdated = changes.folder.read(MANIFEST) != after
+    if outdated:
+        changes.write(MANIFEST, before)
+    for step in decided:
+        _apply(changes, step)
+    if outdated:
+        changes.write(MANIFEST, after)
 
 
-def _apply(directory: Path, step: Step) -> None:
-    path = directory / step.path
+def _apply(changes: Changes, step: Step) -> None:
     if step.fate is Fate.REMOVE:
-        files.discard(path)
+        changes.remove(step.path)
     elif step.fate in {Fate.CREATE, Fate.UPDATE, Fate.BESIDE} and step.planned:
-        target = path if step.fate is not Fate.BESIDE else path.with_name(path.name + NEW)
-        folder(target.parent)
-        files.replace(files.resolve(target), step.planned.data)
-        if step.planned.executable:
-            target.chmod(0o755)
+        name = step.path + (NEW if step.fate is Fate.BESIDE else "")
+        changes.write(name, step.planned.data, 0o755 if step.planned.executable else 0o644)
 
 
-def folder(path: Path, mode: int = 0o755) -> None:
-    """Make the folder and those above it; raises WriteError."""
-    try:
-        path.mkdir(mode=mode, parents=True, exist_ok=True)
-    except OSError as error:
-        raise files.failure(path, error) from error
-
-
-def _save(directory: Path, manifest: Manifest, digests: Mapping[str, Sequence[str]]) -> None:
+def _document(manifest: Manifest, digests: Mapping[str, Sequence[str]]) -> bytes:
     known = {path: list(dict.fromkeys(each)) for path, each in sorted(digests.items()) if each}
     content = {
         "version": 1,
@@ -184,9 +178,7 @@ def _save(directory: Path, manifest: Manifest, digests: Mapping[str, Sequence[st
         "choices": dict(manifest.choices),
         "files": known,
     }
-    text = json.dumps(content, indent=2, sort_keys=True) + "\n"
-    if files.read(directory / MANIFEST) != text.encode():
-        files.replace(directory / MANIFEST, text.encode())
+    return (json.dumps(content, indent=2, sort_keys=True) + "\n").encode()
 
 
 def _digest(data: bytes) -> str:

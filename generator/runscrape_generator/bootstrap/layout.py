@@ -9,8 +9,8 @@ from importlib.metadata import version
 from typing import Any
 
 from runscrape_generator.bootstrap.bundle import Planned
-from runscrape_generator.bootstrap.command_lines import METRICS, Commands, commands
-from runscrape_generator.bootstrap.model import PLACES, Choices, Platform
+from runscrape_generator.bootstrap.platforms import PLACES, Choices, Platform
+from runscrape_generator.bootstrap.processes import METRICS, Commands, commands
 from runscrape_generator.bootstrap.quadlet import quadlets
 from runscrape_generator.bootstrap.templates import render
 from runscrape_generator.config import durations
@@ -19,8 +19,8 @@ from runscrape_generator.config.settings import Settings
 _INTERVAL, _TIMEOUT = "1m", "10s"
 """Prometheus' own defaults (``global`` in its configuration)."""
 
-_PATIENCE = 900.0
-"""Seconds that the list of services may be old before anyone is told; or three runs, if longer."""
+_STALE_AFTER = 900.0
+"""Seconds without a good run before an alert fires; three runs, where those take longer."""
 
 _PROBE = (
     "python",
@@ -36,7 +36,7 @@ _COMMON = {
     "rules/recording.yml": "common/recording.yml",
     "prometheus.yml.j2": "common/prometheus.yml.j2",
 }
-"""Path below the bundle's configuration → template."""
+"""Path in the bundle's configuration folder → template."""
 
 _GRAFANA = {
     "grafana/provisioning/datasources/prometheus.yml": "common/datasource.yml",
@@ -89,7 +89,7 @@ _PLATFORM: Mapping[Platform, Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """All that the files depend on."""
+    """Everything that the files depend on."""
 
     choices: Choices
     settings: Settings
@@ -100,14 +100,13 @@ class Asked:
 
 
 def plan(asked: Asked) -> dict[str, Planned]:
-    """Give each file of the bundle that people may edit, by its path there.
+    """Give each file that people may edit, by its path in the bundle.
 
-    What the generator itself writes (prometheus.yml, the inventory, targets) and the secrets are
-    not among them.
+    Not what the generator writes (prometheus.yml, the inventory, targets), and not the secrets.
     """
     choices = asked.choices
-    spelled = commands(choices, asked.settings.mode)
-    values = _values(asked, spelled)
+    processes = commands(choices, asked.settings.mode)
+    values = _values(asked, processes)
     config = PLACES[choices.platform].bundle_config
     templates = {f"{config}/{path}": name for path, name in _COMMON.items()}
     templates |= _PLATFORM[choices.platform]
@@ -125,28 +124,28 @@ def plan(asked: Asked) -> dict[str, Planned]:
     if choices.operator:
         files["operator/runscrape.yaml"] = Planned(asked.operator_yaml, yaml=True)
     if choices.platform is Platform.COMPOSE:
-        for unit in quadlets(choices, spelled):
+        for unit in quadlets(choices, processes):
             text = render("compose/quadlet-container", unit=unit, **values)
             files[f"quadlet/{unit.name}.container"] = Planned(text)
         files["quadlet/runscrape.network"] = Planned(render("compose/quadlet-network"))
     return files
 
 
-def _values(asked: Asked, spelled: Commands) -> dict[str, Any]:
+def _values(asked: Asked, processes: Commands) -> dict[str, Any]:
     choices, settings = asked.choices, asked.settings
     every = durations.parse(choices.every)
-    patience = max(_PATIENCE, 3 * every)
+    stale_after = round(max(_STALE_AFTER, 3 * every))
     timeout = settings.scrape_timeout or _TIMEOUT
     proxy_log, generator_log = _logs(choices)
     return {
         "choices": choices,
         "operator": False,
         "places": PLACES[choices.platform],
-        "commands": spelled,
+        "commands": processes,
         "projects": asked.projects,
         "account": account(choices, asked.projects),
-        "stale_after": round(patience),
-        "failing_for": f"{round(patience)}s" if patience % 60 else f"{round(patience / 60)}m",
+        "stale_after": stale_after,
+        "failing_for": f"{stale_after}s" if stale_after % 60 else f"{stale_after // 60}m",
         "scrape_interval": settings.scrape_interval or _INTERVAL,
         "scrape_timeout_text": timeout,
         "scrape_timeout": f"{durations.parse(timeout):g}",
@@ -154,7 +153,7 @@ def _values(asked: Asked, spelled: Commands) -> dict[str, Any]:
         "proxy_log": proxy_log,
         "generator_log": generator_log,
         "probe": _PROBE,
-        "fresh": _fresh(round(patience)),
+        "fresh": _fresh(stale_after),
         "schedule": schedule(every),
         "version": version("runscrape"),
         "program_root": choices.program_dir.removesuffix("/bin"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runscrape_generator.bootstrap.command_lines import Commands
-from runscrape_generator.bootstrap.model import CONFIG, PLACES, STATE, Choices, Platform
+from runscrape_generator.bootstrap.platforms import CONFIG, PLACES, STATE, Choices, Platform
+from runscrape_generator.bootstrap.processes import Commands
 
 _GOOGLE = "/run/secrets/google-credentials.json"
 

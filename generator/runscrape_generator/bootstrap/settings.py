@@ -1,4 +1,4 @@
-"""The bundle's runscrape.yaml: what the user set, with the platform's places filled in."""
+"""The bundle's runscrape.yaml: what the user set, and where things are on the platform."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from runscrape_generator.bootstrap.model import CONFIG, PLACES, STATE, Choices
+from runscrape_generator.bootstrap.platforms import CONFIG, STATE, Choices
 from runscrape_generator.cloudrun.credentials import open_access
 from runscrape_generator.config import load as configuration
 from runscrape_generator.config.load import Loaded
@@ -32,12 +32,17 @@ def resolved(loaded: Loaded) -> tuple[str, ...]:
     return loaded.settings.projects or open_access(loaded.settings).projects
 
 
-def document(loaded: Loaded, choices: Choices, *, version: str | None, operator: bool) -> str:
-    """Write runscrape.yaml for the bundle; ``version`` is that of the image's Prometheus."""
+def document(
+    loaded: Loaded, choices: Choices, own: Path, version: str | None, *, operator: bool
+) -> str:
+    """Write runscrape.yaml for the bundle.
+
+    ``own`` is the one that the bundle has, ``version`` that of the image's Prometheus.
+    """
     ours: dict[str, object] = {
         "project": list(resolved(loaded)),
         **_places(choices, operator=operator),
-        **_version(loaded, choices, version),
+        **_version(loaded, own, version),
     }
     leave_out = ours.keys() | ({"template", "metrics_file", "targets_file"} if operator else set())
     theirs = {key: value for key, value in _given(loaded).items() if key not in leave_out}
@@ -63,7 +68,7 @@ def _given(loaded: Loaded) -> dict[str, object]:
 
 def _places(choices: Choices, *, operator: bool) -> dict[str, object]:
     """Say where things are on the platform; nothing that the user says can change it."""
-    places = PLACES[choices.platform]
+    places = choices.places
     ours: dict[str, object] = {
         "token_url": places.token_url,
         "client_secret_file": places.prometheus_secret,
@@ -78,37 +83,32 @@ def _places(choices: Choices, *, operator: bool) -> dict[str, object]:
     }
 
 
-def _version(loaded: Loaded, choices: Choices, version: str | None) -> dict[str, object]:
+def _version(loaded: Loaded, own: Path, version: str | None) -> dict[str, object]:
     """Take the image's version, unless the user says another elsewhere than in the bundle."""
     place = loaded.origins["prometheus_version"]
-    if version is None or not place.startswith(("default", f"{choices.config}:")):
+    if version is None or not place.startswith(("default", f"{own}:")):
         return {}
     return {"prometheus_version": version}
 
 
-def for_this_machine(config: Path, choices: Choices, template: Path, *, dry_run: bool) -> Settings:
-    """Read a runscrape.yaml of the bundle for a run here, before its places exist.
+def for_scratch(config: Path, choices: Choices, scratch: Path) -> Settings:
+    """Read a runscrape.yaml of the bundle for a run in a scratch copy of the bundle.
 
-    ``config`` and ``template`` are the files as they will be. Raises ConfigError, also for what the
-    user wrote into the file since.
+    Raises ConfigError, also for what the user wrote into the file since.
     """
     settings = configuration.load("generate", {"config": str(config)}, {}).settings
-    places = PLACES[choices.platform]
-    state = choices.directory / places.bundle_state
+    places = choices.places
+    template = settings.template
+    if template and template.is_relative_to(CONFIG):
+        template = scratch / places.bundle_config / template.relative_to(CONFIG)
     return replace(
         settings,
-        template=_here(settings.template, template),
-        inventory=state / "inventory.json",
+        template=template,
+        inventory=scratch / places.bundle_state / "inventory.json",
         metrics_file=None,
-        # Prometheus reads it elsewhere, where the files that it names are.
+        # The files that it names are where Prometheus is going to read it, and not here.
         promtool="none",
         reload=None,
         reload_command=None,
         watch=None,
-        dry_run=dry_run,
     )
-
-
-def _here(named: Path | None, ours: Path) -> Path | None:
-    """Find the template that runscrape.yaml names: the bundle's own, or another of the user's."""
-    return ours if named == Path(CONFIG) / ours.name else named

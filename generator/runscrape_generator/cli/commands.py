@@ -124,11 +124,16 @@ def _bootstrap() -> click.Command:
         for name in chosen:
             if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
                 chosen[name] = None
-        choices, flags = bootstrap_cli.choices(chosen), _flags(context, given)
-        if "config" not in flags and not os.environ.get(configuration.CONFIG_VARIABLE):
-            flags |= {"config": bootstrap_cli.own_config(choices)}
-        loaded, console = _begin(context, "explain", flags)
-        return bootstrap_cli.run(choices, loaded, console.progress, show=bool(chosen["show"]))
+        flags = _flags(context, given)
+
+        def load(own_config: str | None) -> tuple[Loaded, Progress]:
+            named = "config" in flags or os.environ.get(configuration.CONFIG_VARIABLE)
+            own = {"config": own_config} if own_config and not named else {}
+            loaded, console = _begin(context, "explain", flags | own)
+            return loaded, console.progress
+
+        with result() as stdout:
+            return bootstrap_cli.run(chosen, load, stdout=stdout)
 
     shared = [each for each in _parameters("explain") if each.name not in _NOT_FOR_BUNDLES]
     return _Command(

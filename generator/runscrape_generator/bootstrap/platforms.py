@@ -14,7 +14,7 @@ from pathlib import Path
 CONFIG = "/etc/runscrape"
 STATE = "/var/lib/runscrape"
 MANIFEST = ".runscrape-bundle.json"
-"""What remembers a bundle: its platform, the options given, the files written."""
+"""The file that remembers a bundle: its platform, the options given, the files written."""
 
 RUN_AS = 65532
 """User and group of the image; also who root's compose bundles run as."""
@@ -63,9 +63,9 @@ class Choices:
     """What was given now or on an earlier run, by option: a later run need not say it again."""
 
     @property
-    def config(self) -> Path:
-        """The bundle's own runscrape.yaml."""
-        return self.directory / PLACES[self.platform].bundle_config / "runscrape.yaml"
+    def places(self) -> Places:
+        """Where things are on the platform."""
+        return PLACES[self.platform]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,10 @@
-"""The command lines of a bundle, the same for every file of it that names them."""
+"""The processes of a bundle: one argument list each, for every file that starts it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runscrape_generator.bootstrap.model import CONFIG, PLACES, STATE, Choices, Platform
+from runscrape_generator.bootstrap.platforms import CONFIG, PLACES, STATE, Choices, Platform
 from runscrape_generator.config.settings import Mode
 
 METRICS = f"{STATE}/metrics"
@@ -22,11 +22,11 @@ class Commands:
     """Without the program, which is the image's entry point."""
     exporter: tuple[str, ...]
     first: tuple[tuple[str, ...], ...]
-    """What makes the files once, in this order."""
+    """What makes the files, in this order."""
     again: tuple[tuple[str, ...], ...]
     """The same with a reload after a change: what the timer runs, and people after an edit."""
     generator: tuple[str, ...]
-    """What stays and keeps them."""
+    """The same with ``--watch``: what keeps the files up to date."""
     operator: tuple[str, ...]
     """What writes the resources for the Prometheus Operator."""
     operator_proxy: tuple[str, ...]
@@ -34,7 +34,7 @@ class Commands:
 
 
 def commands(choices: Choices, mode: Mode) -> Commands:
-    """Spell out every process of the platform."""
+    """Give the argument list of every process of the platform."""
     once = _once(choices, mode)
     return Commands(
         proxy=_proxy(choices, mode),

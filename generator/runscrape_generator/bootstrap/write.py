@@ -1,0 +1,307 @@
+"""``runscrape bootstrap DIR``: a folder with everything that Prometheus and runscrape run from.
+
+Everything is made in a private scratch folder first: copies of the bundle's files as they will be,
+and there the generator runs. Only then is the bundle written, all of it or nothing. So a run that
+fails leaves no half bundle, and one that was there as it was.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TextIO
+
+from runscrape_generator import run
+from runscrape_generator.bootstrap import bundle, secrets
+from runscrape_generator.bootstrap import settings as bootstrap_settings
+from runscrape_generator.bootstrap.bundle import Fate, Manifest, Step
+from runscrape_generator.bootstrap.command import Load
+from runscrape_generator.bootstrap.folder import Changes, Folder, Owner
+from runscrape_generator.bootstrap.layout import Asked, plan, prometheus_version
+from runscrape_generator.bootstrap.platforms import MANIFEST, Choices, Platform
+from runscrape_generator.config.load import Loaded
+from runscrape_generator.config.settings import Mode, Settings
+from runscrape_generator.errors import ConfigError, LockedError, RunscrapeError
+from runscrape_generator.log import NOTICE
+from runscrape_generator.progress import Progress
+from runscrape_generator.publish import diff, files, lock
+
+log = logging.getLogger(__name__)
+
+_EDITED = frozenset({Fate.KEEP, Fate.BESIDE})
+_STALE = 3
+"""The exit code where some scopes came from the inventory."""
+
+
+def write(
+    choices: Choices,
+    folder: Folder,
+    known: Manifest | None,
+    load: Load,
+    *,
+    stdout: TextIO,
+    show: bool,
+) -> int:
+    """Write the bundle, or with ``show`` only print what would change; give the exit code.
+
+    Raises a RunscrapeError where that fails.
+    """
+    manifest = _manifest(choices, known)
+    with tempfile.TemporaryDirectory(prefix="runscrape-") as name:
+        scratch = Path(name).resolve()
+        with _shown_as(scratch, choices.directory):
+            prepared = _prepare(choices, folder, manifest, load, scratch)
+            code = _generate(choices, prepared, scratch)
+            made = dict(_made(choices, folder, prepared, scratch))
+    if show:
+        stdout.write(bundle.differences(folder, prepared.decided))
+        stdout.writelines(
+            diff.unified(folder.path / path, folder.read(path), data) for path, data in made.items()
+        )
+    else:
+        _apply(choices, folder, (known, manifest), prepared.decided, made)
+        _tell(choices, prepared.decided)
+    return code
+
+
+def _manifest(choices: Choices, known: Manifest | None) -> Manifest:
+    if known is None:
+        return Manifest(choices.platform.value, choices=choices.remembered)
+    if known.platform != choices.platform.value:
+        raise ConfigError(
+            f"{choices.directory} holds a bundle for {known.platform}: choose another folder"
+            f" for {choices.platform}"
+        )
+    return replace(known, choices=choices.remembered)
+
+
+@contextmanager
+def _shown_as(scratch: Path, directory: Path) -> Iterator[None]:
+    """Name the bundle's folder, not the scratch folder, in what is logged and raised."""
+
+    def rename(record: logging.LogRecord) -> bool:
+        record.msg, record.args = record.getMessage().replace(str(scratch), str(directory)), ()
+        return True
+
+    handlers = logging.getLogger("runscrape_generator").handlers[:]
+    for handler in handlers:
+        handler.addFilter(rename)
+    try:
+        yield
+    except RunscrapeError as error:
+        raise type(error)(str(error).replace(str(scratch), str(directory))) from error
+    finally:
+        for handler in handlers:
+            handler.removeFilter(rename)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What is known before the generator runs."""
+
+    decided: tuple[Step, ...]
+    progress: Progress
+
+
+def _prepare(
+    choices: Choices, folder: Folder, manifest: Manifest, load: Load, scratch: Path
+) -> _Prepared:
+    """Read the settings, decide on each file, and copy all that the generator needs."""
+    for name in (choices.places.bundle_config, *_generated(choices)):
+        for path in folder.files(name):
+            _copy(folder, path, scratch)
+    own = scratch / choices.places.bundle_config / "runscrape.yaml"
+    loaded, progress = load(str(own) if manifest.digests and own.exists() else None)
+    for line in filter(
+        None, [_credentials_warning(choices), *bootstrap_settings.unused(loaded, choices)]
+    ):
+        log.warning(line)
+    decided = bundle.steps(folder, plan(_asked(choices, loaded, own)), manifest)
+    for step in decided:
+        if step.planned and step.fate not in _EDITED:
+            _put(scratch / step.path, step.planned.data)
+    for name in _secrets(choices):
+        secrets.check(folder, name)
+    return _Prepared(decided, progress)
+
+
+def _copy(folder: Folder, path: str, scratch: Path) -> None:
+    data = folder.read(path)
+    if data is not None:
+        _put(scratch / path, data)
+
+
+def _put(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def _generated(choices: Choices) -> tuple[str, ...]:
+    """Name the folders of the bundle that the generator writes to."""
+    state = choices.places.bundle_state
+    return (state, "operator") if choices.operator else (state,)
+
+
+def _asked(choices: Choices, loaded: Loaded, own: Path) -> Asked:
+    read_by = choices.platform is not Platform.SYSTEMD
+    version = prometheus_version(choices.prometheus_image) if read_by else None
+    return Asked(
+        choices=choices,
+        settings=loaded.settings,
+        projects=bootstrap_settings.resolved(loaded),
+        runscrape_yaml=bootstrap_settings.document(loaded, choices, own, version, operator=False),
+        operator_yaml=bootstrap_settings.document(loaded, choices, own, version, operator=True),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One file for the generator to write."""
+
+    command: Literal["generate", "targets"]
+    settings: Settings
+
+
+def _generate(choices: Choices, prepared: _Prepared, scratch: Path) -> int:
+    """Run the generator in the scratch folder; gives the exit code."""
+    for name in _generated(choices):
+        (scratch / name).mkdir(parents=True, exist_ok=True)
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - no path of ours
+        codes = [
+            run.once(it.command, it.settings, prepared.progress, stdout=nowhere).exit_code
+            for it in _runs(choices, scratch)
+        ]
+    return _STALE if _STALE in codes else 0
+
+
+def _runs(choices: Choices, scratch: Path) -> list[_Run]:
+    """List what the generator writes; raises ConfigError for a bad runscrape.yaml."""
+    places = choices.places
+    settings = bootstrap_settings.for_scratch(
+        scratch / places.bundle_config / "runscrape.yaml", choices, scratch
+    )
+    state = scratch / places.bundle_state
+    runs = [_Run("generate", replace(settings, output=state / "prometheus.yml"))]
+    if settings.mode is Mode.GATEWAY:
+        runs.append(_Run("targets", replace(settings, output=state / "targets.json")))
+    if choices.operator:
+        own = bootstrap_settings.for_scratch(scratch / "operator/runscrape.yaml", choices, scratch)
+        output = scratch / "operator" / "scrapeconfigs.yaml"
+        runs.append(_Run("generate", replace(own, output=output)))
+    return runs
+
+
+def _made(
+    choices: Choices, folder: Folder, prepared: _Prepared, scratch: Path
+) -> Iterator[tuple[str, bytes]]:
+    """Give each file that the generator made or changed.
+
+    Its hidden files are for the next run in the same folder, and there is none in this one.
+    """
+    planned = {step.path for step in prepared.decided}
+    for name in _generated(choices):
+        for path in sorted((scratch / name).rglob("*")):
+            relative = str(path.relative_to(scratch))
+            if path.is_file() and not path.name.startswith(".") and relative not in planned:
+                data = path.read_bytes()
+                if folder.read(relative) != data:
+                    yield relative, data
+
+
+def _secrets(choices: Choices) -> list[str]:
+    client = choices.places.bundle_secret
+    return [client, "secrets/grafana-password"] if choices.grafana else [client]
+
+
+def _apply(
+    choices: Choices,
+    folder: Folder,
+    manifests: tuple[Manifest | None, Manifest],
+    decided: Sequence[Step],
+    made: Mapping[str, bytes],
+) -> None:
+    """Write the bundle under its lock; ``manifests`` are the one that was read and the new one."""
+    known, manifest = manifests
+    path = folder.path.resolve() / MANIFEST
+    lock_file = files.beside(path, ".runscrape-lock").name
+    with folder.created(lock_file):
+        folder.status(lock_file)  # raises for a pipe, which would never open
+        with lock.held(path), Changes(folder) as changes:
+            if bundle.load(folder) != known:
+                raise LockedError(
+                    f"{folder.path}: another run of bootstrap has changed it meanwhile; try again"
+                )
+            owner, state = _containers_user(choices), f"{choices.places.bundle_state}/"
+            _make_folders(choices, changes, owner)
+            for name in _secrets(choices):
+                if not secrets.check(folder, name):
+                    secrets.write(changes, name, owner)
+            for name, data in made.items():
+                changes.write(name, data, owner=owner if name.startswith(state) else None)
+            bundle.apply(changes, decided, manifest)
+            changes.commit()
+
+
+def _containers_user(choices: Choices) -> Owner | None:
+    """Say who has to own what the containers read and write, where that is not who runs this."""
+    if choices.platform is Platform.COMPOSE and os.geteuid() == 0:
+        return choices.user, choices.group
+    return None
+
+
+def _make_folders(choices: Choices, changes: Changes, owner: Owner | None) -> None:
+    for name in _generated(choices):
+        changes.make_folder(name, owner=owner)
+    if choices.platform is not Platform.SYSTEMD:
+        changes.make_folder("secrets", 0o700, owner)
+    if choices.platform is Platform.COMPOSE:
+        changes.make_folder("state/metrics", owner=owner)
+        for name in ("prometheus", "grafana") if choices.grafana else ("prometheus",):
+            changes.make_folder(f"data/{name}", owner=owner)
+
+
+def _credentials_warning(choices: Choices) -> str:
+    """Say why the containers' user could not read the credentials; empty where it can."""
+    path = choices.credentials_file
+    if path is None or choices.platform is not Platform.COMPOSE:
+        return ""
+    try:
+        found = path.stat()
+    except OSError as error:
+        return f"--credentials-file {path}: {error.strerror}; it has to be there when this runs"
+    if choices.user == found.st_uid:
+        needed = stat.S_IRUSR
+    else:
+        needed = stat.S_IRGRP if choices.group == found.st_gid else stat.S_IROTH
+    if found.st_mode & needed:
+        return ""
+    return (
+        f"--credentials-file {path}: the containers run as user {choices.user}, who cannot read it:"
+        f" chown {choices.user} it, or run bootstrap as its owner"
+    )
+
+
+def _tell(choices: Choices, decided: Sequence[Step]) -> None:
+    for step in decided:
+        if step.fate is Fate.BESIDE:
+            log.warning(f"{choices.directory / step.path}: {step.fate}, {step.path}{bundle.NEW}")
+        elif step.fate is not Fate.SAME:
+            log.info(f"{step.path}: {step.fate}")
+    counts = {fate: sum(step.fate is fate for step in decided) for fate in Fate}
+    kept = [step.path for step in decided if step.fate in _EDITED]
+    parts = [
+        f"{counts[fate]} {fate}"
+        for fate in (Fate.CREATE, Fate.UPDATE, Fate.SAME, Fate.REMOVE)
+        if counts[fate]
+    ]
+    if kept:
+        parts.append(f"{len(kept)} kept as you edited them ({', '.join(kept)})")
+    beside = {step.path for step in decided if step.fate is Fate.BESIDE}
+    readme = choices.directory / ("README.md" + (bundle.NEW if "README.md" in beside else ""))
+    log.log(NOTICE, f"bundle for {choices.platform}: {', '.join(parts)}; go on with {readme}")
