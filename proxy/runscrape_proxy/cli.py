@@ -24,6 +24,7 @@ from runscrape_proxy.settings import (
     WARM_THREADS,
     Settings,
     parse_duration,
+    parse_size,
 )
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "runscrape-proxy"
 PREFIX = "RUNSCRAPE_PROXY"
+MIN_SIZE = 1024
 MIN_MINT_TIMEOUT, MAX_MINT_TIMEOUT = 0.1, 60.0
 
 # A Kubernetes Service named runscrape-proxy puts these into every pod of its namespace:
@@ -54,6 +56,24 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic only since
         if not MIN_MINT_TIMEOUT <= seconds <= MAX_MINT_TIMEOUT:
             self.fail("not between 100ms and 1m", param, ctx)
         return seconds
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]  # as above
+    """A size as Prometheus writes it, in bytes."""
+
+    name = "size"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Parse; fails on what is no size of at least a kibibyte."""
+        try:
+            size = value if isinstance(value, int) else parse_size(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if size < MIN_SIZE:
+            self.fail("less than 1KiB", param, ctx)
+        return size
 
 
 class Item(click.types.StringParamType):
@@ -170,6 +190,12 @@ ITEM = Item()
     type=click.IntRange(1, 65_536),
     default=DEFAULT_GATEWAY_CONNECTIONS,
     help="Connections kept for the next scrape, at most two of them to a service.",
+)
+@click.option(
+    "--gateway-max-body",
+    type=Size(),
+    default="256MiB",
+    help="The largest answer of a service that is passed on, as it comes over the wire.",
 )
 @click.option(
     "--gateway-credentials",

@@ -1,96 +1,162 @@
-"""A file that is read again when it changes, and whose last good content stays when it breaks."""
+"""Files that are read again when they change, and whose last good content stays when they break."""
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import stat
 from threading import Lock
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from runscrape_proxy.errors import StartError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
-Signature = tuple[int, int, int]
+Version = tuple[tuple[int, int, int, int], ...]
+"""Of each file: when it and its inode changed (ns), its size and its inode."""
 
 log = logging.getLogger(__name__)
 
-MAX_BYTES = 256 * 1024 * 1024
+NULL_DEVICE: Final = os.makedev(1, 3)
+MEBIBYTE: Final = 1024 * 1024
+MAX_BYTES: Final = 256 * MEBIBYTE
+"""The inventory of 100,000 services has about half of that."""
 
 
-class WatchedFile(Generic[T]):
-    """The parsed content of one file: ``value`` is None until it could be read once.
+class Watched(Generic[T]):
+    """What is made of one or several files: ``value`` is None until they could be read once.
 
-    ``parse`` turns bytes into the value and raises ValueError for a bad file. Nothing is read
-    until :meth:`load` or :meth:`refresh`. Values are swapped in whole, so readers need no lock.
+    ``load`` reads them and raises OSError or ValueError where they are bad. Nothing is read until
+    :meth:`load` or :meth:`refresh`. Values are swapped in whole, so readers need no lock.
     """
 
-    def __init__(self, path: Path, parse: Callable[[bytes], T], *, what: str) -> None:
-        self.path = path
+    def __init__(self, paths: Sequence[Path], load: Callable[[], T], *, what: str) -> None:
+        self.paths = tuple(paths)
         self.value: T | None = None
         self.error = "not read yet"
-        """Why the newest reading failed, in one line; empty after a good one."""
+        """Why the files cannot be used as they are now, in one line; empty where they can."""
         self.modified_at: float | None = None
-        """When the file that ``value`` came from was written, in seconds since the epoch."""
-        self._parse = parse
-        self._what = what
-        self._seen: Signature | None = None
+        """When the files that ``value`` came from were written, in seconds since the epoch."""
+        self._load = load
+        self._name = f"{what} {', '.join(map(str, self.paths))}"
+        self._judged: Version | None = None
+        self._verdict = ""
+        """What was wrong with the version that was judged; empty if it was good."""
         self._lock = Lock()
 
     def load(self) -> T:
         """Read now. Raises StartError in one line if that fails."""
         self.refresh(quiet=True)
+        return self.held
+
+    @property
+    def held(self) -> T:
+        """The value. Raises StartError in one line while there is none."""
         if self.value is None:
-            raise StartError(f"{self._what} {self.path}: {self.error}")
+            raise StartError(f"{self._name}: {self.error}")
         return self.value
 
     def refresh(self, *, quiet: bool = False) -> bool:
-        """Read again if the file is another one than last time; True if ``value`` is new.
+        """Read again if the files are others than last time; True if ``value`` is new.
 
         A bad file is named in the log once (unless ``quiet``), and the old value stays.
         """
         with self._lock:
-            try:
-                content, signature, modified_at = self._read()
-                if content is None:
-                    return False
-                value = self._parse(content)
-            except (OSError, ValueError, RecursionError) as error:
-                self._failed(_reason(error), quiet=quiet)
-                return False
-            if self.error and self.value is not None:
-                log.info("%s %s is good again", self._what, self.path)
-            self._seen, self.error, self.modified_at = signature, "", modified_at
-            changed = value != self.value
-            self.value = value
-            return changed
+            before = self.value
+            error = self._read_changes()
+            if error and error != self.error and not quiet:
+                kept = "; what was read before stays in force" if self.value is not None else ""
+                log.error("%s: %s%s", self._name, error, kept)
+            elif self.error and not error and self.value is not None and before is not None:
+                log.info("%s: good again", self._name)
+            self.error = error
+            return self.value != before
 
-    def _read(self) -> tuple[bytes | None, Signature, float]:
-        with self.path.open("rb") as file:
-            stat = os.fstat(file.fileno())
-            signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-            if signature == self._seen:
-                return None, signature, stat.st_mtime
-            # A bad file is judged once: what fails from here on is not read again until it changes.
-            self._seen = signature
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise ValueError("larger than 256 MiB")
-        return content, signature, stat.st_mtime
+    def _read_changes(self) -> str:
+        """Read what is new. Returns what is wrong now; empty for nothing.
 
-    def _failed(self, reason: str, *, quiet: bool) -> None:
-        if reason != self.error and not quiet:
-            kept = "; the one read before stays in force" if self.value is not None else ""
-            log.error("%s %s: %s%s", self._what, self.path, reason, kept)
-        self.error = reason
+        Content is judged once for each version of the files. What keeps them from being read at
+        all (a file that is away, no file descriptors) is no verdict: the next look tries again.
+        """
+        try:
+            version = tuple(_version_of(path) for path in self.paths)
+            if version != self._judged:
+                self._judge(version)
+        except (OSError, MemoryError) as error:
+            return _reason(error)
+        return self._verdict
+
+    def _judge(self, version: Version) -> None:
+        try:
+            value = self._load()
+        except (ValueError, RecursionError) as error:
+            self._verdict = _reason(error)
+        else:
+            self._verdict = ""
+            self.modified_at = max(modified for modified, *_ in version) / 1e9
+            if value != self.value:
+                self.value = value
+        self._judged = version
+
+
+class WatchedFile(Watched[T]):
+    """One file; ``parse`` turns its bytes into the value, or raises ValueError."""
+
+    def __init__(
+        self, path: Path, parse: Callable[[bytes], T], *, what: str, limit: int = MAX_BYTES
+    ) -> None:
+        super().__init__([path], lambda: parse(read_regular(path, limit)), what=what)
+        self.path = path
+
+
+def read_regular(path: Path, limit: int = MAX_BYTES) -> bytes:
+    """Read a file of at most ``limit`` bytes; links are followed.
+
+    Raises OSError, and ValueError for a larger file or for what is no regular file: a pipe could
+    hang, a device never end. Only /dev/null is taken, as an empty file.
+    """
+    _check(path.stat(), limit)
+    # Without O_NONBLOCK it would wait for a writer, had it become a pipe since.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        _check(os.fstat(file.fileno()), limit)
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(_too_large(limit))
+    return content
+
+
+def _check(status: os.stat_result, limit: int) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(status.st_mode) and status.st_rdev != NULL_DEVICE:
+        raise ValueError("not a regular file")
+    if status.st_size > limit:
+        raise ValueError(_too_large(limit))
+
+
+def _too_large(limit: int) -> str:
+    return (
+        f"larger than {limit // 1024} KiB"
+        if limit < MEBIBYTE
+        else f"larger than {limit // MEBIBYTE} MiB"
+    )
+
+
+def _version_of(path: Path) -> tuple[int, int, int, int]:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
+    match error:
+        case OSError():
+            return error.strerror or type(error).__name__
+        case RecursionError():
+            return "nested too deeply"
+        case MemoryError():
+            return "not enough memory to read it"
     return " ".join(str(error).split())

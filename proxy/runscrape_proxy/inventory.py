@@ -1,20 +1,23 @@
 """The inventories that ``runscrape`` writes: the audiences that this proxy may mint for.
 
 Each file is ``{"version": 1, "scopes": {"PROJECT/REGION": [service, …]}}``; of a service the proxy
-reads ``state``, ``audience`` (null where the service is public) and ``endpoints``, a list of
-mappings with an ``audience`` each; the gateway reads ``scheme``, ``target``, ``metrics_path``,
-``token_header`` and ``app_credentials`` too.
+reads ``state`` and, where that is ``kept``, ``audience`` (null where the service is public) and the
+rest of an :class:`Endpoint`. A service with several endpoints lists them in ``endpoints``, each
+with the same fields.
+
+The structure and the types of what is read are checked strictly, by hand: there is little of it,
+and the message has to name the place. Fields that are not read may be anything, so that a newer
+generator can add some.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from runscrape_proxy.files import WatchedFile
-from runscrape_proxy.gateway import targets as gateway_targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,6 +29,22 @@ _BUSY_SECONDS: Final = 1.0
 """How long a request waits for another one's reading: a file system may hang."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One place to scrape, as the inventory names it; None for what it does not say."""
+
+    audience: str | None = None
+    scheme: str | None = None
+    target: str | None = None
+    """``HOST:PORT``."""
+    metrics_path: str | None = None
+    token_header: str | None = None
+    app_credentials: str | None = None
+
+
+FIELDS: Final = tuple(Endpoint.__annotations__)
+
+
 @dataclass(frozen=True, slots=True)
 class Inventory:
     """What one inventory file says, or several."""
@@ -33,15 +52,14 @@ class Inventory:
     audiences: frozenset[str]
     services: int
     """How many services are kept."""
-    targets: gateway_targets.Places = field(default_factory=dict)
-    """Where the gateway may go."""
+    endpoints: tuple[Endpoint, ...] = ()
+    """Those of the kept services, in the order of the files."""
 
 
 class Inventories:
     """All the inventory files, as one; each of them keeps its own last good list.
 
-    ``value`` is None until one of them could be read. A place that is in several files is the
-    first one's.
+    ``value`` is None until one of them could be read.
     """
 
     def __init__(self, paths: Iterable[Path]) -> None:
@@ -65,22 +83,20 @@ class Inventories:
         try:
             changed = [file for file in self.files if file.refresh()]
             if changed:
-                self.value = _union(file.value for file in self.files if file.value is not None)
+                self.value = _union([file.value for file in self.files if file.value is not None])
             return bool(changed)
         finally:
             self._lock.release()
 
 
-def _union(parts: Iterable[Inventory]) -> Inventory:
-    audiences: set[str] = set()
-    services = 0
-    targets: gateway_targets.Places = {}
-    for part in parts:
-        audiences |= part.audiences
-        services += part.services
-        for place, by_path in part.targets.items():
-            targets[place] = by_path | targets.get(place, {})
-    return Inventory(audiences=frozenset(audiences), services=services, targets=targets)
+def _union(parts: list[Inventory]) -> Inventory:
+    if len(parts) == 1:
+        return parts[0]
+    return Inventory(
+        audiences=frozenset().union(*(part.audiences for part in parts)),
+        services=sum(part.services for part in parts),
+        endpoints=tuple(endpoint for part in parts for endpoint in part.endpoints),
+    )
 
 
 def watch(path: Path) -> WatchedFile[Inventory]:
@@ -90,56 +106,58 @@ def watch(path: Path) -> WatchedFile[Inventory]:
 
 def parse(content: bytes) -> Inventory:
     """Read one inventory file. Raises ValueError that says where it is wrong."""
-    document = _mapping(json.loads(content), "the file")
+    document = _object(json.loads(content), "the file")
     if document.get("version") != VERSION or isinstance(document["version"], bool):
         raise ValueError(f"version is not {VERSION}: written by another runscrape?")
-    kept = list(_kept(document))
-    audiences = frozenset(
-        audience for where, service in kept for audience in _audiences(service, where)
-    )
-    endpoints = [entry for where, service in kept for entry in _endpoints(service, where)]
-    targets = gateway_targets.collect(endpoints)
-    return Inventory(audiences=audiences, services=len(kept), targets=targets)
+    audiences = set[str]()
+    endpoints: list[Endpoint] = []
+    kept = 0
+    for where, service in _kept(document):
+        kept += 1
+        own = _endpoint(service, where)
+        # What the service says itself is the first of those that are listed.
+        listed = [_endpoint(each, where) for each in _listed(service, where)]
+        audiences.update(each.audience for each in (own, *listed) if each.audience is not None)
+        endpoints += listed or [own]
+    return Inventory(frozenset(audiences), kept, tuple(endpoints))
 
 
-def _kept(document: dict[str, object]) -> Iterator[tuple[str, dict[str, object]]]:
-    for scope, services in _mapping(document.get("scopes"), "scopes").items():
+def _kept(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give each kept service, and where it stands."""
+    for scope, services in _object(document.get("scopes"), "scopes").items():
         for number, entry in enumerate(_list(services, f"scopes: {scope}")):
             where = f"scopes: {scope}: service {number + 1}"
-            service = _mapping(entry, where)
+            service = _object(entry, where)
             if not isinstance(service.get("state"), str):
-                raise ValueError(f"{where}: state is missing")  # noqa: TRY004  as below
+                raise ValueError(f"{where}: state is missing")  # noqa: TRY004  one kind for a bad file
             if service["state"] == "kept":
                 yield where, service
 
 
-def _audiences(service: dict[str, object], where: str) -> Iterator[str]:
-    for entry in [service, *_more_endpoints(service, where)]:
-        audience = entry.get("audience")
-        if audience is None:
-            continue
-        if not isinstance(audience, str) or not audience.isprintable() or not audience.strip():
-            raise ValueError(f"{where}: audience is not a line of text")
-        yield audience
-
-
-def _endpoints(service: dict[str, object], where: str) -> list[dict[str, object]]:
-    """Give all that the service has; where they are listed, what it says itself is the first."""
-    return _more_endpoints(service, where) or [service]
-
-
-def _more_endpoints(service: dict[str, object], where: str) -> list[dict[str, object]]:
+def _listed(service: dict[str, Any], where: str) -> list[dict[str, Any]]:
     endpoints = _list(service.get("endpoints", []), f"{where}: endpoints")
-    return [_mapping(item, f"{where}: endpoints") for item in endpoints]
+    return [_object(each, f"{where}: endpoints") for each in endpoints]
 
 
-def _mapping(value: object, where: str) -> dict[str, object]:
+def _endpoint(entry: dict[str, Any], where: str) -> Endpoint:
+    fields = {name: entry.get(name) for name in FIELDS}
+    for name, value in fields.items():
+        if value is not None and not _is_line(value):
+            raise ValueError(f"{where}: {name} is not a line of text")
+    return Endpoint(**fields)
+
+
+def _is_line(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable() and bool(value.strip())
+
+
+def _object(value: object, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{where} is not an object")  # noqa: TRY004  one kind for a bad file
     return value
 
 
-def _list(value: object, where: str) -> list[object]:
+def _list(value: object, where: str) -> list[Any]:
     if not isinstance(value, list):
         raise ValueError(f"{where} is not a list")  # noqa: TRY004  one kind for a bad file
     return value

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
+
+METRICS_PREFIX: Final = "runscrape_proxy_"
 
 
 class Kind(StrEnum):

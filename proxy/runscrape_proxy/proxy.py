@@ -15,7 +15,7 @@ from runscrape_proxy.gateway import app as gateway
 from runscrape_proxy.gateway.app_credentials import AppCredentials
 from runscrape_proxy.gateway.client import Client
 from runscrape_proxy.gateway.metrics import GatewayMetrics
-from runscrape_proxy.gateway.slots import Bulkhead
+from runscrape_proxy.gateway.slots import Slots
 from runscrape_proxy.google import find as credentials
 from runscrape_proxy.inventory import Inventories
 from runscrape_proxy.tokens.keeper import MintResult, Tokens
@@ -125,9 +125,13 @@ class Service:
     def _scrapes(self, settings: Settings) -> gateway.Scrapes | None:
         if not settings.gateway or self._inventory is None:
             return None
-        bulkhead = Bulkhead(settings.gateway_concurrency, settings.gateway_per_host)
+        slots = Slots(settings.gateway_concurrency, settings.gateway_per_host)
         try:
-            client = Client(ca_file=settings.ca_file, connections=settings.gateway_connections)
+            client = Client(
+                ca_file=settings.ca_file,
+                connections=settings.gateway_connections,
+                max_body=settings.gateway_max_body,
+            )
         except OSError as error:
             raise StartError(f"--ca-file {settings.ca_file}: {error.strerror or error}") from None
         return gateway.Scrapes(
@@ -136,8 +140,8 @@ class Service:
             tokens=self.tokens,
             client=client,
             credentials=AppCredentials(settings.gateway_credentials),
-            bulkhead=bulkhead,
-            metrics=GatewayMetrics(self.metrics.registry, bulkhead),
+            slots=slots,
+            metrics=GatewayMetrics(self.metrics.registry, slots),
         )
 
     def _inventory_good(self) -> bool | None:

@@ -22,11 +22,13 @@ DEFAULT_GATEWAY_CONCURRENCY = 1024
 DEFAULT_GATEWAY_PER_HOST = 8
 DEFAULT_GATEWAY_CONNECTIONS = 4096
 """Two for each of some 2,000 services; beyond that, scrapes begin to open new ones."""
+DEFAULT_GATEWAY_MAX_BODY = 256 * 1024 * 1024
 WARM_THREADS = 64
 """Threads that requests waiting for a mint never get, so that held tokens always find one."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(?:\d+(?:ms|[smhd]))+", re.ASCII)
+_SIZE = re.compile(r"(\d{1,12})(?:B|(?:([KMGT])i?B))?", re.ASCII)
 _PART = re.compile(r"(\d+)(ms|[smhd])", re.ASCII)
 
 
@@ -52,6 +54,7 @@ class Settings:
     gateway_concurrency: int = DEFAULT_GATEWAY_CONCURRENCY
     gateway_per_host: int = DEFAULT_GATEWAY_PER_HOST
     gateway_connections: int = DEFAULT_GATEWAY_CONNECTIONS
+    gateway_max_body: int = DEFAULT_GATEWAY_MAX_BODY
     gateway_credentials: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -84,3 +87,14 @@ def parse_duration(text: str) -> float:
     if not _DURATION.fullmatch(text):
         raise ValueError(f"{text!r} is not a duration such as 4s or 1m30s")
     return sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+
+
+def parse_size(text: str) -> int:
+    """Turn a size as Prometheus writes it (``64MB``, ``256MiB``, ``1024``) into bytes.
+
+    All units are powers of 1024, as there. Raises ValueError for anything else.
+    """
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a size such as 64MB or 256MiB")
+    return int(match[1]) << 10 * "BKMGT".index(match[2] or "B")

@@ -23,7 +23,7 @@ from runscrape_generator.model import Scope
 from runscrape_generator.publish import metrics as textfile
 from runscrape_proxy.cli import command as proxy_command
 from runscrape_proxy.gateway.metrics import GatewayMetrics
-from runscrape_proxy.gateway.slots import Bulkhead
+from runscrape_proxy.gateway.slots import Slots
 from runscrape_proxy.model import AudienceStatus
 from runscrape_proxy.web.metrics import Metrics
 
@@ -78,7 +78,7 @@ def _joined(*parts: str) -> str:
 
 def _proxy_exposition() -> str:
     metrics = Metrics(lambda: (STATUS,), lambda: True)
-    GatewayMetrics(metrics.registry, Bulkhead(1, per_host=1))
+    GatewayMetrics(metrics.registry, Slots(1, per_host=1))
     return metrics.exposition().decode()
 
 

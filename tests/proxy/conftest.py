@@ -10,6 +10,7 @@ import pytest
 
 from runscrape_proxy import log as logs
 from tests.proxy.harness import Proxy, fake, running
+from tests.proxy.raw_server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -70,3 +71,18 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     secrets.write_text("s3cr et+/%\r\nthe new one\n\n")
     with running(directory, fake(), "--client-secret-file", secrets) as started:
         yield started
+
+
+@pytest.fixture
+def serve() -> Iterator[type[Server]]:
+    """Make servers that end with the test."""
+    servers: list[Server] = []
+
+    class Kept(Server):
+        def __init__(self, answer: bytes, pause: float = 0.0) -> None:
+            super().__init__(answer, pause)
+            servers.append(self)
+
+    yield Kept
+    for server in servers:
+        server.close()

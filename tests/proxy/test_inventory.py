@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import time
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,6 @@ from runscrape_proxy import inventory
 from runscrape_proxy.errors import StartError
 from runscrape_proxy.files import WatchedFile
 from runscrape_proxy.inventory import Inventories, parse
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def document(*services: dict[str, Any]) -> bytes:
@@ -94,7 +92,7 @@ def test_a_bad_file_keeps_the_list(tmp_path: Path, caplog: pytest.LogCaptureFixt
 
 
 def test_several_files(tmp_path: Path) -> None:
-    """Files add up; each keeps its own last good list; a place in two of them is the first's."""
+    """Files add up; each keeps its own last good list, in the order of the files."""
     jobs, targets = tmp_path / "jobs.json", tmp_path / "targets.json"
     place = {"scheme": "https", "target": "api:443", "metrics_path": "/metrics"}
     both = Inventories([jobs, targets])
@@ -106,9 +104,9 @@ def test_several_files(tmp_path: Path) -> None:
     assert both.refresh()
     assert both.value is not None
     assert both.value.audiences == {"https://api", "https://two", "https://more"}
-    assert [target.audience for target in both.value.targets["api", 443].values()] == [
-        "https://api"
-    ]
+    assert [
+        endpoint.audience for endpoint in both.value.endpoints if endpoint.target == "api:443"
+    ] == ["https://api", "https://two"]
     targets.write_bytes(b"{")
     jobs.write_bytes(document(KEPT))
     assert both.refresh()
@@ -123,17 +121,23 @@ def test_several_files(tmp_path: Path) -> None:
 def test_a_file_system_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While one reading hangs, others go on with what is known: no request waits for a disk."""
     monkeypatch.setattr(inventory, "_BUSY_SECONDS", 0.01)
-    os.mkfifo(tmp_path / "inventory.json")
+    (tmp_path / "inventory.json").write_bytes(document(KEPT))
+    asked, over = threading.Event(), threading.Event()
+    stat = Path.stat
+
+    def hang(path: Path, **options: Any) -> os.stat_result:
+        asked.set()
+        over.wait()
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", hang)
     hanging = Inventories([tmp_path / "inventory.json"])
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(hanging.refresh)
-        while not first.running() or not hanging._lock.locked():
-            time.sleep(0.001)
-        began = time.monotonic()
+        asked.wait()
         assert not hanging.refresh()
-        assert time.monotonic() - began < 10
-        (tmp_path / "inventory.json").write_bytes(document(KEPT))
-        assert first.result(30)
+        over.set()
+        assert first.result()
 
 
 def test_a_new_file_of_the_same_size_and_time_is_seen(tmp_path: Path) -> None:

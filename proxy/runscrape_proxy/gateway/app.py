@@ -20,9 +20,9 @@ from runscrape_proxy.errors import (
 )
 from runscrape_proxy.gateway import headers as gateway_headers
 from runscrape_proxy.gateway import request as gateway_request
-from runscrape_proxy.gateway import targets as gateway_targets
 from runscrape_proxy.gateway.body import Scrape
 from runscrape_proxy.gateway.log import GatewayLog
+from runscrape_proxy.gateway.targets import AUTHORIZATION, Targets
 from runscrape_proxy.http_client import Deadline
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from runscrape_proxy.gateway.client import Client
     from runscrape_proxy.gateway.metrics import GatewayMetrics
     from runscrape_proxy.gateway.request import ScrapeRequest
-    from runscrape_proxy.gateway.slots import Bulkhead, Place
+    from runscrape_proxy.gateway.slots import Slot, Slots
     from runscrape_proxy.gateway.targets import Target
     from runscrape_proxy.inventory import Inventories
     from runscrape_proxy.model import Token
@@ -94,37 +94,38 @@ class Scrapes:
         tokens: Tokens,
         client: Client,
         credentials: AppCredentials,
-        bulkhead: Bulkhead,
+        slots: Slots,
         metrics: GatewayMetrics,
     ) -> None:
         self._policy = policy
         self._inventory = inventory
+        self._targets = Targets(inventory)
         self._tokens = tokens
         self._client = client
         self._credentials = credentials
-        self._bulkhead = bulkhead
+        self._slots = slots
         self._metrics = metrics
         self._log = GatewayLog()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one scrape."""
         began = time.monotonic()
-        host, place, scrape = "", None, None
+        host, slot, scrape = "", None, None
         try:
             request, target = self._admit(environ)
             host = target.host
-            place = self._bulkhead.enter(host)
-            scrape = self._begin(environ, request, target, place)
+            slot = self._slots.take(host)
+            scrape = self._begin(environ, request, target, slot)
             headers = gateway_headers.returning(scrape.answer.headers, scrape.answer.length)
             start_response(_status(scrape.answer.status), headers)
-        except Exception as error:  # noqa: BLE001  a place must not be lost, whatever it is
+        except Exception as error:  # noqa: BLE001  a slot must not be lost, whatever it is
             refused = _as_refusal(error)
             if scrape is not None:
                 scrape.answer.close()
-            if place is not None:
-                place.slow = refused.status == HTTPStatus.GATEWAY_TIMEOUT
-                place.leave()
-            took = time.monotonic() - began if place else None
+            if slot is not None:
+                slot.slow = refused.status == HTTPStatus.GATEWAY_TIMEOUT
+                slot.give_back()
+            took = time.monotonic() - began if slot else None
             self._metrics.answered(str(refused.status.value), took)
             self._log.refused(host, refused, environ)
             return refusal(refused, start_response)
@@ -140,7 +141,7 @@ class Scrapes:
         return request, self._target(request)
 
     def _target(self, request: ScrapeRequest) -> Target:
-        """Find what is meant; for a place that is not known, in the inventory as it is now.
+        """Find what is meant; for a host that is not known, in the inventory as it is now.
 
         Prometheus may see a new service in the target file before we look at the inventory.
         """
@@ -163,13 +164,10 @@ class Scrapes:
         )
 
     def _known(self, request: ScrapeRequest) -> Target | None:
-        held = self._inventory.value
-        if held is None:
-            return None
-        return gateway_targets.find(held.targets, request.host, request.port, request.path)
+        return self._targets.find(request.host, request.port, request.path)
 
     def _begin(
-        self, environ: WSGIEnvironment, request: ScrapeRequest, target: Target, place: Place
+        self, environ: WSGIEnvironment, request: ScrapeRequest, target: Target, slot: Slot
     ) -> Scrape:
         """Ask the service and wait for the first of its body."""
         deadline = Deadline(request.seconds)
@@ -179,7 +177,7 @@ class Scrapes:
         scrape = Scrape(
             answer,
             target=target,
-            place=place,
+            slot=slot,
             metrics=self._metrics,
             log=self._log,
             environ=environ,
@@ -193,14 +191,14 @@ class Scrapes:
         """Add the ID token, and what the rule or else the client has for the app itself."""
         own: str | None = environ.get("HTTP_AUTHORIZATION")
         if target.credentials is not None:
-            headers[gateway_targets.AUTHORIZATION] = self._credentials.read(target.credentials)
+            headers[AUTHORIZATION] = self._credentials.read(target.credentials)
         elif (
             own is not None
-            and target.token_header != gateway_targets.AUTHORIZATION
+            and target.token_header != AUTHORIZATION
             and "HTTP_PROXY_AUTHORIZATION" in environ  # without it, Authorization was for us
             and not self._policy.clients.is_ours(own)
         ):
-            headers[gateway_targets.AUTHORIZATION] = own
+            headers[AUTHORIZATION] = own
         if target.audience is not None:
             token = self._tokens.get(target.audience, timeout=deadline.left)
             headers[target.token_header] = f"Bearer {token.value}"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from runscrape_proxy.gateway.client import Answer
     from runscrape_proxy.gateway.log import GatewayLog
     from runscrape_proxy.gateway.metrics import GatewayMetrics
-    from runscrape_proxy.gateway.slots import Place
+    from runscrape_proxy.gateway.slots import Slot
     from runscrape_proxy.gateway.targets import Target
 
 READ_AHEAD: Final = 64 * 1024
@@ -34,7 +34,7 @@ class Scrape:
         answer: Answer,
         *,
         target: Target,
-        place: Place,
+        slot: Slot,
         metrics: GatewayMetrics,
         log: GatewayLog,
         environ: WSGIEnvironment,
@@ -44,7 +44,7 @@ class Scrape:
         self.began = time.monotonic()
         self._pieces = answer.pieces()
         self._ahead = b""
-        self._place = place
+        self._slot = slot
         self._metrics = metrics
         self._log = log
         self._environ = environ
@@ -76,16 +76,16 @@ class Scrape:
             yield from self._pieces
         except ScrapeError as error:
             self._code = BROKEN
-            self._place.slow = error.status == HTTPStatus.GATEWAY_TIMEOUT
+            self._slot.slow = error.status == HTTPStatus.GATEWAY_TIMEOUT
             self._log.refused(self.target.host, error, self._environ)
             self._break_off()
         self._code = str(self.answer.status)
         self._log.answered(self.target, self.answer.status)
 
     def close(self) -> None:
-        """Give back place and connection, whether or not the body was sent to its end."""
+        """Give back slot and connection, whether or not the body was sent to its end."""
         self.answer.close()
-        self._place.leave()
+        self._slot.give_back()
         self._metrics.answered(self._code, time.monotonic() - self.began)
 
     def _break_off(self) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from urllib3.util import SKIP_HEADER
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -41,16 +39,13 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 def outgoing(environ: Mapping[str, object]) -> dict[str, str]:
-    """What of a request goes on to the service; credentials are for the caller to add.
-
-    urllib3 would say something of its own for what is absent, so that is told not to.
-    """
+    """What of a request goes on to the service; credentials are for the caller to add."""
     dropped = _named_by(str(environ.get("HTTP_CONNECTION", "")))
-    headers = {"User-Agent": SKIP_HEADER, "Accept-Encoding": SKIP_HEADER}
-    for name, key in PASSED_ON.items():
-        if key in environ and name.lower() not in dropped:
-            headers[name] = str(environ[key])
-    return headers
+    return {
+        name: str(environ[key])
+        for name, key in PASSED_ON.items()
+        if key in environ and name.lower() not in dropped
+    }
 
 
 def returning(headers: Iterable[tuple[str, str]], length: int | None) -> list[tuple[str, str]]:

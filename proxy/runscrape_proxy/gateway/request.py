@@ -1,8 +1,7 @@
 """What a scrape through the gateway may look like: read strictly, or refused.
 
 A front end between us and the app may decode, merge or cut a path in another way than we do. So
-whatever has two readings is refused, and what is let through goes out as it came (but that urllib3
-writes %c3 as %C3, which RFC 3986, section 6.2.2.1, takes for the same).
+whatever has two readings is refused, and what is let through goes out as it came.
 """
 
 from __future__ import annotations
@@ -75,8 +74,8 @@ def parse(environ: Mapping[str, object]) -> ScrapeRequest:
     match = _TARGET.fullmatch(str(environ["RAW_URI"]))
     if match is None:
         raise _bad("the request line is not GET http://HOST/PATH in the characters of RFC 3986")
-    host, port = _place(match["authority"], "the request line")
-    if _place(str(environ.get("HTTP_HOST", "")), "the Host header") != (host, port):
+    host, port = _host_and_port(match["authority"], "the request line")
+    if _host_and_port(str(environ.get("HTTP_HOST", "")), "the Host header") != (host, port):
         raise _bad("the Host header disagrees with the request line")
     path, query = match["path"] or "/", match["query"] or ""
     _check_path(path)
@@ -106,7 +105,7 @@ def is_name(host: str) -> bool:
     )
 
 
-def _place(authority: str, where: str) -> tuple[str, int]:
+def _host_and_port(authority: str, where: str) -> tuple[str, int]:
     match = _AUTHORITY.fullmatch(authority)
     host = match["host"].lower() if match else ""
     if match is None or not is_name(host):

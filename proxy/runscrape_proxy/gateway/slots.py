@@ -10,14 +10,14 @@ from typing import Final
 from runscrape_proxy.errors import ScrapeError
 
 SLOW_SHARE: Final = 0.5
-"""Of all places, what hosts may take whose last scrape timed out: the others always find some."""
+"""Of all slots, what hosts may take whose last scrape timed out: the others always find some."""
 
 MAX_SLOW: Final = 50_000
 """Hosts remembered as slow; an inventory has fewer."""
 
 
-class Bulkhead:
-    """Places for scrapes: ``limit`` in all, ``per_host`` for one host. Nobody waits for one."""
+class Slots:
+    """Slots for scrapes: ``limit`` in all, ``per_host`` for one host. Nobody waits for one."""
 
     def __init__(self, limit: int, per_host: int) -> None:
         self.limit = limit
@@ -34,8 +34,8 @@ class Bulkhead:
         """How many scrapes are under way."""
         return self._in_flight
 
-    def enter(self, host: str) -> Place:
-        """Take a place. Raises ScrapeError (503) where there is none."""
+    def take(self, host: str) -> Slot:
+        """Take a slot. Raises ScrapeError (503) where there is none."""
         with self._lock:
             slow = host in self._slow
             if self._in_flight >= self.limit:
@@ -49,10 +49,10 @@ class Bulkhead:
             self._in_flight += 1
             self._slow_in_flight += slow
             self._by_host[host] += 1
-        return Place(self, host, slow=slow)
+        return Slot(self, host, slow=slow)
 
-    def leave(self, host: str, *, was_slow: bool, is_slow: bool) -> None:
-        """Give a place back."""
+    def give_back_for(self, host: str, *, was_slow: bool, is_slow: bool) -> None:
+        """Give a slot back."""
         with self._lock:
             self._in_flight -= 1
             self._slow_in_flight -= was_slow
@@ -65,21 +65,21 @@ class Bulkhead:
                 self._slow.add(host)
 
 
-class Place:
-    """One scrape's place. ``slow`` tells, when it leaves, that the host did not answer in time."""
+class Slot:
+    """One scrape's slot. Set ``slow`` before giving it back if the host did not answer in time."""
 
-    def __init__(self, bulkhead: Bulkhead, host: str, *, slow: bool) -> None:
+    def __init__(self, slots: Slots, host: str, *, slow: bool) -> None:
         self.slow = False
-        self._bulkhead = bulkhead
+        self._slots = slots
         self._host = host
         self._was_slow = slow
-        self._left = False
+        self._given_back = False
 
-    def leave(self) -> None:
-        """Give the place back, once."""
-        if not self._left:
-            self._left = True
-            self._bulkhead.leave(self._host, was_slow=self._was_slow, is_slow=self.slow)
+    def give_back(self) -> None:
+        """Give the slot back, once."""
+        if not self._given_back:
+            self._given_back = True
+            self._slots.give_back_for(self._host, was_slow=self._was_slow, is_slow=self.slow)
 
 
 def _full(reason: str) -> ScrapeError:

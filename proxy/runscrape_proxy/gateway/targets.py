@@ -1,8 +1,9 @@
-"""Where the gateway may go: the places of the kept services, as the inventory names them."""
+"""Where the gateway may go: the endpoints of the kept services, as the inventory names them."""
 
 from __future__ import annotations
 
 import re
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -10,19 +11,21 @@ from runscrape_proxy.gateway.app_credentials import NAME
 from runscrape_proxy.gateway.request import DEFAULT_PORT, is_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
+
+    from runscrape_proxy.inventory import Endpoint, Inventories, Inventory
 
 HTTPS_PORT: Final = 443
 AUTHORIZATION: Final = "Authorization"
 SERVERLESS: Final = "X-Serverless-Authorization"
 """The other header that Cloud Run takes an ID token from, for apps that use the first."""
 
-_TARGET = re.compile(r"([A-Za-z0-9_.-]+):([0-9]{1,5})")
+_HOST_AND_PORT = re.compile(r"([A-Za-z0-9_.-]+):([0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One place to scrape, over https; ``audience`` is None where no token is asked for."""
+    """One service to scrape, over https; ``audience`` is None where no token is asked for."""
 
     host: str
     port: int
@@ -32,31 +35,54 @@ class Target:
     """The file with what the app itself wants in Authorization."""
 
 
-Places = dict[tuple[str, int], dict[str, Target]]
+Index = dict[tuple[str, int], dict[str, Target]]
 """By host and port, then by path: services may share a custom domain."""
 
 
-def collect(endpoints: Iterable[Mapping[str, object]]) -> Places:
-    """Gather the targets of an inventory's endpoints; what the gateway cannot reach is left out.
+class Targets:
+    """The targets of the inventory, found by what a request names."""
+
+    def __init__(self, inventory: Inventories) -> None:
+        self._inventory = inventory
+        self._lock = threading.Lock()
+        self._indexed: Inventory | None = None
+        self._index: Index = {}
+
+    def find(self, host: str, port: int, path: str) -> Target | None:
+        """Find the target that a request means; None while there is no inventory, too."""
+        inventory = self._inventory.value
+        if inventory is not self._indexed and inventory is not None:
+            with self._lock:
+                self._index = index(inventory.endpoints)
+                self._indexed = inventory
+        return find(self._index, host, port, path)
+
+
+def index(endpoints: Iterable[Endpoint]) -> Index:
+    """Make the index of an inventory's endpoints; what the gateway cannot reach is left out.
 
     That is what is not https, or has no name: nothing that a token should go to. Nor is anything
-    scraped whose credentials have a name that leads elsewhere.
+    scraped whose credentials have a name that leads elsewhere. Of two that share host, port and
+    path the first counts.
     """
-    places: Places = {}
-    for path, target in _targets(endpoints):
-        places.setdefault((target.host, target.port), {}).setdefault(path, target)
-    return places
+    found: Index = {}
+    for endpoint in endpoints:
+        target = _target(endpoint)
+        if target is not None:
+            by_path = found.setdefault((target.host, target.port), {})
+            by_path.setdefault(endpoint.metrics_path or "", target)
+    return found
 
 
-def find(places: Places, host: str, port: int, path: str) -> Target | None:
+def find(targets: Index, host: str, port: int, path: str) -> Target | None:
     """Find the target that a request means: port 80 stands for 443, and for itself.
 
-    Where services with different tokens share the place, only the paths that the inventory names
-    tell which is meant; None for any other.
+    Where services with different tokens share host and port, only the paths that the inventory
+    names tell which is meant; None for any other.
     """
     ports = (HTTPS_PORT, port) if port == DEFAULT_PORT else (port,)
     for candidate in ports:
-        by_path = places.get((host, candidate))
+        by_path = targets.get((host, candidate))
         if by_path is not None:
             return by_path.get(path) or _only(by_path)
     return None
@@ -67,25 +93,22 @@ def _only(by_path: Mapping[str, Target]) -> Target | None:
     return different.pop() if len(different) == 1 else None
 
 
-def _targets(endpoints: Iterable[Mapping[str, object]]) -> Iterator[tuple[str, Target]]:
-    for entry in endpoints:
-        match = _TARGET.fullmatch(str(entry.get("target", "")))
-        audience, credentials = entry.get("audience"), entry.get("app_credentials")
-        if entry.get("scheme") != "https" or match is None or not is_name(match[1].lower()):
-            continue
-        if credentials is not None and not NAME.fullmatch(str(credentials)):
-            continue
-        yield (
-            str(entry.get("metrics_path")),
-            Target(
-                host=match[1].lower(),
-                port=int(match[2]),
-                audience=audience if isinstance(audience, str) else None,
-                token_header=SERVERLESS if credentials else _header(entry.get("token_header")),
-                credentials=None if credentials is None else str(credentials),
-            ),
-        )
+def _target(endpoint: Endpoint) -> Target | None:
+    match = _HOST_AND_PORT.fullmatch(endpoint.target or "")
+    host = match[1].lower() if match else ""
+    credentials = endpoint.app_credentials
+    if match is None or endpoint.scheme != "https" or not is_name(host):
+        return None
+    if credentials is not None and not NAME.fullmatch(credentials):
+        return None
+    return Target(
+        host=host,
+        port=int(match[2]),
+        audience=endpoint.audience,
+        token_header=SERVERLESS if credentials else _token_header(endpoint.token_header),
+        credentials=credentials,
+    )
 
 
-def _header(named: object) -> str:
-    return SERVERLESS if str(named).lower() == SERVERLESS.lower() else AUTHORIZATION
+def _token_header(named: str | None) -> str:
+    return SERVERLESS if (named or "").lower() == SERVERLESS.lower() else AUTHORIZATION

@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError
 
 from runscrape_proxy.errors import MintError
 from runscrape_proxy.google import remedies as failures
-from runscrape_proxy.http_client import Adapter, Deadline, StaleConnectionError, trust
+from runscrape_proxy.google.connections import Adapter, Deadline, StaleConnectionError, trust
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,6 +10,8 @@ from prometheus_client import disable_created_metrics as _disable_created_metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
+from runscrape_proxy.model import METRICS_PREFIX
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 """Understood by every Prometheus since 0.0.4 was new."""
 
-PREFIX = "runscrape_proxy_"
 MINT_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds; a mint takes 50 to 200 ms, and 4 s is the usual timeout."""
 
@@ -52,13 +53,13 @@ class Metrics:
         _disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         requests = Counter(
-            PREFIX + "token_requests",
+            METRICS_PREFIX + "token_requests",
             "Token requests answered, by result: ok or the RFC 6749 error.",
             ["result"],
             registry=self.registry,
         )
         mints = Counter(
-            PREFIX + "mints",
+            METRICS_PREFIX + "mints",
             "ID tokens asked of Google, by result.",
             ["result"],
             registry=self.registry,
@@ -66,7 +67,7 @@ class Metrics:
         self._requests = {result: requests.labels(result) for result in RESULTS}
         self._mints = {ok: mints.labels("ok" if ok else "error") for ok in (True, False)}
         self._seconds = Histogram(
-            PREFIX + "mint_duration_seconds",
+            METRICS_PREFIX + "mint_duration_seconds",
             "How long Google took for one ID token, failures included.",
             buckets=MINT_BUCKETS,
             registry=self.registry,
@@ -106,7 +107,7 @@ class _State:
     def collect(self) -> Iterator[Metric]:
         """Yield one family after the other."""
         expiry = GaugeMetricFamily(
-            PREFIX + "token_expiry_timestamp_seconds",
+            METRICS_PREFIX + "token_expiry_timestamp_seconds",
             "When the held token of an audience ends.",
             labels=["audience"],
         )
@@ -122,11 +123,11 @@ class _State:
                 "inventory_last_reload_successful", "1 if each inventory could be read.", int(good)
             )
         info = GaugeMetricFamily(
-            PREFIX + "build_info", "1, labelled with what is running.", labels=["version"]
+            METRICS_PREFIX + "build_info", "1, labelled with what is running.", labels=["version"]
         )
         info.add_metric([version("runscrape")], 1)
         yield info
 
 
 def _gauge(name: str, documentation: str, value: float) -> Metric:
-    return GaugeMetricFamily(PREFIX + name, documentation, value=value)
+    return GaugeMetricFamily(METRICS_PREFIX + name, documentation, value=value)

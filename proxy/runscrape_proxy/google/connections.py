@@ -11,12 +11,9 @@ from __future__ import annotations
 import functools
 import http.client
 import io
-import os
 import socket
 import ssl
 import threading
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import requests
@@ -24,6 +21,10 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+
+from runscrape_proxy.http_client import Deadline, trust
+
+__all__ = ["Adapter", "Deadline", "StaleConnectionError", "trust"]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,37 +48,6 @@ class NoAnswerError(ConnectionResetError):
 
     urllib3 on its own would blame a proxy on the way, also where its tunnel was there already.
     """
-
-
-class Deadline:
-    """A moment ``seconds`` after this was made, by the monotonic clock."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._at = time.monotonic() + seconds
-
-    @property
-    def left(self) -> float:
-        """Seconds until then; negative once it has passed."""
-        return self._at - time.monotonic()
-
-
-def trust(ca_file: Path | None) -> ssl.SSLContext:
-    """Make the TLS context: the authorities that requests trusts, and those of ``ca_file`` (PEM).
-
-    Raises OSError or ssl.SSLError for a bad ``ca_file``.
-    """
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    context = _context(bundle or requests.utils.DEFAULT_CA_BUNDLE_PATH)
-    if ca_file is not None:
-        context.load_verify_locations(cafile=ca_file)
-    return context
-
-
-def _context(bundle: str) -> ssl.SSLContext:
-    if Path(bundle).is_dir():
-        return ssl.create_default_context(capath=bundle)
-    return ssl.create_default_context(cafile=bundle)
 
 
 class Adapter(HTTPAdapter):

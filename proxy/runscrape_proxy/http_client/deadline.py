@@ -1,0 +1,88 @@
+"""One moment by which a call has to be done."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from urllib3.util.ssltransport import SSLTransport
+
+from runscrape_proxy.http_client.errors import CutOff, TooSlow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Socket = socket.socket | SSLTransport
+"""SSLTransport is TLS within the TLS of a proxy."""
+
+
+class Deadline:
+    """A moment ``seconds`` after this was made, by the monotonic clock."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._at = time.monotonic() + seconds
+        self._lock = threading.Lock()
+        self._cut_off = False
+        self._waited_on: Socket | None = None
+
+    @property
+    def left(self) -> float:
+        """Seconds until then; negative once it has passed."""
+        return self._at - time.monotonic()
+
+    def check(self) -> None:
+        """Raise CutOff or TooSlow if there is no time left."""
+        if self._cut_off:
+            raise CutOff("given up in favour of other calls")
+        if self.left <= 0:
+            raise self.missed()
+
+    def missed(self) -> TooSlow:
+        """The error to raise where the deadline came first."""
+        return TooSlow(f"no answer within {self.seconds:.3g} s")
+
+    @contextlib.contextmanager
+    def over(self, sock: Socket, share: float = 1.0) -> Iterator[None]:
+        """Let what is done to a socket take this share of what is left.
+
+        Raises CutOff, and TooSlow if the deadline has come (TimeoutError if only the share is
+        over).
+        """
+        self._waited_on = sock
+        self.check()
+        sock.settimeout(max(self.left * share, 0.001))  # 0 would mean not to block
+        try:
+            yield
+        except TimeoutError:
+            self.check()
+            if share == 1:
+                raise self.missed() from None
+            raise
+        except OSError:
+            self.check()
+            raise
+
+    def release(self) -> None:
+        """Let go of the socket: it may serve another call now."""
+        with self._lock:
+            self._waited_on = None
+
+    def cut(self) -> bool:
+        """Give the call up from another thread; False if it waits on no socket now."""
+        with self._lock:
+            if self._waited_on is None:
+                return False
+            self._cut_off = True
+            shut(self._waited_on)
+            return True
+
+
+def shut(sock: Socket) -> None:
+    """End both directions at once, past the TLS layer, which another thread may be using."""
+    plain = sock.socket if isinstance(sock, SSLTransport) else sock
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(plain, socket.SHUT_RDWR)

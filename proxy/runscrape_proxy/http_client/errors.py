@@ -1,0 +1,71 @@
+"""What can go wrong with a call to another machine.
+
+::
+
+    CallError
+    ├── TooSlow           the deadline came first
+    ├── CutOff            given up before that, in favour of other calls
+    ├── NoDescriptors     this machine has no file descriptor for a connection
+    ├── NoAddress         the host has no address here
+    ├── NoConnection      none of its addresses took a connection
+    ├── BadProxy          the environment names a proxy that cannot be used
+    ├── ProxyRefused      the proxy on the way did not let us through
+    ├── TlsFailed         no TLS with the host: most often a certificate that is not trusted here
+    ├── NoAnswer          the host closed the connection without an answer
+    ├── BadAnswer         what it answered is not HTTP as RFC 9112 has it
+    └── Broken            the connection ended in the middle of the body
+
+The texts are the system's own words, or ours; none quotes a URL, which may hold a password.
+"""
+
+from __future__ import annotations
+
+from runscrape_proxy.errors import ProxyError
+
+
+class CallError(ProxyError):
+    """A call to another machine failed; the text says how."""
+
+
+class TooSlow(CallError):
+    """The deadline came first."""
+
+
+class CutOff(CallError):
+    """The call was given up before its deadline, in favour of others."""
+
+
+class NoDescriptors(CallError):
+    """There is no file descriptor left here for a connection."""
+
+
+class NoAddress(CallError):
+    """The name of the host has no address here."""
+
+
+class NoConnection(CallError):
+    """None of the host's addresses took a connection."""
+
+
+class BadProxy(CallError):
+    """The environment names a proxy that cannot be used."""
+
+
+class ProxyRefused(CallError):
+    """The proxy on the way did not let us through."""
+
+
+class TlsFailed(CallError):
+    """No TLS with the host."""
+
+
+class NoAnswer(CallError):
+    """The host closed the connection without an answer."""
+
+
+class BadAnswer(CallError):
+    """What the host answered is not HTTP as RFC 9112 has it."""
+
+
+class Broken(CallError):
+    """The connection ended in the middle of the body."""
