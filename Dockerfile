@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # One image for both commands, runscrape and runscrape-proxy:
-#   docker build -t runscrape:0.1.0 .
+#   docker build -t localhost/runscrape:0.1.0 .
 # For a build that can be repeated, pin the base by digest:
 #   --build-arg PYTHON_IMAGE=python:3.13-slim-bookworm@sha256:…
 ARG PYTHON_IMAGE=python:3.13-slim-bookworm

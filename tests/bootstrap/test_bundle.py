@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,8 +19,10 @@ from runscrape_generator.bootstrap.bundle import Fate
 from runscrape_generator.bootstrap.folder import Folder
 from runscrape_generator.bootstrap.platforms import MANIFEST
 from runscrape_generator.cli import main as cli
+from runscrape_generator.errors import RunscrapeError
 from tests.bootstrap.conftest import Google
 from tests.bootstrap.planned import plan, put
+from tests.bootstrap.processes import PROGRAMS
 
 ROOT = Path(__file__).parents[2]
 ALERTS = "config/rules/alerts.yml"
@@ -165,6 +169,65 @@ def test_the_version_follows_the_image(google: Google, fresh: Path) -> None:
     assert "fallback_scrape_protocol" not in (fresh / "state/prometheus.yml").read_text()
 
 
+@pytest.mark.parametrize(
+    ("tag", "version"),
+    [
+        ("1.4", None),
+        ("2024.05", None),
+        ("latest", None),
+        ("2.26.0", None),
+        ("v3.10.0-distroless", "3.10"),
+    ],
+)
+def test_a_tag_that_is_no_version(
+    google: Google,
+    tmp_path: Path,
+    tag: str,
+    version: str | None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An image whose tag names no Prometheus version is taken, with a warning what the jobs are for
+    and which option says otherwise; that option then ends the warning.
+    """
+    image = ["--prometheus-image", f"registry.example/prometheus:{tag}"]
+    assert run(google, tmp_path / "b", *image) == 0
+    warned = "names no version of Prometheus" in capsys.readouterr().err
+    assert warned is (version is None)
+    text = (tmp_path / "b/config/runscrape.yaml").read_text()
+    assert ("prometheus_version" in text) is (version is not None)
+    if warned:
+        assert run(google, tmp_path / "c", *image, "--prometheus-version", "3.5") == 0
+        assert "names no version" not in capsys.readouterr().err
+        assert "prometheus_version: '3.5'" in (tmp_path / "c/config/runscrape.yaml").read_text()
+
+
+def test_a_value_is_taken_back(google: Google, tmp_path: Path) -> None:
+    """An empty value takes back what an earlier run was given; without one it holds."""
+    with_manager = ["--alertmanager", "a:9093", "--alertmanager", "b:9093"]
+    directory = google.write(tmp_path / "b", "--platform", "compose", *with_manager)
+    path = directory / "config/prometheus.yml.j2"
+    assert run(google, directory) == 0
+    assert '["a:9093", "b:9093"]' in path.read_text()
+    assert run(google, directory, "--alertmanager", "") == 0
+    assert "a:9093" not in path.read_text()
+
+
+def test_where_the_files_are_is_said(
+    google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Messages name the bundle's files, and the README is ours, or a foreign one's neighbour."""
+    directory = tmp_path / "b"
+    directory.mkdir()
+    (directory / "README.md").write_text("my notes\n")
+    assert run(google, directory) == 0
+    err = capsys.readouterr().err
+    assert f"written to {directory}/state/prometheus.yml" in err
+    assert f"go on with {directory}/README.md.new" in err
+    (directory / "README.md").unlink()
+    assert run(google, directory) == 0
+    assert capsys.readouterr().err.endswith(f"go on with {directory}/README.md\n")
+
+
 def test_settings_that_the_bundle_sets(
     google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -247,18 +310,30 @@ def test_the_secret(
     directory = tmp_path / "b"
     assert run(google, directory, "-vv", platform=platform) == 0
     (path,) = directory.rglob("client-secret")
-    secret = path.read_text().strip()
+    secret = path.read_text()
     assert len(secret) >= 43
+    assert secret == secret.strip()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     for arguments in (["-vv"], ["--diff"], ["--image", "registry.example/other:1"]):
         assert run(google, directory, *arguments, platform=platform) == 0
-    assert path.read_text().strip() == secret
+    assert path.read_text() == secret
     said = capfd.readouterr()
     assert secret not in said.out + said.err
     holding = [
         each for each in directory.rglob("*") if each.is_file() and secret in each.read_text()
     ]
     assert holding == [path]
+
+
+def test_a_newline_of_the_first_release_goes(google: Google, tmp_path: Path) -> None:
+    """On Kubernetes, where the operator would send it along, an old secret loses its newline."""
+    directory = google.write(tmp_path / "b", "--platform", "kubernetes")
+    path = directory / "secrets/client-secret"
+    secret = path.read_bytes()
+    path.write_bytes(secret + b"\n")
+    assert run(google, directory, platform="kubernetes") == 0
+    assert path.read_bytes() == secret
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_two_bundles_have_two_secrets(google: Google, tmp_path: Path) -> None:
@@ -368,6 +443,11 @@ def test_google_is_down(google: Google, fresh: Path, tmp_path: Path) -> None:
         (["--every", "soon"], "--every: 'soon' is not a duration from 30s to 1d"),
         (["--namespace", "Not_One"], "--namespace: 'Not_One' is not a namespace's name"),
         (["--program-dir", "bin"], "--program-dir: 'bin' is not an absolute path"),
+        (["--program-dir", "/home/me/bin"], "--program-dir: '/home/me/bin' is not an absolute"),
+        (["--program-dir", "/opt/../root/bin"], "that a sandboxed unit sees"),
+        (["--alertmanager", "alerts"], "--alertmanager: 'alerts' is not an address"),
+        (["--retention-size", "10Gi"], "--retention-size: '10Gi' is not a size such as 16GB"),
+        (["--object-label", "team=core"], "--object-label: only with --platform kubernetes"),
         (["--google-service-account", "me"], "--google-service-account: 'me' is not an e-mail"),
         (["--operator"], "--operator: only with --platform kubernetes"),
         (["--platform", "nomad"], "'nomad' is not one of"),
@@ -385,6 +465,55 @@ def test_usage(
     assert run(google, tmp_path / "b", *arguments) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "b").exists()
+
+
+def test_a_period_that_no_cronjob_can_keep(
+    google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --operator a CronJob is all there is, so a period that cron cannot say is exit 2."""
+    odd = ["--operator", "--every", "45m"]
+    assert run(google, tmp_path / "b", *odd, platform="kubernetes") == 2
+    assert "--every: cron cannot start a CronJob every 45m" in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_full_disk(google: Google, tmp_path: Path) -> None:
+    """A run that finds no room ends with 7, leaves no folder, and changes none that is there."""
+    new = tmp_path / "new"
+    limited = ["prlimit", "--fsize=4096", str(PROGRAMS / "runscrape"), "bootstrap", str(new)]
+    own = ["--platform", "compose", "--project", "demo", "--api-endpoint", google.emulator.api]
+    done = subprocess.run([*limited, *own], check=False, capture_output=True, text=True)
+    assert done.returncode == 7
+    assert "make room in" in done.stderr
+    assert not new.exists()
+
+
+@pytest.mark.parametrize("call", ["fsync", "rename"])
+def test_a_failed_run_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Where any file cannot be written or put in its place, a first run leaves none of them."""
+    real, survived, failed = getattr(os, call), 0, True
+    while failed:
+        directory = tmp_path / str(survived)
+        directory.mkdir()
+        left = [survived]
+
+        def limited(*arguments: Any, left: list[int] = left, **more: Any) -> None:
+            if not left[0]:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            left[0] -= 1
+            real(*arguments, **more)
+
+        monkeypatch.setattr(os, call, limited)
+        try:
+            put(directory, 1)
+            failed = False
+        except RunscrapeError:
+            assert list(directory.iterdir()) == []
+        monkeypatch.undo()
+        survived += 1
+    assert survived > 4
 
 
 def test_usage_by_platform(

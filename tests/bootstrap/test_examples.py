@@ -179,17 +179,17 @@ def test_terraform_reads_it(tmp_path: Path) -> None:
 
 
 def test_helm(written: Written) -> None:
-    """The chart's values add the sidecar that the operator's patch adds."""
+    """The chart's values add the proxy that the bundle's own Prometheus has beside it."""
     values = yaml.safe_load((EXAMPLES / "helm/kube-prometheus-stack.yaml").read_text())[
         "prometheus"
     ]
     spec = values["prometheusSpec"]
-    patch = yaml.safe_load((written.kubernetes / "operator/prometheus-patch.yaml").read_text())[
-        "spec"
-    ]
-    spec["containers"][0]["image"] = patch["containers"][0]["image"]
-    for key in ("containers", "volumes", "scrapeConfigSelector"):
-        assert spec[key] == patch[key]
+    text = (written.kubernetes / "operator/prometheus.yaml").read_text()
+    _, prometheus = yaml.safe_load_all(text)
+    ours = prometheus["spec"]
+    spec["containers"][0]["image"] = ours["containers"][0]["image"]
+    for key in ("containers", "volumes"):
+        assert spec[key] == ours[key]
 
 
 COMMAND = re.compile(

@@ -13,7 +13,7 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
-from tests.bootstrap.conftest import Written
+from tests.bootstrap.conftest import Google, Written
 
 OLDEST, NEWEST = "1.29", "1.34"
 OWN_SCHEMA = {"monitoring.coreos.com/v1", "monitoring.coreos.com/v1alpha1"}
@@ -25,6 +25,44 @@ def documents(bundle: Path) -> Iterator[dict[str, Any]]:
         for document in yaml.safe_load_all(path.read_text()):
             if "apiVersion" in document and document["kind"] != "Kustomization":
                 yield document
+
+
+@pytest.fixture(scope="module")
+def plain(google: Google, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a bundle without the operator, with every option of a platform engineer."""
+    arguments = [
+        *("--platform", "kubernetes", "--volume-size", "50Gi", "--storage-class", "ssd"),
+        *("--retention", "30d", "--alertmanager", "alerts.monitoring.svc:9093"),
+        *("--external-label", "cluster=eu", "--object-label", "team=core"),
+        *("--ingress-namespace", "grafana", "--image-pull-secret", "registry"),
+    ]
+    return google.write(tmp_path_factory.mktemp("plain") / "b", *arguments)
+
+
+def test_options_of_the_platform(plain: Path) -> None:
+    """Each option is where the platform looks for it."""
+    built = {each["kind"]: each for each in kustomize(plain) if each["kind"] != "ConfigMap"}
+    for each in built.values():
+        assert each["metadata"]["labels"]["team"] == "core"
+    spec = built["StatefulSet"]["spec"]
+    assert spec["template"]["metadata"]["labels"]["team"] == "core"
+    assert spec["selector"] == {"matchLabels": {"app.kubernetes.io/name": "runscrape"}}
+    assert spec["template"]["spec"]["imagePullSecrets"] == [{"name": "registry"}]
+    (claim,) = spec["volumeClaimTemplates"]
+    assert claim["spec"]["resources"]["requests"]["storage"] == "50Gi"
+    assert claim["spec"]["storageClassName"] == "ssd"
+    prometheus = spec["template"]["spec"]["containers"][0]
+    assert "--storage.tsdb.retention.time=30d" in prometheus["args"]
+    assert "--storage.tsdb.retention.size=40GB" in prometheus["args"]
+    policy = built["NetworkPolicy"]["spec"]
+    (ingress,) = policy["ingress"]
+    grafana = {"matchLabels": {"kubernetes.io/metadata.name": "grafana"}}
+    assert ingress["from"] == [{"podSelector": {}}, {"namespaceSelector": grafana}]
+    assert {"ports": [{"port": 9093, "protocol": "TCP"}]} in policy["egress"]
+    config = yaml.safe_load((plain / "state/prometheus.yml").read_text())
+    assert config["global"]["external_labels"] == {"cluster": "eu"}
+    (manager,) = config["alerting"]["alertmanagers"]
+    assert manager["static_configs"] == [{"targets": ["alerts.monitoring.svc:9093"]}]
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
@@ -47,20 +85,15 @@ def test_a_schema_objects() -> None:
 
 def test_kustomize(written: Written) -> None:
     """Kubectl builds both kustomizations, and every reference in them finds its object."""
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not installed")
     for folder in (written.kubernetes, written.kubernetes / "operator"):
-        done = subprocess.run(
-            ["kubectl", "kustomize", folder], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        built = list(yaml.safe_load_all(done.stdout))
+        built = kustomize(folder)
         names = {(each["kind"], each["metadata"]["name"]) for each in built}
         for kind, name in re.findall(
             r"(configMap|secret):\n +(?:defaultMode: \d+\n +)?(?:name|secretName): (\S+)",
-            done.stdout,
+            yaml.safe_dump_all(built),
         ):
-            assert (kind[0].upper() + kind[1:], name) in names
+            if name not in {"runscrape-client", "runscrape-inventory"}:  # made by later commands
+                assert (kind[0].upper() + kind[1:], name) in names
 
 
 def pods(bundle: Path) -> dict[str, dict[str, Any]]:
@@ -108,45 +141,80 @@ def restricted(container: dict[str, Any]) -> None:
     assert container["resources"]["limits"]["memory"]
 
 
-def test_the_operators_sidecar_is_restricted(written: Written) -> None:
-    """The proxy that the patch adds to the user's Prometheus is held to the same."""
-    patch = yaml.safe_load((written.kubernetes / "operator/prometheus-patch.yaml").read_text())
-    (proxy,) = patch["spec"]["containers"]
-    restricted(proxy)
-    kubernetes_validate.validate(
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": "x"},
-            "spec": {"containers": [proxy], "volumes": patch["spec"]["volumes"]},
-        },
-        NEWEST,
-        strict=True,
-    )
+@pytest.fixture(scope="module")
+def labelled(google: Google, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a bundle for a Prometheus of the user's own, which selects by a label."""
+    arguments = ["--platform", "kubernetes", "--operator", "--operator-label", "release=mine"]
+    return google.write(tmp_path_factory.mktemp("labelled") / "b", *arguments)
 
 
-def test_the_operators_secret(written: Written) -> None:
+def sidecars(written: Written, labelled: Path) -> Iterator[dict[str, Any]]:
+    """Give what has the proxy's container and volumes: our own Prometheus, and the user's lists."""
+    text = (written.kubernetes / "operator/prometheus.yaml").read_text()
+    yield next(each["spec"] for each in yaml.safe_load_all(text) if each["kind"] == "Prometheus")
+    yield yaml.safe_load((labelled / "operator/sidecar.yaml").read_text())
+
+
+def test_the_operators_sidecar_is_restricted(written: Written, labelled: Path) -> None:
+    """The proxy beside either Prometheus is held to the same."""
+    for spec in sidecars(written, labelled):
+        (proxy,) = spec["containers"]
+        restricted(proxy)
+        pod = {"containers": [proxy], "volumes": spec["volumes"]}
+        document = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": pod}
+        kubernetes_validate.validate(document, NEWEST, strict=True)
+
+
+def test_the_operators_secret(written: Written, labelled: Path) -> None:
     """The proxy reads the key of the Secret that the ScrapeConfigs refer to."""
-    patch = yaml.safe_load((written.kubernetes / "operator/prometheus-patch.yaml").read_text())
-    (proxy,) = patch["spec"]["containers"]
-    volume = next(each for each in patch["spec"]["volumes"] if "secret" in each)
-    mount = next(each for each in proxy["volumeMounts"] if each["name"] == volume["name"])
     made = documents(written.kubernetes)
     configs = [each["spec"] for each in made if each["kind"] == "ScrapeConfig"]
     (secret,) = {
         tuple(each["oauth2"]["clientSecret"].items()) for each in configs if "oauth2" in each
     }
-    assert dict(secret)["name"] == volume["secret"]["secretName"]
-    assert f"{mount['mountPath']}/{dict(secret)['key']}" in proxy["command"]
-    readme = (written.kubernetes / "README.md").read_text()
-    assert f"--from-file={dict(secret)['key']}=secrets/client-secret" in readme
+    for spec in sidecars(written, labelled):
+        (proxy,) = spec["containers"]
+        volume = next(each for each in spec["volumes"] if "secret" in each)
+        mount = next(each for each in proxy["volumeMounts"] if each["name"] == volume["name"])
+        assert dict(secret)["name"] == volume["secret"]["secretName"]
+        assert f"{mount['mountPath']}/{dict(secret)['key']}" in proxy["command"]
 
 
-def test_the_namespace_enforces_it(written: Written) -> None:
-    """The namespace is held to the restricted level too."""
-    labels = yaml.safe_load((written.kubernetes / "manifests/namespace.yaml").read_text())[
-        "metadata"
-    ]["labels"]
+def test_with_the_operator_no_namespace_is_made(written: Written, labelled: Path) -> None:
+    """The namespace is the user's: no object of it, so nothing relabels or deletes it."""
+    for bundle in (written.kubernetes, labelled):
+        assert "Namespace" not in {each["kind"] for each in documents(bundle)}
+        assert "namespace.yaml" not in (bundle / "kustomization.yaml").read_text()
+
+
+def test_the_users_prometheus_is_left_alone(written: Written, labelled: Path) -> None:
+    """There is a Prometheus object of our own, or with --operator-label none, and no patch; the
+    label is then on every object that a Prometheus selects.
+    """
+    ours = [each for each in documents(written.kubernetes) if each["kind"] == "Prometheus"]
+    assert [each["metadata"]["name"] for each in ours] == ["runscrape"]
+    assert "Prometheus" not in {each["kind"] for each in documents(labelled)}
+    assert not list(labelled.rglob("*patch*"))
+    built = kustomize(labelled / "operator")
+    selected = [each for each in built if each["kind"] in {"ScrapeConfig", "PrometheusRule"}]
+    assert len(selected) == 5
+    for each in selected:
+        assert each["metadata"]["labels"]["release"] == "mine"
+
+
+def kustomize(folder: Path) -> list[dict[str, Any]]:
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not installed")
+    done = subprocess.run(
+        ["kubectl", "kustomize", folder], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def test_the_namespace_enforces_it(plain: Path) -> None:
+    """Without the operator the namespace is ours, and held to the restricted level too."""
+    labels = yaml.safe_load((plain / "manifests/namespace.yaml").read_text())["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
@@ -199,48 +267,3 @@ def test_the_secret_is_a_secret(written: Written) -> None:
     assert "secrets/" not in str(kustomization["configMapGenerator"])
     assert kustomization["secretGenerator"][0]["files"] == ["client-secret=secrets/client-secret"]
     assert "/secrets/" in (written.kubernetes / ".gitignore").read_text()
-
-
-def test_the_operators_roles_suffice(written: Written) -> None:
-    """What the CronJob applies and prunes, its role lets it, and no more than that."""
-    objects = [each for each in documents(written.kubernetes) if each["kind"] == "Role"]
-    (role,) = objects
-    allowed = {
-        (group, resource): set(rule["verbs"])
-        for rule in role["rules"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-        if resource != "secrets"
-    }
-    assert allowed == {
-        ("monitoring.coreos.com", "scrapeconfigs"): {"get", "list", "create", "patch", "delete"}
-    }
-    resources = list(
-        yaml.safe_load_all((written.kubernetes / "operator/scrapeconfigs.yaml").read_text())
-    )
-    assert {each["kind"] for each in resources} == {"Secret", "ScrapeConfig"}
-    (rule,) = (rule for rule in role["rules"] if "resourceNames" in rule)
-    assert rule["resourceNames"] == [
-        each["metadata"]["name"] for each in resources if each["kind"] == "Secret"
-    ]
-
-
-def test_the_operator_selects_what_is_written(written: Written) -> None:
-    """The patch's selectors, and the CronJob's prune, match the labels of the resources."""
-    patch = yaml.safe_load((written.kubernetes / "operator/prometheus-patch.yaml").read_text())[
-        "spec"
-    ]
-    wanted = patch["scrapeConfigSelector"]["matchLabels"].items()
-    made = [each for each in documents(written.kubernetes) if each["kind"] == "ScrapeConfig"]
-    assert len(made) >= 3
-    for resource in made:
-        assert wanted <= resource["metadata"]["labels"].items()
-    rules = [each for each in documents(written.kubernetes) if each["kind"] == "PrometheusRule"]
-    for rule in rules:
-        assert patch["ruleSelector"]["matchLabels"].items() <= rule["metadata"]["labels"].items()
-        assert rule["spec"]["groups"]
-    (apply,) = pods(written.kubernetes)["CronJob"]["containers"]
-    (selector,) = (word for word in apply["command"] if word.startswith("--selector="))
-    key, value = selector.removeprefix("--selector=").split("=")
-    pruned = [each for each in made if each["metadata"]["labels"].get(key) == value]
-    assert len(pruned) == len(made) - 1  # all but the proxy's own

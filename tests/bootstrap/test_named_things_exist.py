@@ -85,8 +85,9 @@ def test_commands_in_scripts(written: Written) -> None:
     assert len(lines) == 3
     for line in lines:
         parse(commands.group(), line.split())
-    patch = yaml.safe_load((written.kubernetes / "operator/prometheus-patch.yaml").read_text())
-    (proxy,) = patch["spec"]["containers"]
+    operator = written.kubernetes / "operator/prometheus.yaml"
+    _, prometheus = yaml.safe_load_all(operator.read_text())
+    (proxy,) = prometheus["spec"]["containers"]
     parse(proxy_cli.command, proxy["command"][1:])
 
 

@@ -187,12 +187,35 @@ def test_users_and_folders(written: Written, tmp_path: Path) -> None:
         assert (name, found.st_uid, stat.S_IMODE(found.st_mode)) == (name, owner, mode)
 
 
+def test_an_odd_period(google: Google, tmp_path: Path) -> None:
+    """What cron cannot repeat is a process that stays; what it can is a schedule to the minute."""
+    for every, schedule in (
+        ("45m", None),
+        ("90s", None),
+        ("7m", None),
+        ("5h", None),
+        ("1m", "*/1 * * * *"),
+        ("30m", "*/30 * * * *"),
+        ("60m", "0 * * * *"),
+        ("6h", "0 */6 * * *"),
+        ("1d", "0 0 * * *"),
+    ):
+        bundle = google.write(tmp_path / every, "--platform", "systemd", "--every", every)
+        *_, line = (bundle / "crontab").read_text().rstrip().splitlines()
+        if schedule is None:
+            assert line.startswith("@reboot runscrape /opt/runscrape/bin/runscrape generate ")
+            assert f" --watch {every} " in line
+        else:
+            assert line.startswith(f"{schedule} runscrape ")
+            assert "--watch" not in line
+
+
 def test_crontab(written: Written) -> None:
     """The crontab's one line is five fields, a user, and a command without a % of its own."""
     lines = [
         line
         for line in (written.systemd / "crontab").read_text().splitlines()
-        if line and not line.startswith(("#", "PATH="))
+        if line and not line.startswith(("#", "PATH=", "GOOGLE_APPLICATION_CREDENTIALS=/"))
     ]
     (line,) = lines
     assert re.fullmatch(

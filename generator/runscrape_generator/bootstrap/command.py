@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -12,6 +13,7 @@ import click
 
 from runscrape_generator.bootstrap import options
 from runscrape_generator.bootstrap.platforms import PLACES, RUN_AS, Choices, Platform
+from runscrape_generator.config import durations
 from runscrape_generator.config.load import Loaded
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.progress import Progress
@@ -52,9 +54,14 @@ def _parameter(option: options.Option) -> click.Option:
     if isinstance(option.default, bool):
         names = [f"{option.flag}/--no-{option.flag[2:]}"]
         return click.Option(names, is_flag=True, default=option.default, help=option.help)
+    several = isinstance(option.default, tuple)
     shown = f" [default: {option.default}]" if option.default else ""
     return click.Option(
-        [option.flag], default=option.default, help=option.help + shown, metavar=option.metavar
+        [option.flag],
+        default=option.default,
+        help=option.help + (" Repeatable." if several else shown),
+        metavar=option.metavar,
+        multiple=several,
     )
 
 
@@ -81,14 +88,15 @@ def choices(given: Mapping[str, Any], known: Manifest | None, folder: Folder) ->
 
     Raises ConfigError with every mistake, a line each.
     """
-    now = {key: given[key] for key in options.DEFAULTS if given[key] is not None}
+    now = {key: _taken_back(given[key]) for key in options.DEFAULTS if given[key] is not None}
     if now.get("credentials_file"):
         now["credentials_file"] = str(Path(now["credentials_file"]).absolute())
     remembered = known.choices if known else {}
-    before = {key: value for key, value in remembered.items() if key in options.DEFAULTS}
+    before = {key: _value(each) for key, each in remembered.items() if key in options.DEFAULTS}
     values = {**options.DEFAULTS, **before, **now}
     platform = _platform(given["platform"] or (known.platform if known else None))
     found = options.mistakes(platform, now, values)
+    found += _odd_period(platform, values)
     if not options.is_path(given["directory"]):
         found.append(f"DIR: {given['directory']!r} is not a path without spaces")
     if found:
@@ -106,6 +114,32 @@ def choices(given: Mapping[str, Any], known: Manifest | None, folder: Folder) ->
         remembered={**before, **now},
         **values,
     )
+
+
+def _odd_period(platform: Platform, values: Mapping[str, Any]) -> list[str]:
+    """Refuse a period that the operator's CronJob could not keep."""
+    from runscrape_generator.bootstrap.layout import cron_schedule  # noqa: PLC0415 - Jinja2
+
+    if platform is not Platform.KUBERNETES or not values["operator"]:
+        return []
+    every = values["every"]
+    with suppress(ValueError):  # which is another mistake
+        if cron_schedule(durations.parse(every)) is None:
+            why = "with --operator take what divides an hour or a day, such as 30m or 6h"
+            return [f"--every: cron cannot start a CronJob every {every}; {why}"]
+    return []
+
+
+def _taken_back(value: Any) -> Any:
+    """Read an empty text as nothing: how a value of an earlier run is taken back."""
+    if isinstance(value, tuple):
+        return tuple(each for each in value if each)
+    return None if value == "" else value
+
+
+def _value(remembered: Any) -> Any:
+    """Read a value from the manifest: JSON has lists where options have tuples."""
+    return tuple(remembered) if isinstance(remembered, list) else remembered
 
 
 def _runs_as(platform: Platform, folder: Folder) -> tuple[int, int]:

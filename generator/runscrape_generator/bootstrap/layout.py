@@ -10,7 +10,7 @@ from typing import Any
 
 from runscrape_generator.bootstrap.bundle import Planned
 from runscrape_generator.bootstrap.platforms import PLACES, Choices, Platform
-from runscrape_generator.bootstrap.processes import METRICS, Commands, commands
+from runscrape_generator.bootstrap.processes import METRICS, Commands, commands, retention_size
 from runscrape_generator.bootstrap.quadlet import quadlets
 from runscrape_generator.bootstrap.templates import render
 from runscrape_generator.config import durations
@@ -18,6 +18,12 @@ from runscrape_generator.config.settings import Settings
 
 _INTERVAL, _TIMEOUT = "1m", "10s"
 """Prometheus' own defaults (``global`` in its configuration)."""
+
+_HOUR, _DAY = 60, 24
+"""Minutes, hours."""
+
+_OLDEST = (2, 27)
+"""The oldest Prometheus that is written for."""
 
 _STALE_AFTER = 900.0
 """Seconds without a good run before an alert fires; three runs, where those take longer."""
@@ -47,8 +53,9 @@ _OPERATOR = (
     "kustomization.yaml",
     "scrapeconfig-proxy.yaml",
     "prometheusrules.yaml",
-    "prometheus-patch.yaml",
     "cronjob.yaml",
+    "cronjob/jobs.yaml",
+    "cronjob/inventory.yaml",
 )
 _PLATFORM: Mapping[Platform, Mapping[str, str]] = {
     Platform.COMPOSE: {
@@ -115,7 +122,11 @@ def plan(asked: Asked) -> dict[str, Planned]:
     if choices.grafana:
         templates |= _GRAFANA
     if choices.operator:
-        templates |= {f"operator/{name}": f"kubernetes/operator/{name}" for name in _OPERATOR}
+        del templates["manifests/namespace.yaml"]  # it is the user's, and so are its labels
+        proxy = "sidecar.yaml" if choices.operator_label else "prometheus.yaml"
+        templates |= {
+            f"operator/{name}": f"kubernetes/operator/{name}" for name in (*_OPERATOR, proxy)
+        }
     files = {
         path: Planned(render(name, **values), executable=path.endswith(".sh"))
         for path, name in templates.items()
@@ -149,12 +160,21 @@ def _values(asked: Asked, processes: Commands) -> dict[str, Any]:
         "scrape_interval": settings.scrape_interval or _INTERVAL,
         "scrape_timeout_text": timeout,
         "scrape_timeout": f"{durations.parse(timeout):g}",
+        "pull_secrets": [{"name": name} for name in choices.image_pull_secret],
+        "pairs": dict(each.split("=", 1) for each in choices.object_label),
+        "operator_pairs": dict(
+            each.split("=", 1) for each in (*choices.object_label, *choices.operator_label)
+        ),
+        "external_labels": dict(each.split("=", 1) for each in choices.external_label),
+        "alertmanager_ports": sorted({each.rpartition(":")[2] for each in choices.alertmanager}),
         "log_format": settings.log_format,
         "proxy_log": proxy_log,
         "generator_log": generator_log,
         "probe": _PROBE,
         "fresh": _fresh(stale_after),
-        "schedule": schedule(every),
+        "schedule": cron_schedule(every),
+        "full_version": _full_version(choices.prometheus_image),
+        "retention_size": retention_size(choices),
         "version": version("runscrape"),
         "program_root": choices.program_dir.removesuffix("/bin"),
         "ignored": _ignored(choices),
@@ -173,17 +193,29 @@ def account(choices: Choices, projects: tuple[str, ...]) -> str:
     return f"runscrape@{name}{'.' + domain if domain else ''}.iam.gserviceaccount.com"
 
 
-def schedule(seconds: float) -> str:
-    """Write an interval as cron does, to the nearest that it can say."""
-    minutes = max(1, round(seconds / 60))
-    if minutes < 60:  # noqa: PLR2004 - an hour
-        return f"*/{minutes} * * * *"
-    return f"0 */{min(23, round(minutes / 60))} * * *"
+def cron_schedule(seconds: float) -> str | None:
+    """Write a period as cron does; None where it cannot: it begins anew each hour and each day."""
+    minutes, odd = divmod(seconds, 60)
+    if odd or minutes < 1:
+        return None
+    if _HOUR % minutes == 0:
+        return f"*/{minutes:g} * * * *" if minutes < _HOUR else "0 * * * *"
+    hours, odd = divmod(minutes, _HOUR)
+    if odd or _DAY % hours:
+        return None
+    return f"0 */{hours:g} * * *" if hours < _DAY else "0 0 * * *"
 
 
 def prometheus_version(image: str) -> str | None:
-    """Read ``3.10`` off ``prom/prometheus:v3.10.0``; None where the tag says no version."""
-    found = re.search(r":v?(\d+\.\d+)(?:\.\d+)?(?:[-@].*)?$", image)
+    """Read ``3.10`` off ``prom/prometheus:v3.10.0``; None where the tag says no such version."""
+    found = re.search(r":v?([23]\.\d{1,3})(?:\.\d+)?(?:[-@].*)?$", image)
+    known = found and tuple(map(int, found[1].split("."))) >= _OLDEST
+    return found[1] if found and known else None
+
+
+def _full_version(image: str) -> str | None:
+    """Read ``3.10.0`` off the image's tag, as the operator wants it; None where it has no such."""
+    found = re.search(r":(v[23]\.\d{1,3}\.\d+)(?:[-@].*)?$", image)
     return found[1] if found else None
 
 

@@ -5,6 +5,7 @@ The generator's own settings (projects, rules, mode …) are in :mod:`runscrape_
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,19 @@ _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _ACCOUNT = re.compile(r"[a-z0-9.-]+@[a-z0-9.-]+")
 _FOLDER = re.compile(r"/[A-Za-z0-9_@+=:,./-]*")
 """What unit files and quadlets can name without quotes."""
+_SIZE = re.compile(r"[1-9][0-9]*(?:MB|GB|TB)")
+"""What Prometheus' --storage.tsdb.retention.size takes; 1GB is 2**30 bytes there."""
+_QUANTITY = re.compile(r"[1-9][0-9]*[MGT]i")
+"""A Kubernetes quantity, of those that name a volume's size."""
+_OBJECT = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+"""An RFC 1123 subdomain: the name of most Kubernetes objects."""
+_ADDRESS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}")
+_LABEL = re.compile(
+    r"(?:[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+    r"=([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?"
+)
+"""A Kubernetes label as ``key=value``."""
+_EXTERNAL = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]*=[^\x00-\x1f\x7f]+")
 _MIN_EVERY, _MAX_EVERY = 30, 86_400
 """Seconds: more often wears out Google's quota, less often than daily is no discovery."""
 
@@ -34,9 +48,23 @@ def is_path(text: str) -> bool:
     return _FOLDER.fullmatch(str(Path(text).absolute())) is not None
 
 
+def _is_program_dir(text: str) -> bool:
+    """Whether units with ProtectHome= and PrivateTmp= (systemd.exec(5)) can start what is there."""
+    hidden = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - not written to
+    path = Path(os.path.normpath(text))
+    return bool(_FOLDER.fullmatch(text)) and not any(map(path.is_relative_to, hidden))
+
+
 def _is_interval(text: str) -> bool:
     try:
         return _MIN_EVERY <= durations.parse(text) <= _MAX_EVERY
+    except ValueError:
+        return False
+
+
+def _is_duration(text: str) -> bool:
+    try:
+        return durations.parse(text) > 0
     except ValueError:
         return False
 
@@ -51,12 +79,13 @@ _A_PATH: Check = (is_path, "a path without spaces")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """One option that takes a text, or with a default of False one that is switched on or off."""
+    """One option that takes a text, several, or with a default of False one that is a switch."""
 
     key: str
     """The field of ``Choices``; the flag is this with dashes."""
     help: str
-    default: str | bool | None = None
+    default: str | bool | tuple[str, ...] | None = None
+    """() for an option that can be given several times."""
     check: Check | None = None
     metavar: str | None = None
     platforms: tuple[Platform, ...] = tuple(Platform)
@@ -73,12 +102,15 @@ class Option:
 
 
 _CONTAINERS = (Platform.COMPOSE, Platform.KUBERNETES)
+_CLUSTER = (Platform.KUBERNETES,)
+_A_LABEL = _matching(_LABEL, "a label such as team=core")
+_A_NAME = _matching(_OBJECT, "the name of an object")
 
 OPTIONS: tuple[Option, ...] = (
     Option(
         key="image",
         help="Our own image.",
-        default=f"runscrape:{version('runscrape')}",
+        default=f"localhost/runscrape:{version('runscrape')}",
         check=_AN_IMAGE,
         platforms=_CONTAINERS,
     ),
@@ -108,7 +140,7 @@ OPTIONS: tuple[Option, ...] = (
         help="kubectl's image, for --operator.",
         default="registry.k8s.io/kubectl:v1.33.2",
         check=_AN_IMAGE,
-        platforms=(Platform.KUBERNETES,),
+        platforms=_CLUSTER,
     ),
     Option(
         key="grafana",
@@ -122,7 +154,17 @@ OPTIONS: tuple[Option, ...] = (
         key="operator",
         help="Prometheus Operator resources too (kubernetes).",
         default=False,
-        platforms=(Platform.KUBERNETES,),
+        platforms=_CLUSTER,
+        refused=True,
+    ),
+    Option(
+        key="operator_label",
+        help="Label that your Prometheus' selectors ask for (with --operator: no Prometheus of our"
+        " own beside it).",
+        default=(),
+        check=_A_LABEL,
+        metavar="KEY=VALUE",
+        platforms=_CLUSTER,
         refused=True,
     ),
     Option(
@@ -153,15 +195,98 @@ OPTIONS: tuple[Option, ...] = (
         help="Of the objects (kubernetes).",
         default="runscrape",
         check=_matching(_NAMESPACE, "a namespace's name"),
-        platforms=(Platform.KUBERNETES,),
+        platforms=_CLUSTER,
     ),
     Option(
         key="program_dir",
         help="Of the programs (systemd).",
         default="/opt/runscrape/bin",
-        check=_matching(_FOLDER, "an absolute path without spaces"),
+        check=(_is_program_dir, "an absolute path without spaces that a sandboxed unit sees"),
         metavar="DIR",
         platforms=(Platform.SYSTEMD,),
+    ),
+    Option(
+        key="retention",
+        help="How long Prometheus keeps samples.",
+        default="15d",
+        check=(_is_duration, "a duration such as 15d"),
+        metavar="DURATION",
+        platforms=_CONTAINERS,
+        refused=True,
+        instead="elsewhere Prometheus' own flags say it",
+    ),
+    Option(
+        key="retention_size",
+        help="How much room samples may take; by default four fifths of the volume, or 16GB.",
+        check=_matching(_SIZE, "a size such as 16GB"),
+        metavar="SIZE",
+        platforms=_CONTAINERS,
+        refused=True,
+        instead="elsewhere Prometheus' own flags say it",
+    ),
+    Option(
+        key="volume_size",
+        help="Size of Prometheus' volume (kubernetes).",
+        default="20Gi",
+        check=_matching(_QUANTITY, "a size such as 20Gi"),
+        metavar="SIZE",
+        platforms=_CLUSTER,
+        refused=True,
+    ),
+    Option(
+        key="storage_class",
+        help="Storage class of Prometheus' volume (kubernetes); by default the cluster's.",
+        check=_A_NAME,
+        metavar="NAME",
+        platforms=_CLUSTER,
+        refused=True,
+    ),
+    Option(
+        key="alertmanager",
+        help="Alertmanager to send alerts to.",
+        default=(),
+        check=_matching(_ADDRESS, "an address such as alertmanager:9093"),
+        metavar="HOST:PORT",
+        platforms=_CONTAINERS,
+        refused=True,
+        instead="elsewhere your own prometheus.yml says it",
+    ),
+    Option(
+        key="external_label",
+        help="Label on everything that this Prometheus sends elsewhere.",
+        default=(),
+        check=_matching(_EXTERNAL, "a label such as cluster=eu"),
+        metavar="NAME=VALUE",
+        platforms=_CONTAINERS,
+        refused=True,
+        instead="elsewhere your own prometheus.yml says it",
+    ),
+    Option(
+        key="object_label",
+        help="Label on every object and pod (kubernetes).",
+        default=(),
+        check=_A_LABEL,
+        metavar="KEY=VALUE",
+        platforms=_CLUSTER,
+        refused=True,
+    ),
+    Option(
+        key="ingress_namespace",
+        help="Namespace whose pods may reach Prometheus, Grafana's for example (kubernetes).",
+        default=(),
+        check=_matching(_NAMESPACE, "a namespace's name"),
+        metavar="NAME",
+        platforms=_CLUSTER,
+        refused=True,
+    ),
+    Option(
+        key="image_pull_secret",
+        help="Secret with the credentials for the images' registry (kubernetes).",
+        default=(),
+        check=_A_NAME,
+        metavar="NAME",
+        platforms=_CLUSTER,
+        refused=True,
     ),
 )
 
@@ -183,11 +308,13 @@ def unused(platform: Platform, given: Mapping[str, Any]) -> list[str]:
 
 def _bad_values(values: Mapping[str, Any]) -> Iterator[str]:
     for option in OPTIONS:
+        if option.check is None:
+            continue
+        is_good, what = option.check
         value = values[option.key]
-        if option.check and value is not None:
-            is_good, what = option.check
-            if not isinstance(value, str) or not is_good(value):
-                yield f"{option.flag}: {value!r} is not {what}"
+        for each in value if isinstance(value, tuple) else (value,):
+            if each is not None and not (isinstance(each, str) and is_good(each)):
+                yield f"{option.flag}: {each!r} is not {what}"
 
 
 def _unused(platform: Platform, given: Mapping[str, Any], *, refused: bool) -> Iterator[str]:

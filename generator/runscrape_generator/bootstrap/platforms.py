@@ -56,6 +56,21 @@ class Choices:
     """Of the Kubernetes objects."""
     program_dir: str = "/opt/runscrape/bin"
     """Of the systemd units: the folder with both commands."""
+    operator_label: tuple[str, ...] = ()
+    """``key=value`` that the user's own Prometheus selects objects by."""
+    retention: str = "15d"
+    retention_size: str | None = None
+    """As Prometheus writes sizes; None: by the volume's."""
+    volume_size: str = "20Gi"
+    storage_class: str | None = None
+    alertmanager: tuple[str, ...] = ()
+    """``host:port`` each."""
+    external_label: tuple[str, ...] = ()
+    """``name=value`` each, of Prometheus."""
+    object_label: tuple[str, ...] = ()
+    """``key=value`` each, of Kubernetes."""
+    ingress_namespace: tuple[str, ...] = ()
+    image_pull_secret: tuple[str, ...] = ()
     user: int = RUN_AS
     group: int = RUN_AS
     """Who the compose containers run as: they read the secret and write the state folder."""

@@ -30,7 +30,7 @@ class Commands:
     operator: tuple[str, ...]
     """What writes the resources for the Prometheus Operator."""
     operator_proxy: tuple[str, ...]
-    """The proxy in the operator's Prometheus pod, which has no inventory beside it."""
+    """The proxy in the pod of the operator's Prometheus."""
 
 
 def commands(choices: Choices, mode: Mode) -> Commands:
@@ -43,7 +43,7 @@ def commands(choices: Choices, mode: Mode) -> Commands:
         first=once,
         again=_again(choices, once),
         generator=(*_again(choices, once)[-1], "--watch", choices.every),
-        operator=(*once[0][:-1], f"{STATE}/scrapeconfigs.yaml"),
+        operator=(*once[0][:-1], f"{STATE}/jobs/scrapeconfigs.yaml"),
         operator_proxy=_operator_proxy(),
     )
 
@@ -89,10 +89,10 @@ def _proxy(choices: Choices, mode: Mode) -> tuple[str, ...]:
 
 
 def _operator_proxy() -> tuple[str, ...]:
-    """The operator's Secret is the generator's: there the key is ``client_secret``."""
+    """Name what the CronJob keeps in a ConfigMap, and the key that the ScrapeConfigs refer to."""
     return (
         *("runscrape-proxy", "--listen", "127.0.0.1:7777"),
-        *("--allow-audience", "https://*.run.app"),
+        *("--inventory", "/var/lib/inventory/inventory.json"),
         *("--client-secret-file", "/run/secrets/runscrape/client_secret"),
     )
 
@@ -106,7 +106,22 @@ def _prometheus(choices: Choices) -> tuple[str, ...]:
         f"--web.listen-address={listen}",
         "--web.enable-lifecycle",
         "--enable-feature=extra-scrape-metrics",
+        f"--storage.tsdb.retention.time={choices.retention}",
+        f"--storage.tsdb.retention.size={retention_size(choices)}",
     )
+
+
+def retention_size(choices: Choices) -> str:
+    """Give the size asked for, or four fifths of the volume: the rest is for the write-ahead log.
+
+    Prometheus counts as Kubernetes does, by 1024, and writes GB for Gi.
+    """
+    if choices.retention_size:
+        return choices.retention_size
+    number, unit = int(choices.volume_size[:-2]), choices.volume_size[-2]
+    if number < 10 and unit != "M":  # noqa: PLR2004 - a fifth of 1 would be lost by rounding
+        number, unit = number * 1024, {"T": "G", "G": "M"}[unit]
+    return f"{max(1, number * 4 // 5)}{unit}B"
 
 
 def _exporter(choices: Choices) -> tuple[str, ...]:

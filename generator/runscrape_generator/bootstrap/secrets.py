@@ -35,6 +35,13 @@ def check(folder: Folder, name: str) -> bool:
     return True
 
 
+def drop_newline(changes: Changes, name: str) -> None:
+    """Write the secret anew without the newline that the first release ended it with."""
+    data = changes.folder.read(name)
+    if data is not None and data != data.rstrip(b"\r\n"):
+        changes.write(name, data.rstrip(b"\r\n"))
+
+
 def write(changes: Changes, name: str, owner: Owner | None) -> None:
     """Make a new secret."""
     changes.write(name, secrets.token_urlsafe(BYTES).encode(), 0o600, owner)

@@ -75,6 +75,8 @@ def _places(choices: Choices, *, operator: bool) -> dict[str, object]:
         "inventory": places.inventory,
     }
     if operator:
+        # From here the CronJob makes the ConfigMap that the proxy reads.
+        ours["inventory"] = f"{STATE}/inventory/inventory.json"
         return ours | {"format": Format.OPERATOR.value, "mode": Mode.OAUTH2.value}
     return ours | {
         "template": f"{CONFIG}/prometheus.yml.j2",

@@ -1,13 +1,14 @@
 """The bundle's templates, and the filters that quote for each kind of file.
 
-Jinja2 with delimiters of its own (``[[ value ]]``, ``[% statement %]``): what the bundle holds has
-``{{ … }}`` in it already, Prometheus' in the alerts and Grafana's in the dashboard.
+Jinja2 with delimiters of its own (``[[ value ]]``, ``[% statement %]``), because the files have
+``{{ … }}`` in them: Prometheus' in the alerts, Grafana's in the dashboard.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -34,7 +35,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - no HTML; values are quoted by the filters
     )
-    made.filters.update(json=as_json, compose=as_compose, unit=as_unit)
+    made.filters.update(json=as_json, compose=as_compose, unit=as_unit, shell=shlex.join)
     return made
 
 

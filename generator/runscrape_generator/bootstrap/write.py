@@ -27,7 +27,7 @@ from runscrape_generator.bootstrap.layout import Asked, plan, prometheus_version
 from runscrape_generator.bootstrap.platforms import MANIFEST, Choices, Platform
 from runscrape_generator.config.load import Loaded
 from runscrape_generator.config.settings import Mode, Settings
-from runscrape_generator.errors import ConfigError, LockedError, RunscrapeError
+from runscrape_generator.errors import ConfigError, LockedError, RunscrapeError, WriteError
 from runscrape_generator.log import NOTICE
 from runscrape_generator.progress import Progress
 from runscrape_generator.publish import diff, files, lock
@@ -53,21 +53,36 @@ def write(
     Raises a RunscrapeError where that fails.
     """
     manifest = _manifest(choices, known)
-    with tempfile.TemporaryDirectory(prefix="runscrape-") as name:
-        scratch = Path(name).resolve()
+    with _scratch() as scratch:
         with _shown_as(scratch, choices.directory):
-            prepared = _prepare(choices, folder, manifest, load, scratch)
-            code = _generate(choices, prepared, scratch)
-            made = dict(_made(choices, folder, prepared, scratch))
+            own = _copy_config(choices, folder, scratch)
+            loaded, progress = load(str(own) if manifest.digests and own.exists() else None)
+        with _shown_as(scratch, choices.directory):  # again: now it is decided how to log
+            decided = _decide(choices, folder, manifest, (loaded, own), scratch)
+            code = _generate(choices, progress, scratch)
+            made = dict(_made(choices, folder, decided, scratch))
     if show:
-        stdout.write(bundle.differences(folder, prepared.decided))
+        stdout.write(bundle.differences(folder, decided))
         stdout.writelines(
             diff.unified(folder.path / path, folder.read(path), data) for path, data in made.items()
         )
     else:
-        _apply(choices, folder, (known, manifest), prepared.decided, made)
-        _tell(choices, prepared.decided)
+        _apply(choices, folder, (known, manifest), decided, made)
+        _tell(choices, decided)
     return code
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """Make a private folder that goes in the end; raises WriteError where there is no room."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="runscrape-") as name:
+            yield Path(name).resolve()
+    except OSError as error:
+        raise WriteError(
+            f"no temporary files ({error.strerror or error}): make room in"
+            f" {os.environ.get('TMPDIR') or '/tmp'}, or let TMPDIR name another folder"  # noqa: S108
+        ) from error
 
 
 def _manifest(choices: Choices, known: Manifest | None) -> Manifest:
@@ -101,26 +116,25 @@ def _shown_as(scratch: Path, directory: Path) -> Iterator[None]:
             handler.removeFilter(rename)
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """What is known before the generator runs."""
-
-    decided: tuple[Step, ...]
-    progress: Progress
-
-
-def _prepare(
-    choices: Choices, folder: Folder, manifest: Manifest, load: Load, scratch: Path
-) -> _Prepared:
-    """Read the settings, decide on each file, and copy all that the generator needs."""
+def _copy_config(choices: Choices, folder: Folder, scratch: Path) -> Path:
+    """Copy what the generator reads; gives the place of runscrape.yaml, there or not."""
     for name in (choices.places.bundle_config, *_generated(choices)):
         for path in folder.files(name):
             _copy(folder, path, scratch)
-    own = scratch / choices.places.bundle_config / "runscrape.yaml"
-    loaded, progress = load(str(own) if manifest.digests and own.exists() else None)
-    for line in filter(
-        None, [_credentials_warning(choices), *bootstrap_settings.unused(loaded, choices)]
-    ):
+    return scratch / choices.places.bundle_config / "runscrape.yaml"
+
+
+def _decide(
+    choices: Choices,
+    folder: Folder,
+    manifest: Manifest,
+    settings: tuple[Loaded, Path],
+    scratch: Path,
+) -> tuple[Step, ...]:
+    """Decide on each file, and have the scratch folder hold each as it will be."""
+    loaded, own = settings
+    warnings = [_credentials_warning(choices), _version_warning(choices, loaded)]
+    for line in filter(None, [*warnings, *bootstrap_settings.unused(loaded, choices)]):
         log.warning(line)
     decided = bundle.steps(folder, plan(_asked(choices, loaded, own)), manifest)
     for step in decided:
@@ -128,7 +142,7 @@ def _prepare(
             _put(scratch / step.path, step.planned.data)
     for name in _secrets(choices):
         secrets.check(folder, name)
-    return _Prepared(decided, progress)
+    return decided
 
 
 def _copy(folder: Folder, path: str, scratch: Path) -> None:
@@ -168,13 +182,13 @@ class _Run:
     settings: Settings
 
 
-def _generate(choices: Choices, prepared: _Prepared, scratch: Path) -> int:
+def _generate(choices: Choices, progress: Progress, scratch: Path) -> int:
     """Run the generator in the scratch folder; gives the exit code."""
     for name in _generated(choices):
         (scratch / name).mkdir(parents=True, exist_ok=True)
     with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - no path of ours
         codes = [
-            run.once(it.command, it.settings, prepared.progress, stdout=nowhere).exit_code
+            run.once(it.command, it.settings, progress, stdout=nowhere).exit_code
             for it in _runs(choices, scratch)
         ]
     return _STALE if _STALE in codes else 0
@@ -198,13 +212,13 @@ def _runs(choices: Choices, scratch: Path) -> list[_Run]:
 
 
 def _made(
-    choices: Choices, folder: Folder, prepared: _Prepared, scratch: Path
+    choices: Choices, folder: Folder, decided: Sequence[Step], scratch: Path
 ) -> Iterator[tuple[str, bytes]]:
     """Give each file that the generator made or changed.
 
     Its hidden files are for the next run in the same folder, and there is none in this one.
     """
-    planned = {step.path for step in prepared.decided}
+    planned = {step.path for step in decided}
     for name in _generated(choices):
         for path in sorted((scratch / name).rglob("*")):
             relative = str(path.relative_to(scratch))
@@ -242,6 +256,8 @@ def _apply(
             for name in _secrets(choices):
                 if not secrets.check(folder, name):
                     secrets.write(changes, name, owner)
+                elif choices.platform is Platform.KUBERNETES:
+                    secrets.drop_newline(changes, name)
             for name, data in made.items():
                 changes.write(name, data, owner=owner if name.startswith(state) else None)
             bundle.apply(changes, decided, manifest)
@@ -284,6 +300,18 @@ def _credentials_warning(choices: Choices) -> str:
     return (
         f"--credentials-file {path}: the containers run as user {choices.user}, who cannot read it:"
         f" chown {choices.user} it, or run bootstrap as its owner"
+    )
+
+
+def _version_warning(choices: Choices, loaded: Loaded) -> str:
+    """Say for which Prometheus the jobs are written where the image's tag does not tell."""
+    told = prometheus_version(choices.prometheus_image) or choices.platform is Platform.SYSTEMD
+    if told or loaded.origins["prometheus_version"] != "default":
+        return ""
+    return (
+        f"--prometheus-image {choices.prometheus_image}: its tag names no version of Prometheus, so"
+        f" the jobs are written for {loaded.settings.prometheus_version}; --prometheus-version says"
+        " which it is"
     )
 
 

@@ -136,6 +136,7 @@ def _bootstrap() -> click.Command:
             return bootstrap_cli.run(chosen, load, stdout=stdout)
 
     shared = [each for each in _parameters("explain") if each.name not in _NOT_FOR_BUNDLES]
+    shared += [each for each in _parameters("generate") if each.name == "prometheus_version"]
     return _Command(
         "bootstrap",
         callback=callback,
