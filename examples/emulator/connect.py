@@ -13,6 +13,7 @@ from emulator.state import State
 from emulator.wire import Answer, Handler, Request, Response, Tunnel
 
 GOOGLE_HOSTS = (
+    "cloudasset.googleapis.com",
     "cloudresourcemanager.googleapis.com",
     "iamcredentials.googleapis.com",
     "oauth2.googleapis.com",

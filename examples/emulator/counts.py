@@ -57,9 +57,10 @@ SECTIONS = (
     "requests",  # requests for an ID token, answered or not: issuer kind → audience → n
     "issuers",  # requests: issuer kind → HTTP status (or hang, drop) → n
     "peaks",  # issuer kind → the most requests that were being answered at once
-    "list_services",  # project/region → page → n
+    "list_services",  # project/region (or project/-) → page → n
     "list_services_errors",  # project/region → gRPC code → n
     "locations",  # project → HTTP status → n
+    "searches",  # scope, such as folders/12 → HTTP status → n
     "scrapes",  # project/region/service → HTTP status → n
     "proxy",  # CONNECT: accepted or refused → host → n
 )

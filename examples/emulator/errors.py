@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass, field
 
 import grpc
-from google.protobuf import any_pb2  # type: ignore[import-untyped] # none shipped
+from google.protobuf import json_format  # type: ignore[import-untyped] # none shipped
+from google.protobuf.message import Message  # type: ignore[import-untyped]
 from google.rpc import (  # type: ignore[import-untyped] # none shipped
     code_pb2,
     error_details_pb2,
@@ -34,24 +35,31 @@ _OF_HTTP = {status: code for code, status in _HTTP.items()} | {400: "INVALID_ARG
 
 @dataclass(eq=False)
 class GoogleError(Exception):
-    """An error as google.rpc.Status has it; *reason* makes an ErrorInfo detail."""
+    """An error as google.rpc.Status has it; *reason* makes an ErrorInfo, *help_text* a Help."""
 
     code: str
     message: str
     reason: str | None = None
     domain: str = "googleapis.com"
     metadata: dict[str, str] = field(default_factory=dict)
+    help_text: str | None = None
+    help_url: str = "https://cloud.google.com/contact"
 
     def status(self) -> status_pb2.Status:
         """The google.rpc.Status."""
         status = status_pb2.Status(code=code_pb2.Code.Value(self.code), message=self.message)
+        details: list[Message] = []
         if self.reason:
-            info = error_details_pb2.ErrorInfo(
-                reason=self.reason, domain=self.domain, metadata=self.metadata
+            details.append(
+                error_details_pb2.ErrorInfo(
+                    reason=self.reason, domain=self.domain, metadata=self.metadata
+                )
             )
-            detail = any_pb2.Any()
-            detail.Pack(info)
-            status.details.append(detail)
+        if self.help_text:
+            link = error_details_pb2.Help.Link(description=self.help_text, url=self.help_url)
+            details.append(error_details_pb2.Help(links=[link]))
+        for detail in details:
+            status.details.add().Pack(detail)
         return status
 
     def abort(self, context: grpc.ServicerContext) -> None:
@@ -64,9 +72,8 @@ class GoogleError(Exception):
         """The REST answer: ``{"error": {"code", "message", "status", "details"}}``."""
         status = _HTTP.get(self.code, 500)
         error: dict[str, object] = {"code": status, "message": self.message, "status": self.code}
-        if self.reason:
-            info = {"reason": self.reason, "domain": self.domain, "metadata": self.metadata}
-            error["details"] = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo"} | info]
+        if details := json_format.MessageToDict(self.status()).get("details"):
+            error["details"] = details
         return json_response({"error": error}, status if status != 499 else 500)
 
 
@@ -83,22 +90,23 @@ def oauth_error(error: str, description: str, status: int = 400) -> Response:
 def of_http(status: int) -> GoogleError:
     """A plausible error for an HTTP status."""
     code = _OF_HTTP.get(status, "INTERNAL" if status >= 500 else "UNKNOWN")
-    return GoogleError(code, _MESSAGES.get(code, f"HTTP status {status}."))
+    return GoogleError(code, message_for(code) if code in _MESSAGES else f"HTTP status {status}.")
 
 
 _MESSAGES = {
     "UNAVAILABLE": "The service is currently unavailable.",
     "INTERNAL": "Internal error encountered.",
     "RESOURCE_EXHAUSTED": "Quota exceeded for quota metric 'Requests' and limit "
-    "'Requests per minute' of service 'run.googleapis.com'.",
+    "'Requests per minute' of service '{service}'.",
     "PERMISSION_DENIED": "The caller does not have permission",
     "DEADLINE_EXCEEDED": "Deadline exceeded.",
 }
 
 
-def message_for(code: str) -> str:
+def message_for(code: str, service: str = "run.googleapis.com") -> str:
     """A message for a gRPC code that a fault asks for."""
-    return _MESSAGES.get(code, f"{code.replace('_', ' ').capitalize()}.")
+    said = _MESSAGES.get(code, f"{code.replace('_', ' ').capitalize()}.")
+    return said.format(service=service)
 
 
 def denied(permission: str, resource: str) -> GoogleError:
@@ -112,23 +120,39 @@ def denied(permission: str, resource: str) -> GoogleError:
     )
 
 
-def disabled(number: int) -> GoogleError:
-    page = "https://console.developers.google.com/apis/api/run.googleapis.com/overview"
+def restricted(region: str, number: int) -> GoogleError:
+    """The region is named to everybody, and open to few (seen for me-central2)."""
     return GoogleError(
         "PERMISSION_DENIED",
-        f"Cloud Run Admin API has not been used in project {number} before or it is disabled. "
-        f"Enable it by visiting {page}?project={number} then retry. If you enabled this API "
-        "recently, wait a few minutes for the action to propagate to our systems and retry.",
-        "SERVICE_DISABLED",
-        metadata={"service": "run.googleapis.com", "consumer": f"projects/{number}"},
+        f"Permission denied on 'locations/{region}' (or it may not exist).",
+        "LOCATION_POLICY_VIOLATED",
+        metadata={"location": region, "consumer": f"projects/{number}", "service": ""},
+        help_text="Access to the region is unavailable. Please contact our sales team at "
+        "https://cloud.google.com/contact for further details.",
     )
 
 
-def unauthenticated(what: str, reason: str) -> GoogleError:
+def disabled(
+    number: int, service: str = "run.googleapis.com", title: str = "Cloud Run Admin API"
+) -> GoogleError:
+    """The API *service* is off in the project of that number."""
+    page = f"https://console.developers.google.com/apis/api/{service}/overview"
+    return GoogleError(
+        "PERMISSION_DENIED",
+        f"{title} has not been used in project {number} before or it is disabled. "
+        f"Enable it by visiting {page}?project={number} then retry. If you enabled this API "
+        "recently, wait a few minutes for the action to propagate to our systems and retry.",
+        "SERVICE_DISABLED",
+        metadata={"service": service, "consumer": f"projects/{number}"},
+    )
+
+
+def unauthenticated(what: str, reason: str, service: str) -> GoogleError:
+    """No credentials, or none that count."""
     return GoogleError(
         "UNAUTHENTICATED",
         f"Request {what} authentication credential{'s' if 'had' in what else ''}. Expected OAuth 2 "
         "access token, login cookie or other valid authentication credential.",
         reason,
-        metadata={"service": "run.googleapis.com"},
+        metadata={"service": service},
     )

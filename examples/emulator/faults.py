@@ -51,11 +51,16 @@ class _Limited:
 
 @dataclass(frozen=True)
 class ApiFault(_Limited):
-    """Hits ListServices (by project, region, page) or locations.list (by project, page).
+    """Hits a call that lists: services (by project, region, page), locations, or a search.
 
-    ``page`` counts from 1, 0 is every page. ``latency`` in seconds. ``unreachable`` (ListServices)
-    answers without services, the region named in the response's ``unreachable``. With none of
-    ``code``, ``hang`` and ``unreachable`` the call is only slow.
+    ``page`` counts from 1, 0 is every page. ``latency`` in seconds. A search's ``project`` is its
+    scope (``folders/12``). With none of ``code``, ``hang``, ``unreachable`` and ``omitted`` the
+    call is only slow.
+
+    A listing of all regions has the region ``-``. What hits some of its regions only (a glob that
+    does not match ``-``) does not fail the call: a region that fails, hangs or is ``unreachable``
+    is named in the answer's ``unreachable``; one that is ``omitted`` is left out without a word;
+    one that is slow slows the whole call.
     """
 
     project: str = "*"
@@ -66,19 +71,20 @@ class ApiFault(_Limited):
     message: str | None = None
     hang: bool = False
     unreachable: bool = False
+    omitted: bool = False
 
     @property
     def decides(self) -> bool:
         """True where the fault does more than to be slow."""
-        return bool(self.code) or self.hang or self.unreachable
+        return bool(self.code) or self.hang or self.unreachable or self.omitted
 
-    def matches(self, project: str, region: str, page: int) -> bool:
-        """Tell whether this call is meant; ``project`` and ``region`` are globs."""
-        return (
-            fnmatch.fnmatchcase(project, self.project)
-            and fnmatch.fnmatchcase(region, self.region)
-            and self.page in (0, page)
-        )
+    def matches(self, project: str, page: int) -> bool:
+        """Tell whether calls of this project (or scope) and page are meant; it is a glob."""
+        return fnmatch.fnmatchcase(project, self.project) and self.page in (0, page)
+
+    def hits(self, region: str) -> bool:
+        """Tell whether the region is meant, by glob."""
+        return fnmatch.fnmatchcase(region, self.region)
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,7 @@ class Faults:
 
     list_services: tuple[ApiFault, ...] = ()
     locations: tuple[ApiFault, ...] = ()
+    search: tuple[ApiFault, ...] = ()
     issuers: tuple[IssuerFault, ...] = ()
 
     @property

@@ -14,6 +14,7 @@ import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from emulator.assets import Assets
 from emulator.errors import GoogleError, json_response, oauth_error, of_http
 from emulator.faults import IssuerFault, fired
 from emulator.iam import Iam
@@ -41,6 +42,7 @@ class Issuer:
         self._state = state
         self._secrets = secrets
         self._iam = Iam(state)
+        self._assets = Assets(state)
         self.url = ""
         self._routes: dict[tuple[str, str], Handler] = {
             ("POST", "/token"): self._token,
@@ -66,6 +68,8 @@ class Issuer:
         if request.method == "GET" and _BOUNDARY.fullmatch(request.path):
             # google-auth asks in the background; this answer means that there is no boundary.
             return json_response({"encodedLocations": "0x0"})
+        if search := self._assets.route(request):
+            return search()
         match request.method, request.path.strip("/").split("/"):
             case "GET", ["v1", "projects", number] if found := self._state.world.project(number):
                 return json_response({"projectId": found[0], "projectNumber": str(found[1].number)})

@@ -23,6 +23,9 @@ class Settings:
     ``impersonated``. Unless ``accounts`` says otherwise, ``user`` may act as ``delegate``; that one
     and the federated principal as ``identity``; ``user``, ``identity`` and the federated principal
     as ``impersonated``.
+
+    ``wildcard_unreachable`` stands, as it is, in every page of a listing of location ``-`` (empty
+    strings and duplicates have been seen); ``unreachable_as`` is how regions are written there.
     """
 
     identity: str = AUTO
@@ -37,6 +40,9 @@ class Settings:
     page_size_cap: int = 100
     locations_page_size: int = 100
     require_credentials: bool = False
+    wildcard_unreachable: tuple[str, ...] = ()
+    unreachable_as: Literal["resource name", "region"] = "resource name"
+    organization: str = "481516234200"
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,7 @@ class Service:
 
     ``invokers`` None means the default identities; ``allUsers`` makes the service public.
     ``min_instances`` and ``max_instances`` are the service's, ``template_…`` the revision's.
+    ``deleted`` ones answer nowhere and are listed only where deleted ones are asked for.
     """
 
     name: str
@@ -123,10 +130,13 @@ class Service:
     custom_audiences: tuple[str, ...] = ()
     min_instances: int = 0
     max_instances: int = 0
+    scaling_mode: Literal["AUTOMATIC", "MANUAL"] | None = None
+    manual_instances: int | None = None
     template_min_instances: int = 0
     template_max_instances: int = 0
     traffic: tuple[Traffic, ...] = ()
     multi_region: tuple[str, ...] = ()
+    deleted: bool = False
     app: App = field(default_factory=App)
     project: str = field(default="", init=False)
 
@@ -143,13 +153,41 @@ class Service:
 
 @dataclass(frozen=True)
 class Project:
-    """A project; ``viewers`` None lets every known identity list its services."""
+    """A project; ``viewers`` None lets every known identity list its services.
+
+    ``restricted_regions`` are named by locations.list and refused with LOCATION_POLICY_VIOLATED
+    (those in ``regions`` are open). ``folders`` are the ids of its folders, the nearest first.
+    """
 
     number: int
     services: tuple[Service, ...] = ()
     regions: tuple[str, ...] | None = None
+    restricted_regions: tuple[str, ...] = ("me-central2",)
     viewers: tuple[str, ...] | None = None
     api_disabled: bool = False
+    folders: tuple[str, ...] = ()
+
+    @property
+    def closed_regions(self) -> tuple[str, ...]:
+        """Regions that Google names to the project and refuses it."""
+        return tuple(r for r in self.restricted_regions if r not in (self.regions or ()))
+
+
+@dataclass(frozen=True)
+class Assets:
+    """Cloud Asset Inventory's search, and how far it lags behind.
+
+    ``viewers`` None lets everybody search. ``not_yet`` are globs of ``project/region/service`` that
+    it does not know yet; ``still`` are such keys of services that are gone and still found.
+    ``short_pages`` makes pages that hold less than they could, down to nothing.
+    """
+
+    viewers: tuple[str, ...] | None = None
+    api_disabled: bool = False
+    page_size: int = 500
+    short_pages: bool = False
+    not_yet: tuple[str, ...] = ()
+    still: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,6 +197,7 @@ class World:
     projects: dict[str, Project]
     settings: Settings = field(default_factory=Settings)
     accounts: dict[str, Account] | None = None
+    assets: Assets = field(default_factory=Assets)
     faults: Faults = field(default_factory=Faults)
 
     def project(self, reference: str) -> tuple[str, Project] | None:

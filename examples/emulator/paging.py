@@ -1,34 +1,47 @@
-"""Pages of ListServices: opaque tokens, and services serialised once for all calls."""
+"""Pages of ListServices: opaque tokens, and services as messages, made once for all calls."""
 
 from __future__ import annotations
 
 import base64
 import threading
+from typing import Any, NamedTuple
 
 from emulator.errors import GoogleError
-from emulator.model import World
-from emulator.protobuf import service_bytes
+from emulator.model import Service, World
+from emulator.protobuf import service_message
+
+
+class Record(NamedTuple):
+    """A service, and the same as a run.v2 message."""
+
+    service: Service
+    message: Any
+
+    @property
+    def region(self) -> str:
+        """Where it runs."""
+        return self.service.region
 
 
 class Pages:
-    """Serialised services by project and region, made once a world."""
+    """Services by project and region, made once a world."""
 
     def __init__(self) -> None:
         self._world: World | None = None
-        self._records: dict[tuple[str, str], list[bytes]] = {}
+        self._records: dict[tuple[str, str, bool], list[Record]] = {}
         self._lock = threading.Lock()
 
-    def records(self, world: World, project: str, region: str) -> list[bytes]:
-        """``services`` fields of a ListServicesResponse, newest service first as Google has it."""
+    def records(self, world: World, project: str, region: str, *, deleted: bool) -> list[Record]:
+        """Give a region's services (``-``: all regions'), the newest first as Google has it."""
         with self._lock:
             if self._world is not world:
                 self._world, self._records = world, {}
-            key = (project, region)
+            key = (project, region, deleted)
             if key not in self._records:
                 self._records[key] = [
-                    _field(1, service_bytes(service, order))
+                    Record(service, service_message(service, order))
                     for order, service in enumerate(world.projects[project].services)
-                    if service.region == region
+                    if region in ("-", service.region) and (deleted or not service.deleted)
                 ][::-1]
             return self._records[key]
 
@@ -48,17 +61,3 @@ def page_start(token: str, parent: str) -> tuple[int, int]:
     except ValueError:
         pass
     raise GoogleError("INVALID_ARGUMENT", "The page token is invalid.")
-
-
-def _field(number: int, data: bytes) -> bytes:
-    """A length-delimited protobuf field."""
-    length, head = len(data), bytearray([number << 3 | 2])
-    while length > 0x7F:
-        head.append(length & 0x7F | 0x80)
-        length >>= 7
-    head.append(length)
-    return bytes(head) + data
-
-
-def string_field(number: int, text: str) -> bytes:
-    return _field(number, text.encode()) if text else b""

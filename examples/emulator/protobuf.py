@@ -25,8 +25,8 @@ _REVISION = run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_RE
 _EPOCH = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 
 
-def service_bytes(service: Service, order: int) -> bytes:
-    """Serialise *service*; *order* in the world gives its creation time."""
+def service_message(service: Service, order: int) -> Any:
+    """Make the message; *order* in the world gives its creation time."""
     parent = f"projects/{service.project}/locations/{service.region}"
     name = f"{parent}/services/{service.name}"
     created = _EPOCH + dt.timedelta(minutes=order)
@@ -62,7 +62,10 @@ def service_bytes(service: Service, order: int) -> bytes:
     if service.multi_region:
         regions = run_v2.Service.MultiRegionSettings(regions=service.multi_region)
         message.multi_region_settings = regions
-    return bytes(run_v2.Service.serialize(message))
+    if service.deleted:
+        message.delete_time = created
+        message.expire_time = created + dt.timedelta(days=30)
+    return run_v2.Service.pb(message)
 
 
 def _revision(name: str, revision: str | None) -> str:
@@ -81,8 +84,13 @@ def _scaling(service: Service) -> dict[str, Any]:
     own = {
         "min_instance_count": service.min_instances,
         "max_instance_count": service.max_instances,
+        "scaling_mode": getattr(
+            run_v2.ServiceScaling.ScalingMode, service.scaling_mode or "", None
+        ),
+        "manual_instance_count": service.manual_instances,
     }
-    return {"template": template, "scaling": own if any(own.values()) else None}
+    told = any(value not in (None, 0) for value in own.values())
+    return {"template": template, "scaling": own if told else None}
 
 
 def _traffic(service: Service) -> dict[str, Any]:

@@ -37,6 +37,8 @@ class Index:
 def hosts_of(service: Service) -> list[str]:
     """Every host name that leads to the service (the default URLs not if those are disabled)."""
     urls: list[str] = []
+    if service.deleted:
+        return []
     if not service.default_uri_disabled:
         urls += [service.uri or "", *(service.urls or ())]
         urls += [target.uri for target in service.traffic]

@@ -15,7 +15,7 @@ import yaml
 
 from emulator import Emulator, WorldError
 from emulator.faults import ApiFault, IssuerFault
-from emulator.model import Account, App, Page, Project, Service, Settings, Traffic
+from emulator.model import Account, App, Assets, Page, Project, Service, Settings, Traffic
 from emulator.regions import REGIONS, abbreviation
 from emulator.world import big, load
 from tests.conftest import DEMO_WORLD, MakeEmulator
@@ -123,7 +123,8 @@ def test_readme_example() -> None:
     example = re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)[0]
     loaded = load(yaml.safe_load(example))
     assert loaded.faults.list_services[0].first == 3
-    for kind in (Settings, Account, Project, Service, Traffic, App, Page, ApiFault, IssuerFault):
+    kinds = (Settings, Account, Assets, Project, Service, Traffic, App, Page, ApiFault, IssuerFault)
+    for kind in kinds:
         for field in dataclasses.fields(kind):
             assert not field.init or re.search(rf"\b{field.name}\b", example), field.name
 

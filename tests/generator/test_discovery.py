@@ -67,8 +67,19 @@ def test_every_region(emulator: Emulator) -> None:
     ]
     assert emulator.counts()["locations"] == {"demo": {"200": 1}}
     details = talk.of("detail")
-    assert "demo: 2 regions" in details
+    assert "demo: 3 regions" in details
+    assert "demo/me-central2: not available to this project" in details
     assert any(d.startswith("demo/us-central1: 2 services on 1 page in 0.") for d in details)
+
+
+def test_a_region_that_is_not_available(emulator: Emulator) -> None:
+    """A region that Google names and refuses is no failure, unless --region asks for it."""
+    assert found(emulator).failures == ()
+    failure = only(found(emulator, regions=("us-central1", "me-central2")))
+    assert (failure.region, "not available to the project" in failure.reason) == (
+        "me-central2",
+        True,
+    )
 
 
 def test_progress(emulator: Emulator) -> None:
@@ -77,7 +88,7 @@ def test_progress(emulator: Emulator) -> None:
     found(emulator, talk)
     assert [(label, total, sum(steps)) for label, total, steps in talk.bars] == [
         ("regions", 1, 1),
-        ("services", 2, 2),
+        ("services", 3, 3),
     ]
 
 
@@ -97,7 +108,7 @@ def test_pages(make_emulator: MakeEmulator) -> None:
     discovery = found(emu)
     assert names(discovery)["demo/us-central1"] == [f"svc-{n}" for n in range(5)]
     assert emu.counts()["list_services"]["demo/us-central1"] == {"1": 1, "2": 1, "3": 1}
-    assert emu.counts()["locations"]["demo"] == {"200": 2}
+    assert emu.counts()["locations"]["demo"] == {"200": 3}
 
 
 def test_project_by_number(emulator: Emulator) -> None:
@@ -401,9 +412,9 @@ def test_google_out_of_reach(make_emulator: MakeEmulator) -> None:
     content["projects"] = dict.fromkeys(projects, content["projects"]["demo"])
     emu, talk = make_emulator(content), Recorder()
     discovery = found(emu, talk, projects=projects, concurrency=4, timeout=1.0)
-    assert len(discovery.failures) == 40
+    assert len(discovery.failures) == 60
     assert len(emu.counts()["list_services"]) < 10
-    assert [(total, sum(steps)) for _, total, steps in talk.bars] == [(20, 20), (40, 40)]
+    assert [(total, sum(steps)) for _, total, steps in talk.bars] == [(20, 20), (60, 60)]
 
 
 def test_part_of_google_out_of_reach(make_emulator: MakeEmulator) -> None:

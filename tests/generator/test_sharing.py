@@ -103,7 +103,9 @@ def test_a_region_that_google_no_longer_names_is_no_warning(
 def test_a_stale_scope_is_no_warning(settings: Settings, google: Emulator) -> None:
     """What the inventory stands in for has not gone."""
     warnings(settings)
-    google.update(world(faults={"list_services": [{"code": "PERMISSION_DENIED"}]}))
+    google.update(
+        world(faults={"list_services": [{"region": "[eu]*", "code": "PERMISSION_DENIED"}]})
+    )
     assert warnings(settings) == []
 
 

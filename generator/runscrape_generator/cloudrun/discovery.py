@@ -17,7 +17,7 @@ from google.api_core import exceptions
 from runscrape_generator.cloudrun.calls import CallPool
 from runscrape_generator.cloudrun.client import Listing, RunApi
 from runscrape_generator.cloudrun.credentials import Access, open_access, with_credentials
-from runscrape_generator.cloudrun.failures import Circumstances, failure
+from runscrape_generator.cloudrun.failures import Circumstances, failure, not_available
 from runscrape_generator.cloudrun.recall import LastKnown
 from runscrape_generator.cloudrun.regions import list_regions
 from runscrape_generator.cloudrun.retries import Retries, is_outage, unwrapped
@@ -206,7 +206,11 @@ class _Round:
         return 0
 
     def _fail(self, project: str, region: str | None, error: Exception) -> None:
-        self.unauthorized |= isinstance(unwrapped(error)[1], exceptions.Unauthorized)
+        cause = unwrapped(error)[1]
+        if not self._settings.regions and region and not_available(cause):
+            log.debug(f"{project}/{region}: not available to this project")
+            return
+        self.unauthorized |= isinstance(cause, exceptions.Unauthorized)
         one = failure(error, project, region, _circumstances(self._access, self._settings))
         self._failures.append(one)
         log.debug(f"{project}{f'/{region}' if region else ''}: {one.reason}")

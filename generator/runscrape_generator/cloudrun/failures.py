@@ -56,6 +56,17 @@ def _concerns_all_calls(error: BaseException) -> bool:
     return isinstance(error, GoogleAuthError)
 
 
+def not_available(error: BaseException) -> bool:
+    """Say whether a region was refused because it is not open to the project.
+
+    Google names me-central2 to everybody and refuses it to most, owners included.
+    """
+    return (
+        isinstance(error, exceptions.Forbidden)
+        and _error_reason(error) == "LOCATION_POLICY_VIOLATED"
+    )
+
+
 def folded(failures: Iterable[ScopeFailure]) -> tuple[tuple[str, tuple[ScopeFailure, ...]], ...]:
     """Tell the failures: one line, with its failures, for regions of a project that failed alike.
 
@@ -116,6 +127,10 @@ _BY_REASON: Mapping[str, tuple[str, str]] = {
     "SECURITY_POLICY_VIOLATED": (
         "refused by VPC Service Controls: {message}",
         "run runscrape inside the perimeter, or let {who} in by an access level",
+    ),
+    "LOCATION_POLICY_VIOLATED": (
+        "the region is not available to the project: {message}",
+        "leave the region out, or ask Google for access to it; no role opens it",
     ),
     "CONSUMER_INVALID": (
         "no such project, or it is shut down: {message}",
