@@ -66,7 +66,7 @@ def world(
     return {"projects": {"demo": demo}, "faults": {"list_services": list(faults)}}
 
 
-DOWN = ({"code": "PERMISSION_DENIED"},)
+DOWN = ({"region": "[eu]*", "code": "PERMISSION_DENIED"},)
 """The faults of an API that lists nothing, and says so at once."""
 
 
