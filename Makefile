@@ -2,6 +2,7 @@
 #   make demo    the main job, end to end, on this machine
 #   make test    formatting, lint, types, tests, coverage
 #   make docs    rewrites the reference in generator/README.md and proxy/README.md
+#   make lock    pins every dependency anew, with the hashes of all its files
 #   make bench   ratios against the bare minimum of the same stack
 
 SHELL := /bin/bash
@@ -10,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format bench docs setup prometheus checkers clean
+.PHONY: demo test lint format bench docs lock setup prometheus checkers clean
 
 setup: $(STAMP)
 
@@ -58,6 +59,13 @@ bench: $(STAMP)
 # The reference in both manuals, from the code.
 docs: $(STAMP)
 	@PYTHONPATH=examples $(BIN)/python -m tests.docs.reference
+
+# The image installs what this file pins, for any Python from 3.11 on and any platform; setuptools is
+# there to build the image's own wheel. Run it after a change of the dependencies, and now and then.
+lock: $(STAMP)
+	@echo 'setuptools>=77' | $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --custom-compile-command 'make lock' \
+	  --output-file requirements.lock pyproject.toml -
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache

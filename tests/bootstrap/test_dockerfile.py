@@ -7,13 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "Dockerfile"
+LOCK = ROOT / "requirements.lock"
 HADOLINT = Path(sys.executable).parent / "hadolint"
 
 
@@ -62,6 +63,7 @@ def test_shape() -> None:
     assert keywords["HEALTHCHECK"].count("python") == 1
     assert "curl" not in DOCKERFILE.read_text()
     assert "/opt/runscrape/bin" in keywords["ENV"]
+    assert "# syntax=" not in DOCKERFILE.read_text()  # which would be fetched from a registry
     # The only thing that the build leaves behind is the environment.
     copied = [rest for keyword, rest in final if keyword == "COPY"]
     assert copied == ["--from=build /opt/runscrape /opt/runscrape"]
@@ -134,6 +136,32 @@ def test_steps(installed: Path, command: str) -> None:
 def test_templates_are_in_it(installed: Path) -> None:
     """The templates that bootstrap needs came along."""
     assert list(installed.rglob("templates/bootstrap/compose/compose.yaml.j2"))
+
+
+def test_hashes(installed: Path) -> None:
+    """What is in the image is what the lock file says, to the version; and the steps insist."""
+    runs = [rest for keyword, rest in stages()[0] if keyword == "RUN"]
+    for step in re.findall(r"\binstall [^&]*", " ".join(runs)):
+        assert "--require-hashes" in step or {"--no-deps", "--no-index"} <= set(step.split())
+    have = {
+        f"{each.name.lower().replace('_', '-')}=={each.version}"
+        for each in distributions(path=[str(next(installed.glob("lib/python3*/site-packages")))])
+    }
+    lock = set(re.findall(r"^([a-z0-9._-]+==\S+)", LOCK.read_text(), re.MULTILINE))
+    assert have - lock == {f"runscrape=={version('runscrape')}"}
+
+
+def test_no_second_pip_is_left(tmp_path: Path) -> None:
+    """The final stage removes the interpreter's ensurepip, which holds a pip to install."""
+    (step,) = (rest for keyword, rest in stages()[1] if keyword == "RUN")
+    fake = tmp_path / "ensurepip"
+    fake.mkdir()
+    (fake / "__init__.py").write_text("")
+    _, remove = step.split("&&")
+    script = remove.replace("python -c", f"{sys.executable} -c")
+    environment = {"PYTHONPATH": str(tmp_path)}  # before the interpreter's own
+    subprocess.run(["sh", "-ec", script], env=environment, check=True)
+    assert not fake.exists()
 
 
 def test_no_build_tools_are_left(installed: Path) -> None:
