@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from runscrape_generator.bootstrap import bundle
 from runscrape_generator.bootstrap.bundle import Fate
@@ -210,6 +211,31 @@ def test_a_value_is_taken_back(google: Google, tmp_path: Path) -> None:
     assert '["a:9093", "b:9093"]' in path.read_text()
     assert run(google, directory, "--alertmanager", "") == 0
     assert "a:9093" not in path.read_text()
+
+
+def test_one_scrape_has_limits(google: Google, tmp_path: Path) -> None:
+    """Each job is limited in samples and size, the gateway's by the global section of a Prometheus
+    that has it; a rule of the user's sets others, and an edited file is not given ours again.
+    """
+    directory = google.write(tmp_path / "b", "--platform", "compose")
+    rendered = directory / "state/prometheus.yml"
+    *_, job = yaml.safe_load(rendered.read_text())["scrape_configs"]
+    assert (job["sample_limit"], job["body_size_limit"]) == (50000, "64MB")
+    config = directory / "config/runscrape.yaml"
+    config.write_text(config.read_text() + "- scrape_config: {sample_limit: 7}\n")
+    assert run(google, directory) == 0
+    *_, job = yaml.safe_load(rendered.read_text())["scrape_configs"]
+    assert job["sample_limit"] == 7
+    config.write_text(config.read_text().partition("rules:")[0])
+    assert run(google, directory) == 0
+    assert not config.with_name("runscrape.yaml.new").exists()
+    through = google.write(tmp_path / "g", "--platform", "compose", "--mode", "gateway")
+    document = yaml.safe_load((through / "state/prometheus.yml").read_text())
+    assert document["global"]["sample_limit"] == 50000
+    assert document["global"]["body_size_limit"] == "64MB"
+    old = [*("--mode", "gateway"), *("--prometheus-image", "prom/prometheus:v2.44.0")]
+    before = google.write(tmp_path / "o", "--platform", "compose", *old)
+    assert "_limit" not in (before / "state/prometheus.yml").read_text()
 
 
 def test_where_the_files_are_is_said(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import fnmatch
 import json
 import re
 import shlex
@@ -19,8 +21,9 @@ import yaml
 from runscrape_generator.cli import commands
 from runscrape_generator.cli import main as cli
 from runscrape_proxy import cli as proxy_cli
-from tests.bootstrap.conftest import Google, Written
+from tests.bootstrap.conftest import WORLD, Google, Written
 from tests.bootstrap.processes import eventually, free_port, get
+from tests.conftest import MakeEmulator
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 HOWTO = (
@@ -64,6 +67,41 @@ def test_otel_collector(gateway_job: dict[str, Any], tmp_path: Path) -> None:
         ["promtool", "check", "config", path], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_otel_collector_with_jobs() -> None:
+    """The receiver reads the jobs by scrape_config_files; nothing is included, so nothing that a
+    service says is expanded, and no ``$`` in either example stands for a variable.
+    """
+    folder = EXAMPLES / "otel-collector"
+    document = yaml.safe_load((folder / "jobs.yaml").read_text())
+    config = document["receivers"]["prometheus"]["config"]
+    (pattern,) = config["scrape_config_files"]
+    (output,) = re.findall(r"--output (\S+)", (folder / "jobs.yaml").read_text())
+    assert fnmatch.fnmatch(output, pattern)
+    (inventory,) = set(re.findall(r"--inventory (\S+)", (folder / "jobs.yaml").read_text()))
+    assert not fnmatch.fnmatch(inventory, pattern)
+    for path in folder.glob("*.yaml"):
+        lines = path.read_text().splitlines()
+        assert not [line for line in lines if "$" in line and not line.startswith("#")]
+    assert "Do not include" in (folder / "README.md").read_text()
+    texts = [path.read_text() for path in EXAMPLES.rglob("*.md")]
+    assert not [text for text in texts if re.search(r"scrape_configs: \$\{file", text)]
+
+
+def test_what_a_service_says_is_literal(make_emulator: MakeEmulator, tmp_path: Path) -> None:
+    """A ``${env:…}`` in an annotation stands in the jobs' file as it is, for a reader that takes
+    values literally; Prometheus itself takes such a file.
+    """
+    leak = "${env:COLLECTOR_PASSWORD}"
+    world = copy.deepcopy(WORLD)
+    world["projects"]["demo"]["services"][1]["annotations"] = {"prometheus.io/param-leak": leak}
+    emulator = make_emulator(world)
+    output = tmp_path / "jobs.yml"
+    arguments = ["--project", "demo", "--api-endpoint", emulator.api, "-q", "--output", str(output)]
+    assert cli.main(["generate", "--format", "scrape-configs", *arguments]) == 0
+    jobs = yaml.safe_load(output.read_text())["scrape_configs"]
+    assert [job["params"] for job in jobs if "params" in job] == [{"leak": [leak]}]
 
 
 def test_alloy(gateway_job: dict[str, Any]) -> None:

@@ -125,6 +125,12 @@ def _leftover(folder: Folder, path: str, manifest: Manifest) -> Iterator[Step]:
     yield Step(path, Fate.REMOVE if is_ours else Fate.KEEP, None)
 
 
+def is_edited(folder: Folder, path: str, manifest: Manifest) -> bool:
+    """Whether the file is there and not as we wrote it."""
+    there = folder.read(path)
+    return there is not None and _digest(there) not in manifest.digests.get(path, ())
+
+
 def differences(folder: Folder, decided: Sequence[Step]) -> str:
     """Render what :func:`apply` would change, as one unified diff."""
     return "".join(_difference(folder, step) for step in decided)

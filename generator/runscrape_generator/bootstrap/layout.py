@@ -12,6 +12,7 @@ from runscrape_generator.bootstrap.bundle import Planned
 from runscrape_generator.bootstrap.platforms import PLACES, Choices, Platform
 from runscrape_generator.bootstrap.processes import METRICS, Commands, commands, retention_size
 from runscrape_generator.bootstrap.quadlet import quadlets
+from runscrape_generator.bootstrap.settings import BODY_SIZE_LIMIT, SAMPLE_LIMIT
 from runscrape_generator.bootstrap.templates import render
 from runscrape_generator.config import durations
 from runscrape_generator.config.settings import Settings
@@ -175,6 +176,7 @@ def _values(asked: Asked, processes: Commands) -> dict[str, Any]:
         "schedule": cron_schedule(every),
         "full_version": _full_version(choices.prometheus_image),
         "retention_size": retention_size(choices),
+        "limits": _global_limits(choices),
         "version": version("runscrape"),
         "program_root": choices.program_dir.removesuffix("/bin"),
         "ignored": _ignored(choices),
@@ -217,6 +219,14 @@ def _full_version(image: str) -> str | None:
     """Read ``3.10.0`` off the image's tag, as the operator wants it; None where it has no such."""
     found = re.search(r":(v[23]\.\d{1,3}\.\d+)(?:[-@].*)?$", image)
     return found[1] if found else None
+
+
+def _global_limits(choices: Choices) -> dict[str, object]:
+    """Limit every scrape, the gateway's too, where Prometheus knows how: 2.45 and newer."""
+    version = prometheus_version(choices.prometheus_image) or "0.0"
+    if tuple(map(int, version.split("."))) < (2, 45):
+        return {}
+    return {"sample_limit": SAMPLE_LIMIT, "body_size_limit": BODY_SIZE_LIMIT}
 
 
 def _fresh(seconds: int) -> tuple[str, ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -17,6 +19,9 @@ _OF_ONE_RUN = frozenset(
     {"output", "dry_run", "watch", "promtool", "reload", "reload_command", "verbosity"}
 )
 """Keys that the commands of the bundle set, or that are about this run of bootstrap."""
+
+SAMPLE_LIMIT, BODY_SIZE_LIMIT = 50_000, "64MB"
+"""What one scrape may bring; more fails it, so that no service can fill Prometheus."""
 
 _HEAD = """\
 # Which services are scraped, and how: runscrape generate --print-config shows what is in force.
@@ -32,21 +37,40 @@ def resolved(loaded: Loaded) -> tuple[str, ...]:
     return loaded.settings.projects or open_access(loaded.settings).projects
 
 
-def document(
-    loaded: Loaded, choices: Choices, own: Path, version: str | None, *, operator: bool
-) -> str:
-    """Write runscrape.yaml for the bundle.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known beside the settings."""
 
-    ``own`` is the one that the bundle has, ``version`` that of the image's Prometheus.
-    """
+    own: Path
+    """The bundle's runscrape.yaml, which the settings may have come from."""
+    edited: bool
+    """Whether somebody edited that: then its rules stay as they are."""
+    version: str | None
+    """Of the image's Prometheus."""
+
+
+def document(loaded: Loaded, choices: Choices, known: Known, *, operator: bool) -> str:
+    """Write runscrape.yaml for the bundle."""
     ours: dict[str, object] = {
         "project": list(resolved(loaded)),
         **_places(choices, operator=operator),
-        **_version(loaded, own, version),
+        **_version(loaded, known),
     }
     leave_out = ours.keys() | ({"template", "metrics_file", "targets_file"} if operator else set())
     theirs = {key: value for key, value in _given(loaded).items() if key not in leave_out}
+    if loaded.settings.mode is Mode.OAUTH2 or operator:
+        rules = [*_limits(theirs.pop("rules", []), known, operator=operator)]
+        theirs |= {"rules": rules} if rules else {}
     return _HEAD + yaml.safe_dump({**ours, **theirs}, sort_keys=False, allow_unicode=True)
+
+
+def _limits(rules: Any, known: Known, *, operator: bool) -> Iterator[object]:
+    """Put the limits before the user's rules, so that these can set others."""
+    sizes = {"sample_limit": SAMPLE_LIMIT}
+    limits = {"scrape_config": sizes if operator else sizes | {"body_size_limit": BODY_SIZE_LIMIT}}
+    if limits not in rules and not known.edited:
+        yield limits
+    yield from rules
 
 
 def unused(loaded: Loaded, choices: Choices) -> list[str]:
@@ -85,12 +109,12 @@ def _places(choices: Choices, *, operator: bool) -> dict[str, object]:
     }
 
 
-def _version(loaded: Loaded, own: Path, version: str | None) -> dict[str, object]:
+def _version(loaded: Loaded, known: Known) -> dict[str, object]:
     """Take the image's version, unless the user says another elsewhere than in the bundle."""
     place = loaded.origins["prometheus_version"]
-    if version is None or not place.startswith(("default", f"{own}:")):
+    if known.version is None or not place.startswith(("default", f"{known.own}:")):
         return {}
-    return {"prometheus_version": version}
+    return {"prometheus_version": known.version}
 
 
 def for_scratch(config: Path, choices: Choices, scratch: Path) -> Settings:

@@ -25,6 +25,7 @@ from runscrape_generator.bootstrap.command import Load
 from runscrape_generator.bootstrap.folder import Changes, Folder, Owner
 from runscrape_generator.bootstrap.layout import Asked, plan, prometheus_version
 from runscrape_generator.bootstrap.platforms import MANIFEST, Choices, Platform
+from runscrape_generator.bootstrap.settings import Known
 from runscrape_generator.config.load import Loaded
 from runscrape_generator.config.settings import Mode, Settings
 from runscrape_generator.errors import ConfigError, LockedError, RunscrapeError, WriteError
@@ -136,7 +137,9 @@ def _decide(
     warnings = [_credentials_warning(choices), _version_warning(choices, loaded)]
     for line in filter(None, [*warnings, *bootstrap_settings.unused(loaded, choices)]):
         log.warning(line)
-    decided = bundle.steps(folder, plan(_asked(choices, loaded, own)), manifest)
+    decided = bundle.steps(
+        folder, plan(_asked(choices, loaded, _known(choices, folder, manifest, own))), manifest
+    )
     for step in decided:
         if step.planned and step.fate not in _EDITED:
             _put(scratch / step.path, step.planned.data)
@@ -162,15 +165,23 @@ def _generated(choices: Choices) -> tuple[str, ...]:
     return (state, "operator") if choices.operator else (state,)
 
 
-def _asked(choices: Choices, loaded: Loaded, own: Path) -> Asked:
-    read_by = choices.platform is not Platform.SYSTEMD
-    version = prometheus_version(choices.prometheus_image) if read_by else None
+def _known(choices: Choices, folder: Folder, manifest: Manifest, own: Path) -> Known:
+    containers = choices.platform is not Platform.SYSTEMD
+    name = f"{choices.places.bundle_config}/runscrape.yaml"
+    return Known(
+        own=own,
+        edited=bundle.is_edited(folder, name, manifest),
+        version=prometheus_version(choices.prometheus_image) if containers else None,
+    )
+
+
+def _asked(choices: Choices, loaded: Loaded, known: Known) -> Asked:
     return Asked(
         choices=choices,
         settings=loaded.settings,
         projects=bootstrap_settings.resolved(loaded),
-        runscrape_yaml=bootstrap_settings.document(loaded, choices, own, version, operator=False),
-        operator_yaml=bootstrap_settings.document(loaded, choices, own, version, operator=True),
+        runscrape_yaml=bootstrap_settings.document(loaded, choices, known, operator=False),
+        operator_yaml=bootstrap_settings.document(loaded, choices, known, operator=True),
     )
 
 
