@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from runscrape_generator import errors, signals
 from runscrape_generator.bootstrap import command as bootstrap_cli
 from runscrape_generator.cli.commands import group
-from runscrape_generator.config.options import OPTIONS, Option
+from runscrape_generator.config.settings import OPTIONS, Option
 from runscrape_generator.model import Scope
 from runscrape_generator.publish import metrics as textfile
 from runscrape_proxy.cli import command as proxy_command
@@ -120,7 +120,7 @@ def _variable(option: Option) -> str:
 
 def _default(option: Option) -> str:
     value = option.default
-    if value is None or value == ():
+    if value in (None, (), {}):
         return ""
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 

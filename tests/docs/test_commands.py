@@ -18,7 +18,7 @@ from runscrape_generator.bootstrap import templates as bootstrap_templates
 from runscrape_generator.cli import commands
 from runscrape_generator.cli import main as cli
 from runscrape_generator.config import load as configuration
-from runscrape_generator.config.options import BY_VARIABLE
+from runscrape_generator.config.settings import BY_VARIABLE
 from runscrape_generator.render import file_sd
 from runscrape_proxy import cli as proxy_cli
 from runscrape_proxy.model import Kind, Token

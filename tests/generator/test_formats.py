@@ -15,9 +15,9 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
+from runscrape_generator.config.consumers import VMAGENT_UNKNOWN
 from runscrape_generator.config.settings import EndpointRule, Format, Match, Mode, Rule
 from runscrape_generator.errors import ConfigError
-from runscrape_generator.render.scrape_config import VMAGENT_UNKNOWN
 from runscrape_generator.selection import naming
 
 from .services import promtool, read_jobs, render, service, targets, vmagent

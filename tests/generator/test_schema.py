@@ -12,7 +12,7 @@ import yaml
 
 from runscrape_generator.config import load as configuration
 from runscrape_generator.config import schema
-from runscrape_generator.config.options import OPTIONS
+from runscrape_generator.config.settings import OPTIONS
 from runscrape_generator.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]

@@ -84,7 +84,7 @@ class Console(logging.Handler):
         """Be the one place where the generator's loggers write to."""
         logger = logging.getLogger("runscrape_generator")
         logger.handlers[:] = [self]
-        logger.setLevel(logging.DEBUG)
+        logger.setLevel(self.level)
         logger.propagate = False
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -1,20 +1,18 @@
-"""``--help`` and ``--version``: pages with a heading for each group of options, and nowhere lost.
+"""``--help`` and ``--version``: pages with a heading for each group of options.
 
-click prints them itself, and a full disk or a closed pipe would then pass for a bug of ours.
+click would print them itself, and then take a full disk or a closed pipe for a bug of ours.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from importlib import metadata
 
 import click
 
 from runscrape_generator.cli.console import PROGRAM
+from runscrape_generator.cli.flags import OTHER
 from runscrape_generator.cli.output import result
-
-OTHER = "Other"
 
 
 def version_option() -> click.Option:
@@ -60,16 +58,15 @@ class Group(_Page, click.Group):
 
 
 class Command(_Page):
-    """A command whose options are listed under the headings of *groups* (name → heading)."""
-
-    groups: Mapping[str, str] = {}
+    """A command whose options are listed under their headings."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a section for each heading, in the order of the options."""
-        groups: dict[str, list[tuple[str, str]]] = {}
+        sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             if (record := parameter.get_help_record(ctx)) is not None:
-                groups.setdefault(self.groups.get(parameter.name or "", OTHER), []).append(record)
-        for heading, records in groups.items():
+                heading = getattr(parameter, "heading", OTHER)
+                sections.setdefault(heading, []).append(record)
+        for heading, records in sections.items():
             with formatter.section(heading):
                 formatter.write_dl(records)

@@ -1,4 +1,4 @@
-"""``runscrape`` at its ends: the arguments in, and errors made into messages and exit codes."""
+"""``runscrape``: runs a command, and makes errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from pathlib import Path
 import click
 
 from runscrape_generator.cli import commands
-from runscrape_generator.cli import output as standard_output
-from runscrape_generator.cli.commands import Session
 from runscrape_generator.cli.console import PROGRAM, Console
+from runscrape_generator.cli.output import ReaderGoneError
 from runscrape_generator.errors import ConfigError, RunscrapeError
-from runscrape_generator.signals import Interrupted, raising
+from runscrape_generator.signals import Hangup, Interrupted, raising
 
 log = logging.getLogger(__name__)
 
@@ -29,28 +28,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     _occupy_standard_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    session = _early_session(words, os.environ)
+    _log_until_settings_are_read(words, os.environ)
+    hangup = Hangup()
     try:
-        with raising(), session.hangup.installed():
-            return _invoke(words, session)
+        with raising(), hangup.installed():
+            return _invoke(words, hangup)
     except KeyboardInterrupt as error:
         return error.exit_code if isinstance(error, Interrupted) else Interrupted.exit_code
     except Exception as error:  # noqa: BLE001 (the one place where errors become messages)
-        return _failed(error, session)
+        return report(error)
 
 
-def _invoke(words: list[str], session: Session) -> int:
+def _invoke(words: list[str], hangup: Hangup) -> int:
     command = commands.group()
     try:
-        with command.make_context(PROGRAM, words, obj=session) as context:
+        with command.make_context(PROGRAM, words, obj=hangup) as context:
             return int(command.invoke(context))
     except click.exceptions.Exit as ended:  # --help and --version
         return ended.exit_code
 
 
-def _failed(error: Exception, session: Session) -> int:
+def report(error: Exception) -> int:
     """Say what went wrong, in words for the user, and give the exit code."""
-    if isinstance(error, standard_output.ReaderGoneError):
+    if isinstance(error, ReaderGoneError):
         return error.exit_code
     if isinstance(error, RunscrapeError):
         _say(str(error))
@@ -58,7 +58,7 @@ def _failed(error: Exception, session: Session) -> int:
     if isinstance(error, click.ClickException):
         _say(_usage(error))
         return ConfigError.exit_code
-    _say(_unexpected(error, verbose=session.verbosity > 0))
+    _say(_unexpected(error))
     return RunscrapeError.exit_code
 
 
@@ -74,22 +74,22 @@ def _usage(error: click.ClickException) -> str:
     return f"{error.format_message()} (try {command} --help)"
 
 
-def _unexpected(error: Exception, *, verbose: bool) -> str:
+def _unexpected(error: Exception) -> str:
     """Name the error and its place; what it says may hold anything, so that is for ``-v``."""
-    if verbose:
+    if log.isEnabledFor(logging.DEBUG):
         return "".join(traceback.format_exception(error))
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(place.filename).name}:{place.lineno}"
     return f"unexpected {type(error).__name__} in {where}, a bug: -v shows the traceback"
 
 
-def _early_session(words: Sequence[str], environ: Mapping[str, str]) -> Session:
-    """Guess how to log before the settings are read, in case they cannot be."""
+def _log_until_settings_are_read(words: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Log as the command line seems to ask, in case the settings cannot be read."""
     joined = " ".join(words).replace("--log-format=", "--log-format ")
     as_json = "--log-format json" in joined or environ.get("RUNSCRAPE_LOG_FORMAT") == "json"
-    Console(sys.stderr, log_format="json" if as_json else "text").install()
     verbose = any(word == "--verbose" or word.startswith("-v") for word in words)
-    return Session(int(verbose))
+    log_format = "json" if as_json else "text"
+    Console(sys.stderr, verbosity=int(verbose), log_format=log_format).install()
 
 
 def _occupy_standard_streams() -> None:

@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from runscrape_generator.config import durations
-from runscrape_generator.config.options import BY_KEY
-from runscrape_generator.config.settings import Format, Mode, Settings
+from runscrape_generator.config.settings import BY_KEY, Format, Mode, Settings
 
 _PROMETHEUS_INTERVAL = "1m"
 """What Prometheus takes where nothing is set."""

@@ -9,20 +9,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runscrape_generator.config import checks
-from runscrape_generator.config.options import BY_KEY, BY_VARIABLE, OPTIONS, PREFIX, Option
-from runscrape_generator.config.settings import Settings
-from runscrape_generator.config.values import Mistakes, Value, suggestion
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from runscrape_generator.config import checks, unsupported
+from runscrape_generator.config.fields import Reading
+from runscrape_generator.config.messages import expected, suggestion
+from runscrape_generator.config.option import fields
+from runscrape_generator.config.rules import EndpointRule, Match, Rule
+from runscrape_generator.config.settings import BY_KEY, BY_VARIABLE, OPTIONS, PREFIX, Settings
 from runscrape_generator.errors import ConfigError
 
 CONFIG_VARIABLE = PREFIX + "CONFIG"
 _PROXY_PREFIX = PREFIX + "PROXY_"
 _SERVICE_LINK = re.compile(PREFIX + r"(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_[0-9]+_.*)?)")
 """What Kubernetes sets in every pod beside a Service that is called runscrape."""
+
+_ADAPTER = TypeAdapter(Settings)
+_KINDS = {"dict_type": "a mapping", "dataclass_type": "a mapping", "tuple_type": "a list"}
+"""What should be there, by pydantic's type of error."""
+_RECORDS: Mapping[str, Any] = {"rules": Rule, "match": Match, "endpoints": EndpointRule}
+"""Who has the keys of a mapping, by the key where the mapping stands."""
+
+Place = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,120 +53,203 @@ class Loaded:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Settings as they are written in one place: by flags, in variables, or in a file."""
+
+    data: Mapping[str, Any]
+    reading: Reading
+    names: Mapping[str, str] = field(default_factory=dict)
+    """The flag or variable of each key."""
+    file: str = ""
+    lines: Mapping[Place, int] = field(default_factory=dict)
+
+    def origin(self, place: Place) -> str:
+        """``--flag``, ``RUNSCRAPE_VARIABLE`` or ``FILE:LINE``."""
+        if self.file:
+            return f"{self.file}:{self.line(place)}"
+        return self.names[str(place[0])]
+
+    def line(self, place: Place) -> int:
+        """The line of a value; of what it stands in, where it has none of its own."""
+        return self.lines.get(self.known(place), 0)
+
+    def known(self, place: Place) -> Place:
+        """The part of *place* that stands in the file: pydantic adds steps of its own."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return place
+
+    def where(self, place: Place) -> str:
+        """How a message begins."""
+        if not self.file:
+            return self.origin(place)
+        steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.known(place))
+        return f"{self.origin(place)}: {''.join(steps).removeprefix('.')}"
+
+
+@dataclass(slots=True)
+class _Mistakes:
+    """Everything that is wrong, so that one run shows it all."""
+
+    found: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Where → line and message. Of one value in a file only the first mistake counts, because
+    later ones usually follow from it; of settings wrong together each counts."""
+    keys: set[str] = field(default_factory=set)
+    """The settings that cannot be used."""
+
+    def add(self, source: _Source, place: Place, message: str, *, also: bool = False) -> None:
+        """Note a mistake; with *also*, even where there is one already."""
+        where = source.where(place)
+        text = f"{where}: {message}"
+        self.found.setdefault(
+            text if also or not source.file else where, (source.line(place), text)
+        )
+
+    @property
+    def lines(self) -> list[str]:
+        """One line each, in the order of the file."""
+        return [text for _, text in sorted(self.found.values(), key=lambda mistake: mistake[0])]
+
+
 def load(command: str, flags: Mapping[str, object], environ: Mapping[str, str]) -> Loaded:
     """Read the settings of *command*; raises ConfigError with every mistake, one line each.
 
     *flags* has the flags that were given, by key, and ``config`` where that was; texts are as
     typed, repeatable ones as tuples, switches as booleans.
     """
-    mistakes = Mistakes()
+    mistakes = _Mistakes()
     sources = (_file(flags, environ, mistakes), _variables(environ), _flags(flags))
-    values: dict[str, Value] = {}
-    read: dict[str, Any] = {}
-    wrong: set[str] = set()
+    values: dict[str, Any] = {}
+    origin_of: dict[str, _Source] = {}
     for source in sources:
-        for key, value in source.items():
-            before = mistakes.calls
-            read[key] = _read(key, value, mistakes)
-            values[key] = value
-            wrong |= {key} if mistakes.calls > before else set()
-    return _loaded(command, values, read, _Wrong(frozenset(wrong), mistakes), environ)
-
-
-@dataclass(frozen=True, slots=True)
-class _Wrong:
-    keys: frozenset[str]
-    mistakes: Mistakes
-
-
-def _loaded(
-    command: str,
-    values: Mapping[str, Value],
-    read: Mapping[str, Any],
-    wrong: _Wrong,
-    environ: Mapping[str, str],
-) -> Loaded:
-    given = {BY_KEY[key].name: read[key] for key in read if key in BY_KEY and key not in wrong.keys}
-    settings = Settings(**given)
+        values |= _read(source, mistakes)
+        origin_of |= dict.fromkeys(source.data, source)
+    usable = {BY_KEY[key].name: value for key, value in values.items() if key not in mistakes.keys}
+    settings = Settings(**usable)
     origins = {
-        option.key: values[option.key].place if option.key in values else "default"
-        for option in OPTIONS
+        key: origin_of[key].origin((key,)) if key in origin_of else "default" for key in BY_KEY
     }
-    for key, message in checks.find(checks.Context(command, settings, origins), wrong.keys):
-        place = values.get(key, Value(None, BY_KEY[key].flag))
-        wrong.mistakes.found.append((place.line, f"{place.where}: {message}"))
-    if "rules" in values and not wrong.keys & {"rules", "mode", "format"}:
-        _check_rules(command, settings, values["rules"], wrong.mistakes)
-    if wrong.mistakes.found:
-        raise ConfigError("\n".join(wrong.mistakes.lines))
-    shown = {option.key: _shown(option, values.get(option.key)) for option in OPTIONS}
+    _check(checks.Context(command, settings, origins), origin_of, mistakes)
+    if mistakes.found:
+        raise ConfigError("\n".join(mistakes.lines))
+    rules = origin_of.get("rules")
     return Loaded(
         settings=settings,
         origins=origins,
-        shown={key: value for key, value in shown.items() if value not in (None, ())},
-        rule_places=tuple(rule.place for rule in values["rules"].data) if "rules" in values else (),
+        shown=_shown(settings, origin_of),
+        rule_places=tuple(
+            rules.origin(("rules", number)) for number in range(len(settings.rules)) if rules
+        ),
         warnings=tuple(_unknown_variables(environ)),
     )
 
 
-def _check_rules(command: str, settings: Settings, rules: Value, mistakes: Mistakes) -> None:
-    """Find what the output cannot say, at its own place in the file."""
-    from runscrape_generator.config import limits  # noqa: PLC0415 (only where there are rules)
-
-    for value, rule in zip(rules.data, settings.rules, strict=True):
-        for place, message in limits.findings(rule, settings, command):
-            at = value
-            for step in place:
-                at = at.data[step]
-            mistakes.add(at, message)
-
-
-def _shown(option: Option, value: Value | None) -> object:
-    return option.default if value is None else option.kind.show(value)
-
-
-def _read(key: str, value: Value, mistakes: Mistakes) -> object:
-    if key in BY_KEY:
-        return BY_KEY[key].kind.read(value, mistakes)
-    mistakes.add(value, f"unknown key{suggestion(key, BY_KEY)}")
-    return None
+def _read(source: _Source, mistakes: _Mistakes) -> dict[str, Any]:
+    """Give each setting of *source* that is right, by key; note what is wrong with the others."""
+    data = source.data
+    try:
+        read = _validated(data, source)
+    except ValidationError as error:
+        wrong = set()
+        for each in error.errors(include_url=False):
+            wrong.add(str(each["loc"][0]))
+            if each["type"] != "too_short" or not each["input"]:  # else its entries are wrong
+                mistakes.add(source, each["loc"], _message(each))
+        mistakes.keys |= wrong
+        data = {key: value for key, value in data.items() if key not in wrong}
+        read = _validated(data, source)
+    return {key: getattr(read, BY_KEY[key].name) for key in data}
 
 
-def _file(
-    flags: Mapping[str, object], environ: Mapping[str, str], mistakes: Mistakes
-) -> Mapping[str, Value]:
+def _validated(data: Mapping[str, Any], source: _Source) -> Settings:
+    return _ADAPTER.validate_python(data, context=source.reading, by_name=False)
+
+
+def _message(error: ErrorDetails) -> str:
+    """Put pydantic's error into words that say what to write instead."""
+    kind, place, given = error["type"], error["loc"], error["input"]
+    if kind in _KINDS:
+        return expected(_KINDS[kind], given)
+    if kind in {"literal_error", "enum"}:
+        return _choose(re.findall("'([^']*)'", error["ctx"]["expected"]), given)
+    if kind == "unexpected_keyword_argument":
+        return f"unknown key{suggestion(place[-1], _known(place))}"
+    if kind == "missing":
+        return f"{place[-1]!r} is missing: {_known(place)[str(place[-1])].description}"
+    if kind == "too_short":
+        return "is empty: leave the key out, or list something"
+    return str(error["ctx"]["error"]) if kind == "value_error" else error["msg"]
+
+
+def _choose(choices: list[str], given: object) -> str:
+    near = suggestion(given, choices) if isinstance(given, str) else ""
+    return expected(f"one of {', '.join(choices)}", given) + near
+
+
+def _known(place: Place) -> Mapping[str, FieldInfo]:
+    """Give the fields, by key, of the mapping in which *place* is."""
+    names = [step for step in place[:-1] if isinstance(step, str)]
+    record: Any = _RECORDS[names[-1]] if names else Settings
+    return {field.alias or name: field for name, field in fields(record).items()}
+
+
+def _check(context: checks.Context, origin_of: Mapping[str, _Source], mistakes: _Mistakes) -> None:
+    """Find settings that are wrong together, and what the output of the command cannot say."""
+    for key, message in checks.find(context, frozenset(mistakes.keys)):
+        default = _Source({}, Reading(), names={key: BY_KEY[key].flag})
+        mistakes.add(origin_of.get(key, default), (key,), message, also=True)
+    if not mistakes.keys & {"rules", "mode", "format"}:
+        for place, message in unsupported.findings(context.settings, context.command):
+            mistakes.add(origin_of["rules"], place, message)
+
+
+def _shown(settings: Settings, origin_of: Mapping[str, _Source]) -> dict[str, Any]:
+    """Give each value as one would write it into a file that lies anywhere."""
+    shown: dict[str, Any] = {}
+    for option in OPTIONS:
+        key, value = option.key, getattr(settings, option.name)
+        if isinstance(value, Path):
+            shown[key] = str(value.absolute())
+        elif isinstance(value, str):
+            shown[key] = str(value)
+        elif option.number:
+            shown[key] = value
+        elif value:
+            shown[key] = origin_of[key].data[key] if key in origin_of else option.default
+    return shown
+
+
+def _file(flags: Mapping[str, object], environ: Mapping[str, str], mistakes: _Mistakes) -> _Source:
     name = flags.get("config", environ.get(CONFIG_VARIABLE))
     if not name:
-        return {}
-    from runscrape_generator.config import yaml_file as yaml_source  # noqa: PLC0415 (PyYAML only where it is needed)
+        return _Source({}, Reading())
+    from runscrape_generator.config import yaml_file  # noqa: PLC0415 (PyYAML only where needed)
 
-    data: Mapping[str, Value] = yaml_source.read(Path(str(name)), mistakes).data
-    return data
-
-
-def _variables(environ: Mapping[str, str]) -> Mapping[str, Value]:
-    return {
-        option.key: _value(option.kind.from_text(environ[name]), name)
-        for name, option in BY_VARIABLE.items()
-        if environ.get(name)
-    }
+    path = Path(str(name))
+    document = yaml_file.read(path)
+    source = _Source(document.data, Reading(base=path.parent), file=str(path), lines=document.lines)
+    for place, message in document.mistakes:
+        mistakes.add(source, place, message)
+        mistakes.keys.add(str(place[0]))
+    return source
 
 
-def _flags(flags: Mapping[str, object]) -> Mapping[str, Value]:
-    given = {key: raw for key, raw in flags.items() if key != "config"}
-    return {key: _value(_typed(BY_KEY[key], raw), BY_KEY[key].flag) for key, raw in given.items()}
+def _variables(environ: Mapping[str, str]) -> _Source:
+    given = {each.key: each.variable for each in BY_VARIABLE.values() if environ.get(each.variable)}
+    return _Source(
+        {key: environ[name] for key, name in given.items()},
+        Reading(as_text=True, separated=True),
+        names=given,
+    )
 
 
-def _typed(option: Option, raw: object) -> object:
-    """Read a flag's text; a repeatable one is not split, unlike a variable's."""
-    if isinstance(raw, str):
-        return option.kind.from_text(raw)
-    return list(raw) if isinstance(raw, tuple) else raw
-
-
-def _value(raw: object, place: str) -> Value:
-    data = [Value(item, place) for item in raw] if isinstance(raw, list) else raw
-    return Value(data, place)
+def _flags(flags: Mapping[str, object]) -> _Source:
+    return _Source(
+        {key: value for key, value in flags.items() if key != "config"},
+        Reading(as_text=True),
+        names={key: option.flag for key, option in BY_KEY.items()},
+    )
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> list[str]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from runscrape_generator.config.load import Loaded
-from runscrape_generator.config.options import OPTIONS, Option
+from runscrape_generator.config.settings import OPTIONS, Option
 from runscrape_generator.text import printable
 
 _NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")

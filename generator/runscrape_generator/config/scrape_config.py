@@ -8,10 +8,13 @@ out in full, because settings are printed by ``--print-config`` and the output i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from runscrape_generator.config.kinds import Kind
-from runscrape_generator.config.values import Mistakes, Value, expected
+from pydantic import GetCoreSchemaHandler, ValidationError, ValidationInfo
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+
+from runscrape_generator.config.messages import expected
 
 _AUTHENTICATION = "runscrape sets how the job authenticates"
 _SECRET = "a secret does not belong in this file"
@@ -61,7 +64,7 @@ _HEADERS = {
     },
 }
 _COMMON = {"tls_config": _TLS_CONFIG, "proxy_url": _PROXY_URL}
-_SCHEMA = {
+SCHEMA = {
     "type": "object",
     "propertyNames": {"not": {"pattern": f"^(?:{'|'.join(REFUSED)}|.*_sd_configs)$"}},
     "properties": {
@@ -77,79 +80,91 @@ _SCHEMA = {
     "additionalProperties": _DATA,
 }
 
-_Finding = tuple[Value, str]
+Place = tuple[str | int, ...]
+"""Keys and positions that lead to what is wrong."""
+Finding = tuple[Place, str]
 
 
-def _read(value: Value, mistakes: Mistakes) -> dict[str, Any] | None:
-    if not isinstance(value.data, Mapping):
-        mistakes.add(value, expected("a mapping", value.data))
-        return None
-    findings = (*_refused(value), *_connection(value), *_oauth2(value), *_headers(value))
-    for place, message in (*findings, *_empty(value)):
-        mistakes.add(place, message)
-    plain: dict[str, Any] = value.plain()
-    return plain
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """Finds every field that may not be there, each at its own place."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Check the mapping that pydantic has found."""
+        return core_schema.with_info_after_validator_function(_checked, handler(source))
 
 
-def _refused(job: Value) -> Iterator[_Finding]:
-    for key, value in job.data.items():
-        if key in REFUSED:
-            yield value, f"may not be set here: {REFUSED[key]}"
-        elif key.endswith("_sd_configs"):
-            yield value, f"may not be set here: {_SD_CONFIGS}"
-
-
-def _oauth2(job: Value) -> Iterator[_Finding]:
-    for oauth2 in _get(job, "oauth2"):
-        yield from _mapping(oauth2)
-        yield from _connection(oauth2)
-        for key, value in _items(oauth2):
-            if key not in _OAUTH2:
-                yield value, f"may not be set here: only {', '.join(_OAUTH2)} may"
-
-
-def _headers(job: Value) -> Iterator[_Finding]:
-    for headers in _get(job, "http_headers"):
-        yield from _mapping(headers)
-        for _, header in _items(headers):
-            yield from _mapping(header)
-            yield from ((secret, f"{_SECRET}: use 'files'") for secret in _get(header, "secrets"))
-
-
-def _connection(block: Value) -> Iterator[_Finding]:
-    for tls in _get(block, "tls_config"):
-        yield from _mapping(tls)
-        yield from ((key, f"{_SECRET}: use 'key_file'") for key in _get(tls, "key"))
-    for proxy in _get(block, "proxy_url"):
-        if not isinstance(proxy.data, str):
-            yield proxy, expected("a URL", proxy.data)
-        elif "@" in proxy.data:
-            yield proxy, f"{_SECRET}: leave user and password out of the URL"
-
-
-def _mapping(value: Value) -> Iterator[_Finding]:
-    if not isinstance(value.data, Mapping):
-        yield value, expected("a mapping", value.data)
-
-
-def _empty(value: Value) -> Iterator[_Finding]:
-    """Find keys and list entries without a value, which Prometheus would take for a zero."""
-    if value.data is None:
-        yield value, "has no value: leave it out, or give it one"
-    children = value.data if isinstance(value.data, list) else [each for _, each in _items(value)]
-    for child in children:
-        yield from _empty(child)
-
-
-def _items(value: Value) -> list[tuple[str, Value]]:
-    return list(value.data.items()) if isinstance(value.data, Mapping) else []
-
-
-def _get(value: Value, key: str) -> tuple[Value, ...]:
-    """Give the value of *key*, if there is one."""
-    found = value.data.get(key) if isinstance(value.data, Mapping) else None
-    return () if found is None else (found,)
-
-
-SCRAPE_CONFIG = Kind(metavar="", read=_read, schema=_SCHEMA)
+ScrapeConfig = Annotated[dict[str, Any], _Fields()]
 """A mapping that is merged into the rendered job."""
+
+
+def _checked(job: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    found = [*_refused(job), *_connection(job, ()), *_oauth2(job), *_headers(job)]
+    if found and info.context is not None:
+        raise ValidationError.from_exception_data(
+            "scrape_config",
+            [
+                InitErrorDetails(
+                    type=PydanticCustomError("mistake", "{message}", {"message": message}),
+                    loc=place,
+                    input=None,
+                )
+                for place, message in found
+            ],
+        )
+    return job
+
+
+def _refused(job: Mapping[str, Any]) -> Iterator[Finding]:
+    for key in job:
+        if key in REFUSED:
+            yield (key,), f"may not be set here: {REFUSED[key]}"
+        elif key.endswith("_sd_configs"):
+            yield (key,), f"may not be set here: {_SD_CONFIGS}"
+
+
+def _oauth2(job: Mapping[str, Any]) -> Iterator[Finding]:
+    if "oauth2" not in job:
+        return
+    yield from _mapping(job["oauth2"], ("oauth2",))
+    yield from _connection(job["oauth2"], ("oauth2",))
+    for key in _items(job["oauth2"]):
+        if key not in _OAUTH2:
+            yield ("oauth2", key), f"may not be set here: only {', '.join(_OAUTH2)} may"
+
+
+def _headers(job: Mapping[str, Any]) -> Iterator[Finding]:
+    if "http_headers" not in job:
+        return
+    yield from _mapping(job["http_headers"], ("http_headers",))
+    for name, header in _items(job["http_headers"]).items():
+        place = ("http_headers", name)
+        yield from _mapping(header, place)
+        if "secrets" in _items(header):
+            yield (*place, "secrets"), f"{_SECRET}: use 'files'"
+
+
+def _connection(block: Any, place: Place) -> Iterator[Finding]:
+    fields = _items(block)
+    if "tls_config" in fields:
+        at = (*place, "tls_config")
+        yield from _mapping(fields["tls_config"], at)
+        if "key" in _items(fields["tls_config"]):
+            yield (*at, "key"), f"{_SECRET}: use 'key_file'"
+    if "proxy_url" in fields:
+        url, at = fields["proxy_url"], (*place, "proxy_url")
+        if not isinstance(url, str):
+            yield at, expected("a URL", url)
+        elif "@" in url:
+            yield at, f"{_SECRET}: leave user and password out of the URL"
+
+
+def _mapping(value: Any, place: Place) -> Iterator[Finding]:
+    if not isinstance(value, Mapping):
+        yield place, expected("a mapping", value)
+
+
+def _items(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

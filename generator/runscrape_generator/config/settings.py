@@ -1,20 +1,38 @@
-"""What the user asked for: every setting of the generator, with its type and default.
+"""Every setting of the generator, once: its type, default, help, and the commands that have it.
 
-A flag beats an environment variable, which beats ``--config runscrape.yaml``; how they are read is
-in :mod:`runscrape_generator.config.load`. Durations are kept as Prometheus writes them where
-they go into its configuration, and as seconds where we use them ourselves.
+Flags, environment variables, keys of runscrape.yaml, ``--help``, ``--print-config``, the JSON
+Schema and the reference in the documentation all derive from :class:`Settings`. Durations are kept
+as Prometheus writes them where they go into its configuration, and as seconds where we use them
+ourselves. How settings are read is in :mod:`runscrape_generator.config.load`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Literal
 
-_EMPTY: Mapping[str, Any] = MappingProxyType({})
+from pydantic.dataclasses import dataclass
+
+from runscrape_generator.config import vocabulary as words
+from runscrape_generator.config.fields import Number
+from runscrape_generator.config.option import COMMANDS, PREFIX, Option, fields, option, setting
+from runscrape_generator.config.rules import CONFIG, EndpointRule, Match, Rule
+
+__all__ = [
+    "BY_KEY",
+    "BY_VARIABLE",
+    "COMMANDS",
+    "OPTIONS",
+    "PREFIX",
+    "EndpointRule",
+    "Format",
+    "Match",
+    "Mode",
+    "Option",
+    "Rule",
+    "Settings",
+]
 
 
 class Format(StrEnum):
@@ -33,123 +51,196 @@ class Mode(StrEnum):
     GATEWAY = "gateway"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
-    """Which services a rule speaks of: globs, all of which must match; none match all."""
+_Concurrency = Annotated[int, Number("a whole number from 1 to 1000", 1, 1000)]
+_Percent = Annotated[float, Number("a percentage from 0 to 100", 0, 100, metavar="PERCENT")]
+_Verbosity = Annotated[int, Number("a whole number from -1 to 2", -1, 2)]
 
-    project: str = "*"
-    region: str = "*"
-    service: str = "*"
-    labels: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
-    """Label values are globs too."""
+_LISTING, _SELECTION, _JOBS = "What to list", "Which services become jobs", "What a job looks like"
+_FILES, _MESSAGES = "Where it goes", "How to talk"
+_GENERATE, _WRITERS = ("generate",), ("generate", "targets")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndpointRule:
-    """One of several paths to scrape on a service, each its own job."""
-
-    path: str
-    job: str | None = None
-    params: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _EMPTY)
-    scrape_interval: str | None = None
-    scrape_timeout: str | None = None
-    labels: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """What the user sets for the services that match; None or empty leaves it as it is.
-
-    Rules apply in order: a later rule beats an earlier one, mappings are merged key by key.
-    """
-
-    match: Match = field(default_factory=Match)
-    skip: bool | None = None
-    """True skips the service; False keeps it against an earlier rule."""
-    audience: str | None = None
-    target: str | None = None
-    """``host`` or ``host:port`` of a custom domain."""
-    endpoints: tuple[EndpointRule, ...] | None = None
-    scrape_interval: str | None = None
-    scrape_timeout: str | None = None
-    params: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _EMPTY)
-    labels: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
-    job: str | None = None
-    """A job name, with the same placeholders as ``--job-name``."""
-    token_header: str | None = None
-    """``X-Serverless-Authorization`` where the app uses ``Authorization`` itself (gateway)."""
-    app_credentials: str | None = None
-    """The file of the proxy with what the app wants in ``Authorization`` (gateway)."""
-    scrape_config: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
 class Settings:
     """Everything in force for one command."""
 
-    # What to list, and how.
-    projects: tuple[str, ...] = ()
-    """Empty: the project that the credentials name."""
-    regions: tuple[str, ...] = ()
-    """Empty: every region that Google lists."""
-    api_endpoint: str | None = None
-    concurrency: int = 32
-    timeout: float = 60.0
-    """Seconds for one scope, retries included."""
+    projects: words.Projects = setting(
+        _LISTING,
+        "Project to list; by default the one that the credentials name.",
+        key="project",
+        default=(),
+    )
+    regions: words.Regions = setting(
+        _LISTING,
+        "Region to list; by default every region that Google names.",
+        key="region",
+        default=(),
+    )
+    api_endpoint: words.ApiEndpoint | None = setting(
+        _LISTING,
+        "Run Admin API to ask instead of Google's public one; http:// means plaintext, which "
+        "carries credentials on this machine only, and only if asked for.",
+    )
+    concurrency: _Concurrency = setting(
+        _LISTING, "How many scopes (project and region) to list at once.", default=32
+    )
+    timeout: words.Seconds = setting(
+        _LISTING, "Time for listing one scope, retries included.", default="60s"
+    )
 
-    # Which services become jobs.
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    label: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
-    """Labels that a service must carry."""
-    opt_in: bool = False
-    ingress: str = "all"
-    """``internal`` also keeps services that answer only inside the VPC."""
-    audience: str = "uri"
-    """``custom`` takes the first custom audience where there is one."""
-    rules: tuple[Rule, ...] = ()
+    include: words.ServiceGlobs = setting(
+        _SELECTION, "Keep only services whose name matches one of these globs.", default=()
+    )
+    exclude: words.ServiceGlobs = setting(
+        _SELECTION, "Skip services whose name matches one of these globs.", default=()
+    )
+    label: words.RunLabels = setting(
+        _SELECTION,
+        "Keep only services that carry this Cloud Run label; of several, all.",
+        default={},
+    )
+    opt_in: words.OnOff = setting(
+        _SELECTION,
+        'Keep only services whose prometheus.io/scrape annotation is "true".',
+        default=False,
+    )
+    ingress: Literal["all", "internal"] = setting(
+        _SELECTION,
+        "internal also keeps services that answer only inside the VPC.",
+        default="all",
+    )
+    rules: tuple[Rule, ...] = setting(
+        _SELECTION,
+        "What to set for the services that match, in order; a later rule beats an earlier one.",
+        default=(),
+        file_only=True,
+    )
 
-    # What a job looks like.
-    format: Format = Format.PROMETHEUS
-    mode: Mode = Mode.OAUTH2
-    template: Path | None = None
-    token_url: str = "http://127.0.0.1:7777/token"
-    gateway_url: str | None = None
-    """``proxy_url`` of the gateway's job; None: the token URL's scheme, host and port."""
-    client_id: str = "prometheus"
-    client_secret_file: str | None = None
-    """As Prometheus will see it; the generator never reads it."""
-    job_name: str = "cloudrun/{project}/{region}/{service}"
-    scrape_interval: str | None = None
-    scrape_timeout: str | None = None
-    metrics_path: str = "/metrics"
-    targets_file: str = "targets.json"
-    """The file_sd file that the gateway's job reads, as Prometheus will see it."""
-    prometheus_version: str = "2.42"
-    """The oldest Prometheus that will read the output; 3.0 adds ``fallback_scrape_protocol``."""
+    audience: Literal["uri", "custom"] = setting(
+        _JOBS,
+        "What tokens are made for: the service's URL, or its first custom audience if it has any.",
+        default="uri",
+    )
+    format: Format = setting(
+        _JOBS,
+        "What to render: a whole prometheus.yml, a file for scrape_config_files, a bare list of "
+        "jobs, or resources for the Prometheus Operator.",
+        commands=_GENERATE,
+        default="prometheus",
+    )
+    mode: Mode = setting(
+        _JOBS,
+        "A job per service with oauth2, or one job for all through the proxy's gateway.",
+        default="oauth2",
+    )
+    template: words.File | None = setting(
+        _JOBS,
+        "Your own Jinja2 template, in which {{ cloud_run_jobs }} stands for the jobs.",
+        commands=_GENERATE,
+    )
+    token_url: words.TokenUrl = setting(
+        _JOBS,
+        "Where Prometheus finds the proxy's token endpoint.",
+        commands=_GENERATE,
+        default="http://127.0.0.1:7777/token",
+    )
+    gateway_url: words.GatewayUrl | None = setting(
+        _JOBS,
+        "Where Prometheus finds the proxy's gateway; by default the host of the token URL.",
+        commands=_GENERATE,
+    )
+    targets_file: words.PlainText = setting(
+        _JOBS,
+        "The file of `runscrape targets` that the gateway's job reads, as Prometheus will see it.",
+        commands=_GENERATE,
+        default="targets.json",
+    )
+    client_id: words.ClientId = setting(
+        _JOBS,
+        "What Prometheus calls itself to the proxy.",
+        commands=_GENERATE,
+        default="prometheus",
+    )
+    client_secret_file: words.PlainText | None = setting(
+        _JOBS,
+        "The file with the secret for the proxy, as Prometheus will see it.",
+        commands=_GENERATE,
+    )
+    job_name: words.JobName = setting(
+        _JOBS, "How jobs are named.", default="cloudrun/{project}/{region}/{service}"
+    )
+    scrape_interval: words.Duration | None = setting(
+        _JOBS, "How often to scrape; by default Prometheus' global setting."
+    )
+    scrape_timeout: words.Duration | None = setting(
+        _JOBS, "How long a scrape may take; by default Prometheus' global setting."
+    )
+    metrics_path: words.MetricsPath = setting(
+        _JOBS, "Where services serve their metrics.", default="/metrics"
+    )
+    prometheus_version: words.PrometheusVersion = setting(
+        _JOBS,
+        "The oldest Prometheus that will read the output.",
+        commands=_GENERATE,
+        default="2.42",
+    )
 
-    # Where it goes.
-    output: Path | None = None
-    """None: standard output."""
-    inventory: Path | None = None
-    """None: ``inventory.json`` beside the output; no inventory on standard output."""
-    dry_run: bool = False
-    metrics_file: Path | None = None
-    max_removed: float = 50.0
-    """Percent of the jobs that one run may remove."""
-    watch: float | None = None
-    """Seconds between runs; None: one run."""
-    promtool: str = "auto"
-    """``auto``, ``none``, or the path of promtool."""
-    reload: str | None = None
-    """The URL of Prometheus' ``/-/reload``."""
-    reload_command: str | None = None
+    output: words.FileOrStdout = setting(
+        _FILES,
+        "File to write; by default (or with -) standard output.",
+        commands=_WRITERS,
+        short="-o",
+    )
+    inventory: words.File | None = setting(
+        _FILES, "File that keeps what was found; by default inventory.json beside the output."
+    )
+    dry_run: words.OnOff = setting(
+        _FILES,
+        "Print what would change as a unified diff, and write nothing.",
+        commands=_WRITERS,
+        default=False,
+    )
+    watch: words.Seconds | None = setting(
+        _FILES,
+        "Stay, and run again after this time (10 % more or less), until SIGTERM.",
+        commands=_WRITERS,
+    )
+    max_removed: _Percent = setting(
+        _FILES,
+        "Refuse a run that would remove more than this share of the jobs, or of their targets.",
+        commands=_WRITERS,
+        default=50,
+    )
+    metrics_file: words.File | None = setting(
+        _FILES,
+        "Write metrics about the run, for node_exporter's textfile collector (NAME.prom).",
+        commands=_WRITERS,
+    )
+    promtool: words.Promtool = setting(
+        _FILES,
+        "Check the output with promtool: if it is installed, never, or with the one at PATH.",
+        commands=_GENERATE,
+        default="auto",
+    )
+    reload: words.ReloadUrl | None = setting(
+        _FILES,
+        "Make Prometheus reload after a change, by POST to http://HOST:PORT/-/reload.",
+        commands=_GENERATE,
+    )
+    reload_command: words.PlainText | None = setting(
+        _FILES,
+        "Make Prometheus reload after a change by running this.",
+        commands=_GENERATE,
+    )
 
-    # How to talk.
-    verbosity: int = 0
-    """-1: problems only; 0; 1 and more: every step and call."""
-    log_format: str = "text"
-    """``text`` or ``json``, on standard error."""
+    verbosity: _Verbosity = setting(
+        _MESSAGES, "-1: problems only; 0: as usual; 1 or 2: every step.", default=0
+    )
+    log_format: Literal["text", "json"] = setting(
+        _MESSAGES,
+        "How messages are written on standard error; json suits Cloud Logging.",
+        default="text",
+    )
 
     @property
     def inventory_path(self) -> Path | None:
@@ -157,3 +248,8 @@ class Settings:
         if self.inventory is not None:
             return self.inventory
         return self.output.parent / "inventory.json" if self.output is not None else None
+
+
+OPTIONS: tuple[Option, ...] = tuple(option(name, field) for name, field in fields(Settings).items())
+BY_KEY = {each.key: each for each in OPTIONS}
+BY_VARIABLE = {each.variable: each for each in OPTIONS if not each.file_only}

@@ -1,23 +1,25 @@
 """The words of this field: what a project, a region, a URL, a label or a path may look like.
 
 Sources: Cloud Run and Resource Manager for names, Prometheus for label names, paths and versions,
-RFC 3986 for URLs. Each is a :class:`~runscrape_generator.config.kinds.Kind`.
+RFC 3986 for URLs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from runscrape_generator.config import durations
-from runscrape_generator.config.kinds import Kind, list_of, mapping_of, text
-from runscrape_generator.config.values import Mistakes, Value
+from runscrape_generator.config.fields import OneOrMany, Pairs, Switch, Text
 
 _PLAIN = r"[^\x00-\x1f\x7f]"
 _PORT = "(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
 _AUTHORITY = f"{_HOST}(?::{_PORT})?"
 _PATH = r"(?:/[^\x00-\x20\x7f?#]*)"
-_POSITIVE_DURATION = f"(?=.*[1-9]){durations.PATTERN}"
+_FILE = rf"{_PLAIN}*[^/\x00-\x1f\x7f]"
 
 
 def _region_hint(word: str) -> str:
@@ -50,183 +52,209 @@ def _label_hint(word: str) -> str:
     return ": letters, digits and _, no digit first"
 
 
-def _duration(word: str) -> str:
+def _target_hint(word: str) -> str:
+    return ": leave the scheme and the path out" if "/" in word else ""
+
+
+def _path_hint(word: str) -> str:
+    return "" if word.startswith("/") else ": begin with /"
+
+
+def _file_hint(word: str) -> str:
+    return ": it names a folder" if word.endswith("/") else ""
+
+
+def _duration(word: str, _base: Path) -> str:
     durations.parse(word)
     return word
 
 
-TEXT = text("text without control characters", f"{_PLAIN}+")
-
-PROJECT = text(
-    "a project id",
-    r"(?:[a-z0-9.-]+:)?[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?",
-    metavar="PROJECT",
-    hint=_project_hint,
-)
-REGION = text(
-    "a region such as us-central1",
-    "[a-z]+(?:-[a-z0-9]+)*-[a-z]*[0-9]+",
-    metavar="REGION",
-    hint=_region_hint,
-)
+def _seconds(word: str, _base: Path) -> float:
+    return durations.parse(word)
 
 
-def glob(what: str, characters: str) -> Kind:
-    """A shell-style glob on names that hold only *characters* (inside of a regexp's brackets)."""
+def _file(name: str, base: Path) -> Path:
+    return base / name
+
+
+def _file_or_stdout(name: str, base: Path) -> Path | None:
+    return None if name == "-" else base / name
+
+
+def _program(name: str, base: Path) -> str:
+    return str((base / name).absolute()) if "/" in name else name
+
+
+def _glob(what: str, characters: str) -> Text:
+    """A shell-style glob on names that hold only *characters* (as in a regexp's brackets)."""
     pattern = rf"(?:[*?{characters}]|\[!?[{characters}]+\])+"
-    return text(f"a glob on {what}", pattern, metavar="GLOB", hint=_glob_hint)
+    return Text(f"a glob on {what}", pattern, metavar="GLOB", hint=_glob_hint)
 
 
-SERVICE_GLOB = glob("service names (a-z, 0-9, -, *, ?, [...])", "a-z0-9-")
-REGION_GLOB = glob("region names (a-z, 0-9, -, *, ?, [...])", "a-z0-9-")
-PROJECT_GLOB = glob("project ids (a-z, 0-9, - . :, *, ?, [...])", "a-z0-9.:-")
+OnOff = Annotated[bool, Switch()]
+PlainText = Annotated[str, Text("text without control characters", f"{_PLAIN}+")]
 
-DURATION = text(
-    "a duration above zero such as 30s, 5m or 1h30m",
-    _POSITIVE_DURATION,
-    metavar="DURATION",
-    convert=_duration,
-)
-SECONDS = text(
-    "a duration above zero such as 30s, 5m or 1h30m",
-    _POSITIVE_DURATION,
-    metavar="DURATION",
-    convert=durations.parse,
-)
+# Google's names
+Project = Annotated[
+    str,
+    Text(
+        "a project id",
+        r"(?:[a-z0-9.-]+:)?[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?",
+        metavar="PROJECT",
+        hint=_project_hint,
+    ),
+]
+Region = Annotated[
+    str,
+    Text(
+        "a region such as us-central1",
+        "[a-z]+(?:-[a-z0-9]+)*-[a-z]*[0-9]+",
+        metavar="REGION",
+        hint=_region_hint,
+    ),
+]
+ServiceGlob = Annotated[str, _glob("service names (a-z, 0-9, -, *, ?, [...])", "a-z0-9-")]
+RegionGlob = Annotated[str, _glob("region names (a-z, 0-9, -, *, ?, [...])", "a-z0-9-")]
+ProjectGlob = Annotated[str, _glob("project ids (a-z, 0-9, - . :, *, ?, [...])", "a-z0-9.:-")]
+Projects = Annotated[tuple[Project, ...], OneOrMany()]
+Regions = Annotated[tuple[Region, ...], OneOrMany()]
+ServiceGlobs = Annotated[tuple[ServiceGlob, ...], OneOrMany()]
 
-TOKEN_URL = text(
-    "a URL such as http://127.0.0.1:7777/token",
-    f"https?://{_AUTHORITY}{_PATH}?",
-    metavar="URL",
-    hint=_url_hint,
-)
-GATEWAY_URL = text(
-    "a URL such as http://127.0.0.1:7777, without a path",
-    f"https?://{_AUTHORITY}/?",
-    metavar="URL",
-    hint=_url_hint,
-)
-RELOAD_URL = text(
-    "a URL such as http://127.0.0.1:9090/-/reload",
-    f"https?://{_AUTHORITY}{_PATH}?/-/reload",
-    metavar="URL",
-    hint=_url_hint,
-)
-API_ENDPOINT = text(
-    "an endpoint such as run.example.com, HOST:PORT or http://127.0.0.1:8080",
-    f"(?:https?://)?{_AUTHORITY}/?",
-    metavar="ENDPOINT",
-)
-HOST_PORT = text(
-    "a host such as api.example.com, or HOST:PORT",
-    _AUTHORITY,
-    metavar="HOST[:PORT]",
-    hint=lambda word: ": leave the scheme and the path out" if "/" in word else "",
-)
-METRICS_PATH = text(
-    "a path such as /metrics, without query or spaces",
-    _PATH,
-    metavar="PATH",
-    hint=lambda word: ": begin with /" if not word.startswith("/") else "",
-)
-AUDIENCE = text("an audience (text without spaces)", r"[^\x00-\x20\x7f]+", metavar="AUDIENCE")
-CREDENTIALS_NAME = text(
-    "the name of a file in the proxy's --gateway-credentials, without its folder",
-    r"[A-Za-z0-9_][A-Za-z0-9._-]{0,126}",
-)
-JOB_NAME = text(
-    "a job name with no other placeholders than {project}, {region} and {service}",
-    r"(?:[^{}\x00-\x1f\x7f]|\{(?:project|region|service)\})+",
-)
-CLIENT_ID = text(
-    "a client id (text without a colon, which HTTP Basic cannot carry)", r"[^\x00-\x1f\x7f:]+"
-)
-VERSION = text(
-    "a Prometheus version such as 2.42 or 3.5, 2.27 at least",
-    r"(?:2\.(?:2[7-9]|[3-9][0-9])|[3-9]\.[0-9]{1,3})(?:\.[0-9]{1,3})?",
-    metavar="VERSION",
-)
+# Labels of Cloud Run
+_KEY = r"[^\s=A-Z/.\x00-\x20\x7f]{1,63}"
+_VALUE = r"[^\s=A-Z/.\x00-\x20\x7f]{0,63}"
+RunLabelKey = Annotated[
+    str, Text("the key of a Cloud Run label", _KEY, metavar="KEY", hint=_glob_hint)
+]
+_RunLabelValue = Annotated[
+    str,
+    Text(
+        "the value of a Cloud Run label (lower case, 63 characters at most)",
+        _VALUE,
+        hint=_glob_hint,
+    ),
+]
+_RunLabel = Annotated[
+    str, Text("a label such as team=payments", f"{_KEY}={_VALUE}", metavar="KEY=VALUE")
+]
+_RunLabelTexts = Annotated[tuple[_RunLabel, ...], OneOrMany()]
+RunLabels = Annotated[dict[RunLabelKey, _RunLabelValue], Pairs(_RunLabelTexts)]
+RunLabelGlobs = dict[RunLabelKey, PlainText]
 
-LABEL_NAME = text(
-    "a label name that a rule may set",
-    "(?!__)(?!job$)[a-zA-Z_][a-zA-Z0-9_]*",
-    hint=_label_hint,
-)
-PARAM_NAME = text("a parameter name without spaces", r"[^\x00-\x20\x7f]+")
-_RUN_LABEL_KEY = r"[^\s=A-Z/.\x00-\x20\x7f]{1,63}"
-RUN_LABEL_KEY = text("the key of a Cloud Run label", _RUN_LABEL_KEY, metavar="KEY", hint=_glob_hint)
-_RUN_LABEL = text(
-    "a label such as team=payments", rf"{_RUN_LABEL_KEY}=[^\s=A-Z/.\x00-\x20\x7f]{{0,63}}"
-)
-RUN_LABEL_VALUE = text(
-    "the value of a Cloud Run label (lower case, 63 characters at most)",
-    r"[^\s=A-Z/.\x00-\x20\x7f]{1,63}",
-    metavar="VALUE",
-    hint=_glob_hint,
-)
+# Times
+_ABOVE_ZERO = f"(?=.*[1-9]){durations.PATTERN}"
+_DURATION = "a duration above zero such as 30s, 5m or 1h30m"
+Duration = Annotated[str, Text(_DURATION, _ABOVE_ZERO, metavar="DURATION", convert=_duration)]
+"""As Prometheus writes it, for what goes into its configuration."""
+Seconds = Annotated[float, Text(_DURATION, _ABOVE_ZERO, metavar="DURATION", convert=_seconds)]
+"""Written the same, for what we use ourselves."""
 
-LABEL_VALUES = mapping_of(TEXT, LABEL_NAME)
-PARAMS = mapping_of(list_of(TEXT, least=1), PARAM_NAME)
-RUN_LABEL_GLOBS = mapping_of(TEXT, RUN_LABEL_KEY)
+# Addresses
+TokenUrl = Annotated[
+    str,
+    Text(
+        "a URL such as http://127.0.0.1:7777/token",
+        f"https?://{_AUTHORITY}{_PATH}?",
+        metavar="URL",
+        hint=_url_hint,
+    ),
+]
+GatewayUrl = Annotated[
+    str,
+    Text(
+        "a URL such as http://127.0.0.1:7777, without a path",
+        f"https?://{_AUTHORITY}/?",
+        metavar="URL",
+        hint=_url_hint,
+    ),
+]
+ReloadUrl = Annotated[
+    str,
+    Text(
+        "a URL such as http://127.0.0.1:9090/-/reload",
+        f"https?://{_AUTHORITY}{_PATH}?/-/reload",
+        metavar="URL",
+        hint=_url_hint,
+    ),
+]
+ApiEndpoint = Annotated[
+    str,
+    Text(
+        "an endpoint such as run.example.com, HOST:PORT or http://127.0.0.1:8080",
+        f"(?:https?://)?{_AUTHORITY}/?",
+        metavar="ENDPOINT",
+    ),
+]
+Target = Annotated[
+    str,
+    Text(
+        "a host such as api.example.com, or HOST:PORT",
+        _AUTHORITY,
+        metavar="HOST[:PORT]",
+        hint=_target_hint,
+    ),
+]
+Audience = Annotated[
+    str, Text("an audience (text without spaces)", r"[^\x00-\x20\x7f]+", metavar="AUDIENCE")
+]
 
+# Jobs
+MetricsPath = Annotated[
+    str,
+    Text(
+        "a path such as /metrics, without query or spaces", _PATH, metavar="PATH", hint=_path_hint
+    ),
+]
+JobName = Annotated[
+    str,
+    Text(
+        "a job name with no other placeholders than {project}, {region} and {service}",
+        r"(?:[^{}\x00-\x1f\x7f]|\{(?:project|region|service)\})+",
+    ),
+]
+ClientId = Annotated[
+    str,
+    Text(
+        "a client id (text without a colon, which HTTP Basic cannot carry)", r"[^\x00-\x1f\x7f:]+"
+    ),
+]
+CredentialsName = Annotated[
+    str,
+    Text(
+        "the name of a file in the proxy's --gateway-credentials, without its folder",
+        r"[A-Za-z0-9_][A-Za-z0-9._-]{0,126}",
+    ),
+]
+PrometheusVersion = Annotated[
+    str,
+    Text(
+        "a Prometheus version such as 2.42 or 3.5, 2.27 at least",
+        r"(?:2\.(?:2[7-9]|[3-9][0-9])|[3-9]\.[0-9]{1,3})(?:\.[0-9]{1,3})?",
+        metavar="VERSION",
+    ),
+]
+_LabelName = Annotated[
+    str,
+    Text(
+        "a label name that a rule may set",
+        "(?!__)(?!job$)[a-zA-Z_][a-zA-Z0-9_]*",
+        hint=_label_hint,
+    ),
+]
+Labels = dict[_LabelName, PlainText]
+_ParamName = Annotated[str, Text("a parameter name without spaces", r"[^\x00-\x20\x7f]+")]
+_ParamValues = Annotated[tuple[PlainText, ...], Field(min_length=1), OneOrMany()]
+Params = dict[_ParamName, _ParamValues]
 
-def _run_labels() -> Kind:
-    """Labels that a service must carry: a mapping, or texts such as ``KEY=VALUE``."""
-    pairs, pair_list = mapping_of(RUN_LABEL_VALUE, RUN_LABEL_KEY), list_of(_RUN_LABEL)
-
-    def read(value: Value, mistakes: Mistakes) -> object:
-        if isinstance(value.data, Mapping):
-            return pairs.read(value, mistakes)
-        texts = pair_list.read(value, mistakes)
-        return dict(each.split("=", 1) for each in texts if each is not None)
-
-    return Kind(
-        metavar="KEY=VALUE",
-        read=read,
-        schema={"anyOf": [pairs.schema, pair_list.schema]},
-        from_text=pair_list.from_text,
-        repeatable=True,
-    )
-
-
-RUN_LABELS = _run_labels()
-
-
-def file(*, dash: bool = False) -> Kind:
-    """The path of a file; relative to the folder of the file it stands in, or to the current one.
-
-    With *dash*, ``-`` stands for none (standard output).
-    """
-    inner = text(
-        "the path of a file",
-        rf"{_PLAIN}*[^/\x00-\x1f\x7f]",
-        metavar="FILE",
-        hint=lambda word: ": it names a folder" if word.endswith("/") else "",
-    )
-
-    def read(value: Value, mistakes: Mistakes) -> object:
-        name = inner.read(value, mistakes)
-        return None if name is None or (dash and name == "-") else value.base / name
-
-    def show(value: Value) -> object:
-        return None if dash and value.data == "-" else str((value.base / value.data).absolute())
-
-    return Kind(metavar=inner.metavar, read=read, schema=inner.schema, show=show)
-
-
-def _promtool() -> Kind:
-    """``auto``, ``none``, a command's name, or a path (then relative as for :func:`file`)."""
-    inner = text("auto, none or the path of promtool", rf"{_PLAIN}*[^/\x00-\x1f\x7f]")
-
-    def read(value: Value, mistakes: Mistakes) -> object:
-        name = inner.read(value, mistakes)
-        return str(value.base / name) if isinstance(name, str) and "/" in name else name
-
-    def show(value: Value) -> object:
-        is_path = "/" in value.data
-        return str((value.base / value.data).absolute()) if is_path else value.data
-
-    return Kind(metavar="auto|none|PATH", read=read, schema=inner.schema, show=show)
-
-
-PROMTOOL = _promtool()
+# Files, relative to the folder of the file that names them
+File = Annotated[
+    Path, Text("the path of a file", _FILE, metavar="FILE", convert=_file, hint=_file_hint)
+]
+FileOrStdout = Annotated[
+    Path | None,
+    Text("the path of a file", _FILE, metavar="FILE", convert=_file_or_stdout, hint=_file_hint),
+]
+Promtool = Annotated[
+    str,
+    Text("auto, none or the path of promtool", _FILE, metavar="auto|none|PATH", convert=_program),
+]

@@ -1,21 +1,22 @@
-"""runscrape.yaml as a tree of values with their lines; everything that YAML itself can get wrong.
+"""runscrape.yaml as plain data with the line of each value, and what is wrong with its YAML.
 
-Stricter than YAML on purpose. Refused are duplicate keys, anchors, aliases and merge keys, tags, a
-second document, and plain scalars that readers of YAML 1.1 and 1.2 understand differently
-(``on``, ``0o17``, ``1_000``, ``12:30``, dates): what an editor shows must be what we read.
+Stricter than YAML on purpose. Refused are duplicate keys, keys without a value, anchors, aliases
+and merge keys, tags, a second document, and plain scalars that readers of YAML 1.1 and 1.2
+understand differently (``on``, ``0o17``, ``1_000``, ``12:30``, dates): what an editor shows must be
+what we read.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from runscrape_generator.config.values import Mistakes, Value
 from runscrape_generator.errors import ConfigError
 
 _MAX_BYTES = 1 << 20
@@ -29,14 +30,29 @@ _SAME_IN_BOTH = re.compile(
 """Plain scalars that are no text, and mean the same in YAML 1.1 and 1.2."""
 _ONLY_IN_1_2 = re.compile(r"0o[0-7]+|[-+]?(?:[0-9]+|[0-9]*\.[0-9]+)[eE][-+]?[0-9]+")
 """Plain scalars that YAML 1.2 takes for numbers and PyYAML (YAML 1.1) for text."""
+_TAG = "tag:yaml.org,2002:"
 _BUILD: dict[str, Callable[[str], object]] = {
-    "tag:yaml.org,2002:str": str,
-    "tag:yaml.org,2002:int": int,
-    "tag:yaml.org,2002:float": float,
-    "tag:yaml.org,2002:bool": lambda text: text.lower() == "true",
-    "tag:yaml.org,2002:null": lambda _: None,
+    f"{_TAG}str": str,
+    f"{_TAG}int": int,
+    f"{_TAG}float": float,
+    f"{_TAG}bool": lambda text: text.lower() == "true",
+    f"{_TAG}null": lambda _: None,
 }
 _TAB = "found character '\\t' that cannot start any token"
+
+Place = tuple[str | int, ...]
+"""Keys and positions that lead from the top of the file to a value."""
+
+
+@dataclass(slots=True)
+class Document:
+    """What stands in the file."""
+
+    data: dict[str, Any] = field(default_factory=dict)
+    lines: dict[Place, int] = field(default_factory=dict)
+    """The line of each value, from 1; that of its key where it has one."""
+    mistakes: list[tuple[Place, str]] = field(default_factory=list)
+    """What is wrong with the YAML, and did not keep the rest from being read."""
 
 
 class _Refused(Exception):
@@ -68,18 +84,17 @@ class _Loader(yaml.SafeLoader):
             self.depth -= 1
 
 
-def read(path: Path, mistakes: Mistakes) -> Value:
-    """Give the file *path* as a mapping of settings, adding what is wrong with its YAML.
-
-    Raises ConfigError where nothing can be read: no such file, no YAML, no mapping.
-    """
-    top = Value({}, str(path), base=path.parent)
+def read(path: Path) -> Document:
+    """Read the file at *path*, a mapping; raises ConfigError where nothing of it can be read."""
+    document = Document()
     try:
         root = _compose(_decode(path))
     except _Refused as error:
         place = f"{path}:{error.line}" if error.line else str(path)
         raise ConfigError(f"{place}: {error}") from None
-    return top if root is None else _value(root, top, mistakes)
+    if root is not None:
+        document.data = _value(root, (), document)
+    return document
 
 
 def _decode(path: Path) -> str:
@@ -125,71 +140,59 @@ def _syntax(error: yaml.MarkedYAMLError) -> str:
     return f"not YAML: {', '.join(' '.join(word.split()) for word in words if word)}"
 
 
-def _value(node: Node, at: Value, mistakes: Mistakes) -> Value:
-    """Turn *node* into a value that lies where *at* does."""
-    data: Any
+def _value(node: Node, place: Place, document: Document) -> Any:
+    """Give the plain data of *node*, noting the lines and mistakes within."""
     if isinstance(node, MappingNode):
-        data = dict(_pairs(node, at, mistakes))
-    elif isinstance(node, SequenceNode):
-        data = [
-            _value(item, _at(at, f"{at.path}[{n}]", item), mistakes)
-            for n, item in enumerate(node.value)
-        ]
-    else:
-        data = _scalar(node, at, mistakes)
-    return Value(data, at.place, at.path, at.base, at.line)
+        return _mapping(node, place, document)
+    if not isinstance(node, SequenceNode):
+        return _scalar(node, place, document)
+    for number, item in enumerate(node.value):
+        document.lines[(*place, number)] = item.start_mark.line + 1
+    return [_value(item, (*place, n), document) for n, item in enumerate(node.value)]
 
 
-def _pairs(node: MappingNode, at: Value, mistakes: Mistakes) -> Iterator[tuple[str, Value]]:
-    """Yield the keys of a mapping, each once; a value's line is its key's."""
-    lines: dict[str, int] = {}
+def _mapping(node: MappingNode, place: Place, document: Document) -> dict[str, Any]:
+    data: dict[str, Any] = {}
     for key_node, value_node in node.value:
-        key = _key(key_node, at, mistakes)
-        if key is None:
-            continue
-        place = _at(at, f"{at.path}.{key}" if at.path else key, key_node)
-        if key in lines:
-            mistakes.add(place, f"given twice, first on line {lines[key]}")
-            continue
-        lines[key] = place.line
-        yield key, _value(value_node, place, mistakes)
+        key = key_node.value if isinstance(key_node, ScalarNode) else "?"
+        at = (*place, key)
+        first = document.lines.setdefault(at, key_node.start_mark.line + 1)
+        if wrong := _wrong_key(key_node):
+            document.mistakes.append((at, wrong))
+        elif key in data:
+            document.lines[at] = key_node.start_mark.line + 1
+            document.mistakes.append((at, f"given twice, first on line {first}"))
+        else:
+            data[key] = _value(value_node, at, document)
+    return data
 
 
-def _key(node: Node, at: Value, mistakes: Mistakes) -> str | None:
-    text = node.value if isinstance(node, ScalarNode) else "?"
-    place = _at(at, f"{at.path}.{text}" if at.path else text, node)
-    if node.tag == "tag:yaml.org,2002:merge":
-        mistakes.add(place, "merge keys are not supported: repeat the keys")
-    elif node.tag != "tag:yaml.org,2002:str":
-        mistakes.add(place, "a key that is no text: put it in quotes")
-    else:
-        return str(node.value)
-    return None
+def _wrong_key(node: Node) -> str | None:
+    if node.tag == f"{_TAG}merge":
+        return "merge keys are not supported: repeat the keys"
+    return None if node.tag == f"{_TAG}str" else "a key that is no text: put it in quotes"
 
 
-def _at(parent: Value, path: str, node: Node) -> Value:
-    line = node.start_mark.line + 1
-    file = parent.place.rsplit(":", 1)[0] if parent.path else parent.place
-    return Value(None, f"{file}:{line}", path, parent.base, line)
-
-
-def _scalar(node: Node, at: Value, mistakes: Mistakes) -> object:
+def _scalar(node: Node, place: Place, document: Document) -> object:
     """Give the scalar's data; where readers disagree about it, note that and give its text."""
     text = str(node.value)
     plain = isinstance(node, ScalarNode) and node.style is None
     if plain and _ambiguous(node.tag, text):
-        mistakes.add(at, f"readers of YAML disagree about {text!r}: {_instead(node.tag)}")
+        message = f"readers of YAML disagree about {text!r}: {_instead(node.tag)}"
+        document.mistakes.append((place, message))
         return text
+    if node.tag == f"{_TAG}null":
+        document.mistakes.append((place, "has no value: leave it out, or give it one"))
     return _BUILD[node.tag](text)
 
 
 def _ambiguous(tag: str, text: str) -> bool:
-    if tag == "tag:yaml.org,2002:str":
+    if tag == f"{_TAG}str":
         return bool(_ONLY_IN_1_2.fullmatch(text))
     return bool(text) and (tag not in _BUILD or not _SAME_IN_BOTH.fullmatch(text))
 
 
 def _instead(tag: str) -> str:
-    if tag == "tag:yaml.org,2002:bool":
+    if tag == f"{_TAG}bool":
         return "write true or false, or put it in quotes"
     return "put it in quotes, or write a plain decimal number"

@@ -65,7 +65,7 @@ def _times(endpoint: Endpoint, settings: Settings) -> dict[str, str]:
 
 
 def _params(endpoint: Endpoint) -> dict[str, str]:
-    """One value each, as :mod:`runscrape_generator.config.limits` sees to."""
+    """One value each, as :mod:`runscrape_generator.config.unsupported` sees to."""
     return {"__param_" + name: values[0] for name, values in endpoint.params.items()}
 
 

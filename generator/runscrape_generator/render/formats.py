@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from runscrape_generator.config import limits
+from runscrape_generator.config import unsupported
 from runscrape_generator.config.settings import Format, Settings
 from runscrape_generator.errors import ConfigError, ValidationError
 from runscrape_generator.model import Decision, Job
@@ -28,7 +28,7 @@ def render(jobs: Iterable[Job], settings: Settings) -> str:
     Raises ConfigError for what the format or the template cannot do, ValidationError if the text
     does not read back as it was meant.
     """
-    limits.require(settings, "generate")
+    unsupported.require(settings, "generate")
     if settings.format is Format.OPERATOR:
         return _operator(jobs, settings)
     entries = scrape_config.scrape_configs(jobs, settings)
@@ -45,7 +45,7 @@ def render(jobs: Iterable[Job], settings: Settings) -> str:
 
 def render_targets(decisions: Iterable[Decision], settings: Settings, *, yaml: bool) -> str:
     """The targets of *decisions* for ``file_sd_configs``, as JSON or YAML."""
-    limits.require(settings, "targets")
+    unsupported.require(settings, "targets")
     groups = file_sd.groups(decisions, settings)
     if yaml:
         return _verified(templating.fill("targets.yml.j2", groups=groups), groups, list)

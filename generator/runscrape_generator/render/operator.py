@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from runscrape_generator.config.consumers import OPERATOR_FIELDS, OPERATOR_OAUTH2, OPERATOR_PARTS
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.model import Job
 from runscrape_generator.render.scrape_config import UNUSED_SECRET, Data, scrape_configs
@@ -22,74 +23,6 @@ _ID_KEY = "client_id"
 SECRET_KEY = "client_secret"
 
 _LABELS = {"app.kubernetes.io/name": SECRET, "app.kubernetes.io/managed-by": SECRET}
-
-FIELDS = {
-    "basic_auth": "basicAuth",
-    "enable_compression": "enableCompression",
-    "enable_http2": "enableHTTP2",
-    "fallback_scrape_protocol": "fallbackScrapeProtocol",
-    "file_sd_configs": "fileSDConfigs",
-    "honor_labels": "honorLabels",
-    "honor_timestamps": "honorTimestamps",
-    "job_name": "jobName",
-    "keep_dropped_targets": "keepDroppedTargets",
-    "label_limit": "labelLimit",
-    "label_name_length_limit": "labelNameLengthLimit",
-    "label_value_length_limit": "labelValueLengthLimit",
-    "metric_relabel_configs": "metricRelabelings",
-    "metrics_path": "metricsPath",
-    "no_proxy": "noProxy",
-    "oauth2": "oauth2",
-    "params": "params",
-    "proxy_from_environment": "proxyFromEnvironment",
-    "proxy_url": "proxyUrl",
-    "relabel_configs": "relabelings",
-    "sample_limit": "sampleLimit",
-    "scheme": "scheme",
-    "scrape_interval": "scrapeInterval",
-    "scrape_protocols": "scrapeProtocols",
-    "scrape_timeout": "scrapeTimeout",
-    "static_configs": "staticConfigs",
-    "target_limit": "targetLimit",
-    "tls_config": "tlsConfig",
-    "track_timestamps_staleness": "trackTimestampsStaleness",
-}
-"""Prometheus' field → the CRD's (prometheus-operator, scrapeconfig_types.go, v1alpha1)."""
-
-_RELABELING = {
-    "action": "action",
-    "modulus": "modulus",
-    "regex": "regex",
-    "replacement": "replacement",
-    "separator": "separator",
-    "source_labels": "sourceLabels",
-    "target_label": "targetLabel",
-}
-
-_OAUTH2 = {
-    "endpoint_params": "endpointParams",
-    "no_proxy": "noProxy",
-    "proxy_from_environment": "proxyFromEnvironment",
-    "proxy_url": "proxyUrl",
-    "tls_config": "tlsConfig",
-    "token_url": "tokenUrl",
-}
-
-_TLS = {
-    "insecure_skip_verify": "insecureSkipVerify",
-    "max_version": "maxVersion",
-    "min_version": "minVersion",
-    "server_name": "serverName",
-}
-"""The rest of tls_config names files, where the CRD wants references to Secrets."""
-
-PARTS = {
-    "metric_relabel_configs": _RELABELING,
-    "oauth2": _OAUTH2,
-    "relabel_configs": _RELABELING,
-    "tls_config": _TLS,
-}
-"""The fields that have fields of their own under other names."""
 
 
 def resources(jobs: Iterable[Job], settings: Settings) -> list[Data]:
@@ -121,7 +54,7 @@ def _scrape_config(data: Data, settings: Settings) -> Data:
         "kind": "ScrapeConfig",
         "metadata": {"name": naming.kubernetes(job), "labels": dict(_LABELS)},
         "spec": {
-            FIELDS[name]: _value(name, value, settings)
+            OPERATOR_FIELDS[name]: _value(name, value, settings)
             for name, value in data.items()
             if name != "follow_redirects"
         },
@@ -135,7 +68,7 @@ def _value(name: str, value: Any, settings: Settings) -> Any:
         return _oauth2(value, settings)
     if name == "basic_auth":
         return {"username": _id(), "password": _secret_ref(settings)}
-    return _renamed(value, PARTS[name]) if name in PARTS else value
+    return _renamed(value, OPERATOR_PARTS[name]) if name in OPERATOR_PARTS else value
 
 
 def _oauth2(value: Mapping[str, Any], settings: Settings) -> Data:
@@ -144,7 +77,7 @@ def _oauth2(value: Mapping[str, Any], settings: Settings) -> Data:
         "clientId": {"secret": _id()},
         "clientSecret": _secret_ref(settings),
         **{
-            _OAUTH2[name]: _value(name, each, settings)
+            OPERATOR_OAUTH2[name]: _value(name, each, settings)
             for name, each in value.items()
             if name not in ours
         },

@@ -21,25 +21,6 @@ UNUSED_SECRET = "unused"
 
 FALLBACK_PROTOCOL = "PrometheusText0.0.4"
 
-VMAGENT_UNKNOWN = frozenset(
-    {
-        "body_size_limit",
-        "enable_compression",
-        "enable_http2",
-        "fallback_scrape_protocol",
-        "keep_dropped_targets",
-        "label_limit",
-        "label_name_length_limit",
-        "label_value_length_limit",
-        "no_proxy",
-        "proxy_from_environment",
-        "scrape_protocols",
-        "target_limit",
-        "track_timestamps_staleness",
-    }
-)
-"""Fields of Prometheus' scrape_config that vmagent refuses, as its 1.79 was seen to do."""
-
 Data = dict[str, Any]
 
 

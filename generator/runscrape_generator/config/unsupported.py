@@ -9,31 +9,39 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+from runscrape_generator.config.consumers import (
+    OPERATOR_FIELDS,
+    OPERATOR_PARTS,
+    VMAGENT_UNKNOWN,
+)
 from runscrape_generator.config.settings import Format, Match, Mode, Rule, Settings
 from runscrape_generator.errors import ConfigError
-from runscrape_generator.render.operator import FIELDS, PARTS
-from runscrape_generator.render.scrape_config import VMAGENT_UNKNOWN
 
 Place = tuple[str | int, ...]
-"""Keys and positions that lead from a rule to what is wrong in it."""
+"""Keys and positions that lead to what is wrong."""
 Finding = tuple[Place, str]
 
 _PARAM_NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
 def require(settings: Settings, command: Literal["generate", "targets"]) -> None:
-    """Raise ConfigError with all findings; the file's own lines are told by configuration."""
+    """Raise ConfigError with all findings; load() has told the lines of those in a file."""
     found = [
-        f"rules[{number}].{'.'.join(map(str, place))}: {message}"
-        for number, rule in enumerate(settings.rules)
-        for place, message in findings(rule, settings, command)
+        f"{place[0]}[{place[1]}].{'.'.join(map(str, place[2:]))}: {message}"
+        for place, message in findings(settings, command)
     ]
     if found:
         raise ConfigError("\n".join(found))
 
 
-def findings(rule: Rule, settings: Settings, command: str) -> Iterator[Finding]:
-    """What of *rule* the output of *command* cannot say, with the place in the rule."""
+def findings(settings: Settings, command: str) -> Iterator[Finding]:
+    """What of the rules the output of *command* cannot say."""
+    for number, rule in enumerate(settings.rules):
+        for place, message in _of_rule(rule, settings, command):
+            yield ("rules", number, *place), message
+
+
+def _of_rule(rule: Rule, settings: Settings, command: str) -> Iterator[Finding]:
     if command == "targets":
         yield from _params(rule)
     if command != "generate":
@@ -45,7 +53,7 @@ def findings(rule: Rule, settings: Settings, command: str) -> Iterator[Finding]:
             message = f"vmagent does not know {name}, and would refuse the whole file"
             yield ("scrape_config", name), message
     if settings.format is Format.OPERATOR:
-        for place in _unknown(rule.scrape_config, FIELDS):
+        for place in _unknown(rule.scrape_config, OPERATOR_FIELDS):
             message = "--format operator cannot write it: ScrapeConfig v1alpha1 has no such field"
             yield ("scrape_config", *place), message
 
@@ -73,8 +81,8 @@ def _unknown(value: Any, names: Mapping[str, str]) -> Iterator[Place]:
         for name, each in value.items():
             if name not in names:
                 yield (name,)
-            elif name in PARTS:
-                yield from ((name, *place) for place in _unknown(each, PARTS[name]))
+            elif name in OPERATOR_PARTS:
+                yield from ((name, *place) for place in _unknown(each, OPERATOR_PARTS[name]))
 
 
 def _params(rule: Rule) -> Iterator[Finding]:

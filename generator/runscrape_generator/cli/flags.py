@@ -1,0 +1,80 @@
+"""The settings as flags of a command line, and the flags that are no settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from runscrape_generator.config.settings import OPTIONS, Option
+
+OTHER = "Other"
+MESSAGES = "How to talk"
+
+
+class Flag(click.Option):
+    """An option with the heading under which ``--help`` shows it."""
+
+    def __init__(self, *names: str, heading: str = OTHER, **more: Any) -> None:
+        super().__init__(names, **more)
+        self.heading = heading
+
+
+def flags(command: str) -> list[click.Option]:
+    """Make the flags of *command*: its settings, and what every command has besides."""
+    return [
+        *(_flag(option) for option in OPTIONS if _has_flag(option, command)),
+        Flag(
+            *("-v", "--verbose"), count=True, heading=MESSAGES, help="Show every step; -vv, more."
+        ),
+        switch("-q", "--quiet", heading=MESSAGES, help="Show problems only."),
+        Flag(
+            "--config",
+            metavar="FILE",
+            help="Read settings from this YAML file (also RUNSCRAPE_CONFIG).",
+        ),
+        switch("--print-config", help="Print the settings in force, and exit."),
+    ]
+
+
+def switch(*names: str, **more: Any) -> Flag:
+    """Make a flag without a value."""
+    return Flag(*names, is_flag=True, **more)
+
+
+def _has_flag(option: Option, command: str) -> bool:
+    """Whether *command* has it; verbosity is ``-v`` and ``-q``."""
+    return command in option.commands and not option.file_only and option.key != "verbosity"
+
+
+def _flag(option: Option) -> Flag:
+    """Make the flag of *option*; all texts stay texts, to be read with the other settings."""
+    names = [option.flag, *([option.short] if option.short else [])]
+    more: dict[str, Any] = {"metavar": option.metavar, "multiple": option.repeatable}
+    if option.switch:
+        names, more = [f"{option.flag}/--no-{option.flag[2:]}"], {"is_flag": True}
+    return Flag(*names, option.key, default=None, help=_help(option), heading=option.group, **more)
+
+
+def _help(option: Option) -> str:
+    several = " Repeatable." if option.repeatable else ""
+    shown = f" [default: {option.default}]" if option.default else ""
+    return option.help + several + shown
+
+
+def given(context: click.Context) -> dict[str, object]:
+    """Give the settings that were given as flags, by key, and ``config`` where that was."""
+    values = {
+        name: value
+        for name, value in context.params.items()
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    verbose, quiet = values.pop("verbose", 0), values.pop("quiet", False)
+    if verbose and quiet:
+        raise click.UsageError("-v and -q exclude each other", context)
+    keys = {"config", *(option.key for option in OPTIONS)}
+    flags = {name: value for name, value in values.items() if name in keys}
+    if verbose or quiet:
+        flags["verbosity"] = -1 if quiet else min(verbose, 2)
+    return flags

@@ -1,0 +1,90 @@
+"""Which fields of a scrape_config the readers of the output know, beside Prometheus itself."""
+
+from __future__ import annotations
+
+VMAGENT_UNKNOWN = frozenset(
+    {
+        "body_size_limit",
+        "enable_compression",
+        "enable_http2",
+        "fallback_scrape_protocol",
+        "keep_dropped_targets",
+        "label_limit",
+        "label_name_length_limit",
+        "label_value_length_limit",
+        "no_proxy",
+        "proxy_from_environment",
+        "scrape_protocols",
+        "target_limit",
+        "track_timestamps_staleness",
+    }
+)
+"""Fields of Prometheus' scrape_config that vmagent refuses, as its 1.79 was seen to do."""
+
+OPERATOR_FIELDS = {
+    "basic_auth": "basicAuth",
+    "enable_compression": "enableCompression",
+    "enable_http2": "enableHTTP2",
+    "fallback_scrape_protocol": "fallbackScrapeProtocol",
+    "file_sd_configs": "fileSDConfigs",
+    "honor_labels": "honorLabels",
+    "honor_timestamps": "honorTimestamps",
+    "job_name": "jobName",
+    "keep_dropped_targets": "keepDroppedTargets",
+    "label_limit": "labelLimit",
+    "label_name_length_limit": "labelNameLengthLimit",
+    "label_value_length_limit": "labelValueLengthLimit",
+    "metric_relabel_configs": "metricRelabelings",
+    "metrics_path": "metricsPath",
+    "no_proxy": "noProxy",
+    "oauth2": "oauth2",
+    "params": "params",
+    "proxy_from_environment": "proxyFromEnvironment",
+    "proxy_url": "proxyUrl",
+    "relabel_configs": "relabelings",
+    "sample_limit": "sampleLimit",
+    "scheme": "scheme",
+    "scrape_interval": "scrapeInterval",
+    "scrape_protocols": "scrapeProtocols",
+    "scrape_timeout": "scrapeTimeout",
+    "static_configs": "staticConfigs",
+    "target_limit": "targetLimit",
+    "tls_config": "tlsConfig",
+    "track_timestamps_staleness": "trackTimestampsStaleness",
+}
+"""Prometheus' field → the CRD's (prometheus-operator, scrapeconfig_types.go, v1alpha1)."""
+
+_RELABELING = {
+    "action": "action",
+    "modulus": "modulus",
+    "regex": "regex",
+    "replacement": "replacement",
+    "separator": "separator",
+    "source_labels": "sourceLabels",
+    "target_label": "targetLabel",
+}
+
+OPERATOR_OAUTH2 = {
+    "endpoint_params": "endpointParams",
+    "no_proxy": "noProxy",
+    "proxy_from_environment": "proxyFromEnvironment",
+    "proxy_url": "proxyUrl",
+    "tls_config": "tlsConfig",
+    "token_url": "tokenUrl",
+}
+
+_TLS = {
+    "insecure_skip_verify": "insecureSkipVerify",
+    "max_version": "maxVersion",
+    "min_version": "minVersion",
+    "server_name": "serverName",
+}
+"""The rest of tls_config names files, where the CRD wants references to Secrets."""
+
+OPERATOR_PARTS = {
+    "metric_relabel_configs": _RELABELING,
+    "oauth2": OPERATOR_OAUTH2,
+    "relabel_configs": _RELABELING,
+    "tls_config": _TLS,
+}
+"""The fields that have fields of their own under other names."""
