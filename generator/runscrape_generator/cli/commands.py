@@ -198,14 +198,14 @@ def _bootstrap() -> click.Command:
         chosen = {str(each.name): _on_command_line(context, str(each.name)) for each in own}
         given = flags.given(context)
 
-        def load(own_config: str | None) -> tuple[Loaded, Progress]:
+        def read(own_config: str | None) -> tuple[Loaded, Progress]:
             named = "config" in given or os.environ.get(CONFIG_VARIABLE)
             config = {"config": own_config} if own_config and not named else {}
             call = _begin(context, "explain", given | config)
             return call.loaded, call.console.progress
 
         with result() as stdout:
-            return bootstrap_command.run(chosen, load, stdout=stdout)
+            return bootstrap_command.run(chosen, read, stdout=stdout)
 
     shared = [each for each in flags.flags("explain") if each.name not in _NOT_FOR_BUNDLES]
     shared += [each for each in flags.flags("generate") if each.name == "prometheus_version"]
