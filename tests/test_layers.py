@@ -40,6 +40,7 @@ PROXY = (
     ("files", "settings", "model", "errors", "log"),
 )
 
+
 def imports(package: Path) -> Iterator[tuple[str, str, str]]:
     """Each import of the package's own modules: the file, its part, the part that it imports."""
     for path in sorted(package.rglob("*.py")):
