@@ -58,15 +58,24 @@ class MintError(ProxyError):
 
 
 class ScrapeError(ProxyError):
-    """The gateway answers itself, with ``status`` and one line that names the remedy."""
+    """The gateway answers itself, with ``status`` and one line that names the remedy.
+
+    ``phrase`` stands in the status line, for answers of which people see nothing else.
+    """
 
     def __init__(
-        self, status: HTTPStatus, reason: str, headers: Mapping[str, str] | None = None
+        self,
+        status: HTTPStatus,
+        reason: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        phrase: str = "",
     ) -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason
         self.headers = dict(headers or {})
+        self.phrase = phrase or status.phrase
 
 
 class OAuthError(ProxyError):

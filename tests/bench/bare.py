@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from runscrape_proxy import log as logs
-from runscrape_proxy.serving import listeners, server
+from runscrape_proxy.serving import descriptors, listeners, server
 from runscrape_proxy.settings import Settings
 from runscrape_proxy.web import token as endpoint
 from tests.proxy.fake import LIFETIME, token_for
@@ -52,7 +52,7 @@ def serve(address: str, app: WSGIApplication) -> None:
     settings = Settings(listen=(address,))
     logs.configure("text", "info")
     listening = listeners.open_all(settings, os.environ)
-    server.Server(settings, Bare(app), None, listening, server._connections()).run()  # type: ignore[arg-type]
+    server.Server(settings, Bare(app), None, listening, descriptors.raise_limit()).run()  # type: ignore[arg-type]
 
 
 def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

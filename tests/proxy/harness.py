@@ -34,6 +34,23 @@ def fake(delay: float = 0.0) -> tuple[str, ...]:
     return (sys.executable, "-m", "tests.proxy.fake", str(delay))
 
 
+def fake_with(change: str, delay: float = 0.0) -> tuple[str, ...]:
+    """The same with one of our constants changed, where waiting it out takes long."""
+    code = (
+        "import runpy, sys; from runscrape_proxy import proxy as service\n"
+        "from runscrape_proxy.serving import descriptors, polling, server, worker\n"
+        f"{change}\n"
+        f"sys.argv[0:1] = ['fake', '{delay}']\n"
+        "runpy.run_module('tests.proxy.fake', run_name='__main__')"
+    )
+    return (sys.executable, "-c", code)
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started, such as an arbiter's worker."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def eventually(check: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
     """Poll until ``check`` holds."""
     deadline = time.monotonic() + patience

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from gunicorn.config import Config
 
 from runscrape_proxy.errors import StartError
 from runscrape_proxy.serving import server
-from runscrape_proxy.serving.worker import Pool, ProxyWorker
+from runscrape_proxy.serving.threads import Threads
+from runscrape_proxy.serving.worker import ProxyWorker
 
 if TYPE_CHECKING:
     import socket
@@ -29,10 +32,10 @@ def test_no_more_threads(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCapt
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", only_one)
-    with Pool(max_workers=8) as pool:
+    with Threads(max_workers=8) as pool:
         assert list(pool.map(abs, range(-20, 0))) == list(range(20, 0, -1))
     assert "no more threads" in caplog.text
-    with Pool(max_workers=8) as empty, pytest.raises(RuntimeError):
+    with Threads(max_workers=8) as empty, pytest.raises(RuntimeError):
         empty.submit(abs, 1)
 
 
@@ -49,12 +52,12 @@ class Listener:
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
 def test_no_more_descriptors(code: int, caplog: pytest.LogCaptureFixture) -> None:
     """A connection that cannot be accepted now is left for later; gunicorn alone would end."""
-    worker = object.__new__(ProxyWorker)
-    worker.nr_conns = 0
-    worker.accept(cast("socket.socket", Listener(code)))
-    assert "cannot accept a connection" in caplog.text
-    with pytest.raises(OSError, match="Bad file"):
-        worker.accept(cast("socket.socket", Listener(errno.EBADF)))
+    worker = ProxyWorker(0, 0, [], None, 30, Config(), None)
+    with contextlib.closing(worker.tmp):
+        worker.accept(cast("socket.socket", Listener(code)))
+        assert f"cannot accept a connection: {os.strerror(code)} (ulimit -n: " in caplog.text
+        with pytest.raises(OSError, match="Bad file"):
+            worker.accept(cast("socket.socket", Listener(errno.EBADF)))
 
 
 def test_nowhere_to_write(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -29,9 +30,11 @@ from tests.proxy.harness import (
     SHOP,
     Answer,
     Proxy,
+    children_of,
     clean_environment,
     eventually,
     fake,
+    fake_with,
     read_all,
     refused,
 )
@@ -105,17 +108,6 @@ def test_no_credentials_ends_the_start(tmp_path: Path) -> None:
     )
     assert (code, error.count("\n")) == (2, 1), error
     assert str(missing) in error
-
-
-def fake_with(change: str) -> tuple[str, ...]:
-    """The fake's command with one of our constants changed, where waiting it out takes long."""
-    code = (
-        "import runpy, sys; from runscrape_proxy.serving import server, worker as gunicorn_worker\n"
-        "from runscrape_proxy import proxy as service\n"
-        f"{change}\n"
-        "sys.argv[0:1] = ['fake', '0']; runpy.run_module('tests.proxy.fake', run_name='__main__')"
-    )
-    return (sys.executable, "-c", code)
 
 
 def fake_main() -> tuple[str, ...]:
@@ -338,7 +330,7 @@ def test_sigterm_while_google_hangs(start_proxy: StartProxy) -> None:
 
 
 def ignore_errors(proxy: Proxy, audience: str) -> None:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, http.client.HTTPException):
         proxy.token(audience)
 
 
@@ -433,10 +425,6 @@ def worker_of(proxy: Proxy) -> int:
     return children_of(proxy.process.pid)[0]
 
 
-def children_of(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 # --- Limits --------------------------------------------------------------------------------------
 
 
@@ -486,7 +474,7 @@ def request_for(audience: str) -> bytes:
 
 def test_silent_connections_hold_no_thread(start_proxy: StartProxy) -> None:
     """More connections that say nothing than there are threads delay nobody, and are closed."""
-    command = fake_with("server.KEEP_ALIVE_SECONDS = 1")
+    command = fake_with("polling.RECEIVE_SECONDS = 1")
     proxy = start_proxy("--threads", "65", command=command)
     with contextlib.ExitStack() as stack:
         silent = [
@@ -520,7 +508,7 @@ def test_more_connections_than_descriptors(start_proxy: StartProxy) -> None:
 
 def test_a_request_that_trickles_in_is_cut_off(start_proxy: StartProxy) -> None:
     """A client that stops in the middle of its request does not keep a thread for ever."""
-    command = fake_with("gunicorn_worker.REQUEST_SECONDS = 0.5")
+    command = fake_with("polling.RECEIVE_SECONDS = 0.5")
     proxy = start_proxy("--mint-timeout", "500ms", command=command)
     head = f"POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n"
     with contextlib.ExitStack() as stack:

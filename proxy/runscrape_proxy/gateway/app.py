@@ -62,6 +62,7 @@ class Front:
         self._following = following
         self._policy = policy
         self._scrapes = scrapes
+        self._log = GatewayLog()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -72,8 +73,9 @@ class Front:
         error = ScrapeError(
             HTTPStatus.FORBIDDEN,
             "this is no forward proxy: start runscrape-proxy with --gateway to scrape through it",
+            phrase="start runscrape-proxy with --gateway",
         )
-        log.warning("refused: %s", error.reason)
+        self._log.refused("", error, environ)
         return refusal(error, start_response)
 
     def _is_ours(self, environ: WSGIEnvironment) -> bool:
@@ -136,8 +138,7 @@ class Scrapes:
         """Whether this client may ask for this. Raises ScrapeError, Forbidden, InvalidClient."""
         self._policy.origin.check_way(environ)
         request = gateway_request.parse(environ)
-        credentials = environ.get("HTTP_PROXY_AUTHORIZATION", environ.get("HTTP_AUTHORIZATION"))
-        self._policy.clients.check_basic(credentials)
+        self._policy.clients.check_basic(gateway_headers.credentials(environ))
         return request, self._target(request)
 
     def _target(self, request: ScrapeRequest) -> Target:
@@ -213,7 +214,7 @@ def refusal(error: ScrapeError, start_response: StartResponse) -> list[bytes]:
         ("Cache-Control", "no-store"),
         *error.headers.items(),
     ]
-    start_response(_status(error.status), headers)
+    start_response(f"{error.status:d} {error.phrase}", headers)
     return [body]
 
 

@@ -63,5 +63,18 @@ def returning(headers: Iterable[tuple[str, str]], length: int | None) -> list[tu
     return passed
 
 
+def credentials(environ: Mapping[str, object]) -> str | None:
+    """What the client shows us: Proxy-Authorization, or else Authorization.
+
+    vmagent sends the former twice; the same twice is one.
+    """
+    shown = environ.get("HTTP_PROXY_AUTHORIZATION")
+    if shown is None:
+        own = environ.get("HTTP_AUTHORIZATION")
+        return None if own is None else str(own)
+    different = {value.strip() for value in str(shown).split(",")}
+    return different.pop() if len(different) == 1 else str(shown)
+
+
 def _named_by(connection: str) -> frozenset[str]:
     return frozenset(name.strip().lower() for name in connection.split(","))

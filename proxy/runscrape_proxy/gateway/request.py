@@ -59,6 +59,10 @@ def parse(environ: Mapping[str, object]) -> ScrapeRequest:
 
     Raises ScrapeError: 400, 405 or 505.
     """
+    if environ["REQUEST_METHOD"] == "CONNECT":
+        # All that Prometheus, and Go in general, show of a refused CONNECT is its status line.
+        why = "targets need http: use runscrape targets --mode gateway"
+        raise ScrapeError(HTTPStatus.METHOD_NOT_ALLOWED, why, {"Allow": "GET"}, phrase=why)
     if environ["REQUEST_METHOD"] != "GET":
         raise ScrapeError(
             HTTPStatus.METHOD_NOT_ALLOWED,

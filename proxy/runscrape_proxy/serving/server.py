@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
-import resource
 import signal
 import tempfile
 from typing import TYPE_CHECKING, Any
@@ -17,16 +15,16 @@ from gunicorn.arbiter import Arbiter
 from runscrape_proxy import log as logs
 from runscrape_proxy.errors import StartError
 from runscrape_proxy.proxy import Service, load_minter
-from runscrape_proxy.serving import listeners
+from runscrape_proxy.serving import descriptors, listeners
 from runscrape_proxy.serving.tls import ServerTls
 from runscrape_proxy.serving.worker import ProxyWorker
-from runscrape_proxy.settings import WARM_THREADS, Settings
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
     from runscrape_proxy.model import Minter
     from runscrape_proxy.serving.listeners import Listening
+    from runscrape_proxy.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +32,6 @@ DRAIN_SECONDS = 8
 """After SIGTERM; with what else there is to do at the end it stays under 10."""
 
 KEEP_ALIVE_SECONDS = 5
-MAX_CONNECTIONS = 16_384
-SPARE_DESCRIPTORS = 256
-"""For calls to Google, files and the interpreter; the rest of the limit is for connections."""
-
 SHARED_MEMORY = "/dev/shm"  # noqa: S108  writable even where the root file system is not
 
 
@@ -47,8 +41,7 @@ def run(settings: Settings, minter: Minter | None = None) -> None:
     ``minter`` stands in for the credentials that the settings name.
     """
     logs.configure(settings.log_format, settings.log_level)
-    connections = _connections(SPARE_DESCRIPTORS + settings.gateway_descriptors)
-    settings = _within(settings, connections)
+    settings, connections = descriptors.fit(settings)
     tls = ServerTls(settings) if settings.tls_cert else None
     service = Service(settings, minter or load_minter(settings))
     listening = listeners.open_all(settings, os.environ)
@@ -165,27 +158,3 @@ def _handed_over(listening: Listening) -> list[str]:
             duplicate.close()
         return ["127.0.0.1:0"]
     return [f"fd://{each.detach()}" for each in listening.sockets]
-
-
-def _connections(spare: int = SPARE_DESCRIPTORS) -> int:
-    """Raise the limit of open files as far as it goes, and say how many connections fit."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_CONNECTIONS + spare
-    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < limit:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-    return limit - spare
-
-
-def _within(settings: Settings, connections: int) -> Settings:
-    """Let no more requests wait than leave room for the warm ones."""
-    threads = connections - settings.gateway_threads
-    if threads >= settings.threads:
-        return settings
-    if threads <= WARM_THREADS:
-        hint = "; lower --gateway-concurrency and --gateway-connections" if settings.gateway else ""
-        raise StartError(
-            f"the limit of open files (ulimit -Hn) leaves {max(0, connections)} connections{hint}"
-        )
-    log.warning("the limit of open files leaves %d threads of %d", threads, settings.threads)
-    return dataclasses.replace(settings, threads=threads)

@@ -1,4 +1,4 @@
-"""TLS for the listeners: one context, made anew when a file of it changes and is good.
+"""TLS for the listeners: handshakes, and a context made anew when a file of it changes and is good.
 
 Gunicorn on its own would read the files for each connection, so that a half-written certificate
 would end the service.
@@ -6,13 +6,17 @@ would end the service.
 
 from __future__ import annotations
 
+import selectors
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.sock import ssl_wrap_socket
 
 from runscrape_proxy.errors import StartError
 from runscrape_proxy.files import Watched, read_regular
 
 if TYPE_CHECKING:
+    from runscrape_proxy.serving.waiting import Connection
     from runscrape_proxy.settings import Settings
 
 
@@ -59,6 +63,23 @@ class ServerTls:
 
 MAX_BYTES = 1024 * 1024
 """A bundle of certificate authorities has a quarter of that."""
+
+
+def go_on_with_handshake(connection: Connection, cfg: Any) -> int:
+    """Do what can be done of a connection's handshake without waiting for the client.
+
+    Returns the event of the poller to go on at. Raises OSError where it fails.
+    """
+    try:
+        if not isinstance(connection.sock, ssl.SSLSocket):
+            connection.sock = ssl_wrap_socket(connection.sock, cfg)
+        connection.sock.do_handshake()
+    except ssl.SSLWantReadError:
+        return selectors.EVENT_READ
+    except ssl.SSLWantWriteError:
+        return selectors.EVENT_WRITE
+    connection.secured = True
+    return selectors.EVENT_READ
 
 
 def _no_password() -> str:
