@@ -70,7 +70,10 @@ def compose(bundle: Path) -> Plan:
         for name in _ordered({name: each.get("depends_on", {}) for name, each in services.items()})
         if name != "grafana"
     ]
-    return Plan(processes, places, bundle)
+    checks = [each["healthcheck"]["test"] for each in services.values() if "healthcheck" in each]
+    assert {word for word, *_ in checks} == {"CMD"}  # without a shell
+    probes = [[_unescaped(word) for word in words] for _, *words in checks]
+    return Plan(processes, places, bundle, probes)
 
 
 def _compose_places(
@@ -134,7 +137,13 @@ def kubernetes(bundle: Path) -> Plan:
         _pod_process(each, kustomization, bundle, once=True) for each in spec["initContainers"]
     ]
     rest = [_pod_process(each, kustomization, bundle) for each in spec["containers"]]
-    return Plan([*first, *rest], places, bundle)
+    probes = [
+        each[probe]["exec"]["command"]
+        for each in spec["containers"]
+        for probe in ("startupProbe", "livenessProbe")
+        if "exec" in each.get(probe, {})
+    ]
+    return Plan([*first, *rest], places, bundle, probes)
 
 
 def _no_nesting(places: dict[str, str]) -> None:

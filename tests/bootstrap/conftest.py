@@ -20,7 +20,7 @@ import yaml
 from emulator import Emulator
 from runscrape_generator.cli import main as cli
 from tests.bootstrap import bundles
-from tests.bootstrap.processes import PROGRAMS, Plan, eventually, get, running
+from tests.bootstrap.processes import PROGRAMS, Plan, eventually, get, replacer, running
 
 METRICS = {
     "process_start_time_seconds": 1_700_000_000.0,
@@ -130,6 +130,7 @@ class Running:
     platform: str
     prometheus: str
     proxy: str
+    probes: list[list[str]]
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """Ask Prometheus; gives the result's series."""
@@ -212,8 +213,12 @@ def _stack(platform: str, google: Google, directory: Path) -> Iterator[Running]:
     plan = _plan(platform, bundle, directory)
     google.emulator.update(_with_later())
     with running(plan, _machine(platform, google), logs) as places:
+        replace = replacer(places)
         yield Running(
-            platform, f"http://{places['127.0.0.1:9090']}", f"http://{places['127.0.0.1:7777']}"
+            platform,
+            f"http://{places['127.0.0.1:9090']}",
+            f"http://{places['127.0.0.1:7777']}",
+            [[replace(word) for word in probe] for probe in plan.probes],
         )
 
 

@@ -52,6 +52,8 @@ class Plan:
     """What the bundle calls something → where it is in the scratch root."""
     root: Path
     """The files to rewrite are below it."""
+    probes: Sequence[Sequence[str]] = ()
+    """The commands that ask a process whether it is well."""
 
 
 _given: set[int] = set()

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.bootstrap.commands import execute
 from tests.bootstrap.conftest import Running
-from tests.bootstrap.processes import eventually
+from tests.bootstrap.processes import PROGRAMS, eventually
 
 
 def test_prometheus_reports_every_target_up(stack: Running) -> None:
@@ -20,3 +28,20 @@ def test_prometheus_reports_every_target_up(stack: Running) -> None:
         eventually(settled, f"{stack.platform}: all up")
     except AssertionError:
         raise AssertionError(stack.up()) from None
+
+
+@pytest.mark.parametrize("stack", ["compose", "kubernetes"], indirect=True)
+def test_every_probe_finds_its_process_well(stack: Running, tmp_path: Path) -> None:
+    """Each command that asks after a process ends with 0 while it is well; the same of a port that
+    nobody listens on, or of a file that nobody writes, does not.
+    """
+    environment = {"PATH": f"{PROGRAMS}:{os.environ['PATH']}"}
+    assert len(stack.probes) >= 3
+    for probe in stack.probes:
+        if shutil.which(probe[0], path=environment["PATH"]) is None:
+            continue  # Prometheus' image has a program for it that this machine has not
+        execute(probe, tmp_path, environment)
+        gone = [re.sub(r"127.0.0.1:\d+", "127.0.0.1:1", word) for word in probe]
+        gone = [word.replace("/runscrape.prom", "/none.prom") for word in gone]
+        assert gone != probe
+        assert execute(gone, tmp_path, environment, check=False).returncode != 0

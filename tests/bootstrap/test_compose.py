@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +18,8 @@ import pytest
 import yaml
 
 from tests.bootstrap import bundles
-from tests.bootstrap.conftest import Written
+from tests.bootstrap.commands import Programs, blocks, shell
+from tests.bootstrap.conftest import Google, Written
 
 SCHEMA = Path(check_jsonschema.__file__).parent / "builtin_schemas/vendor/compose-spec.json"
 
@@ -97,14 +102,25 @@ def test_secrets_are_files(written: Written, document: dict[str, Any]) -> None:
 
 
 def test_health(document: dict[str, Any]) -> None:
-    """Each service has a check, its own or our image's, but for the exporter, whose image has no
-    program for one; Prometheus starts even where the proxy is not healthy, to say so.
+    """Each service has a check of its own, since an image that Podman builds has none, but for the
+    exporter, whose image has no program for one; Prometheus starts even where the proxy is not
+    healthy, to say so.
     """
     services = document["services"]
     checked = {name for name, service in services.items() if "healthcheck" in service}
-    assert checked == services.keys() - {"proxy", "metrics"}
+    assert checked == services.keys() - {"metrics"}
     assert services["prometheus"]["depends_on"] == {"proxy": {"condition": "service_started"}}
     assert "HEALTHCHECK" in (Path(__file__).parents[2] / "Dockerfile").read_text()
+
+
+def test_images_by_their_full_names(document: dict[str, Any]) -> None:
+    """Each image is named with its registry: Podman, and a quadlet without a terminal to ask on,
+    do not know where to look for a short name.
+    """
+    for service in document["services"].values():
+        registry, slash, _ = service["image"].partition("/")
+        assert slash
+        assert registry == "localhost" or "." in registry
 
 
 def test_grafana_is_provisioned(written: Written, document: dict[str, Any]) -> None:
@@ -155,6 +171,78 @@ def test_quadlets_say_the_same(written: Written, document: dict[str, Any]) -> No
         assert container["DropCapability"] == ["all"]
         assert container["NoNewPrivileges"] == ["true"]
         assert container["User"] == [service["user"].split(":")[0]]
+        if "healthcheck" in service:
+            (check,) = container["HealthCmd"]
+            assert json.loads(check) == service["healthcheck"]["test"]
         limits = re.search(r"--memory=(\S+) --pids-limit=(\d+)", " ".join(container["PodmanArgs"]))
         assert limits is not None
         assert limits.groups() == (service["mem_limit"], str(service["pids_limit"]))
+
+
+def find_quadlet() -> str | None:
+    """Find Podman's own generator, installed or unpacked for the tests."""
+    unpacked = sorted(Path(sys.prefix).glob("consumers/*/quadlet"))
+    places = [Path("/usr/libexec/podman/quadlet"), Path("/usr/lib/podman/quadlet"), *unpacked]
+    return next((str(path) for path in places if path.exists()), None)
+
+
+@pytest.mark.parametrize("rootless", [True, False])
+def test_podmans_generator_takes_the_quadlets(
+    written: Written, tmp_path: Path, document: dict[str, Any], *, rootless: bool
+) -> None:
+    """Podman's generator makes of them units that run each service's command, as root and as a
+    user, and the unit that the README starts brings all the others.
+    """
+    quadlet = find_quadlet()
+    if quadlet is None:
+        pytest.skip("no quadlet to be had")
+    for path in (written.compose / "quadlet").iterdir():
+        text = path.read_text()
+        if rootless and path.suffix == ".container":
+            text = text.replace("\nUser=", "\nUserNS=keep-id\nUser=")
+        (tmp_path / path.name).write_text(text)
+    command = [quadlet, "-dryrun", *(["-user"] if rootless else [])]
+    environment = {"QUADLET_UNIT_DIRS": str(tmp_path), "PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "unsupported" not in done.stderr.lower()
+    units = re.split(r"^---(\S+)---$", done.stdout, flags=re.MULTILINE)[1:]
+    found = dict(zip(units[::2], units[1::2], strict=True))
+    needed: set[str] = set()
+    for name, service in document["services"].items():
+        if name == "grafana":
+            continue
+        unit = found[f"runscrape-{name}.service"]
+        (line,) = re.findall(r"^ExecStart=(.*)$", unit, re.MULTILINE)
+        words = shlex.split(line)
+        at = words.index(service["image"])
+        assert words[at + 1 :] == list(service["command"])
+        assert ("--userns" in words) is rootless
+        if name == "generator":
+            needed |= set(re.findall(r"^Wants=(\S+)$", unit, re.MULTILINE))
+    assert needed >= {"runscrape-prometheus.service", "runscrape-metrics.service"}
+    assert "Wants=runscrape-proxy.service" in found["runscrape-prometheus.service"]
+
+
+def test_the_readmes_commands(google: Google, tmp_path: Path) -> None:
+    """The README's commands, typed in a shell, do what it says of them: build the image that the
+    file names, start all of it, and put the quadlets where Podman looks for them.
+    """
+    bundle = google.write(tmp_path / "b", "--platform", "compose")
+    programs = Programs(tmp_path / "programs", "docker", "gcloud", "systemctl", "loginctl")
+    environment = {"PATH": programs.path, "HOME": str(tmp_path)}
+    system = tmp_path / "system"
+    system.mkdir()
+    for commands in blocks(bundle / "README.md"):
+        shell(commands.replace("/etc/containers/systemd", str(system)), bundle, environment)
+    image = yaml.safe_load((bundle / "compose.yaml").read_text())["services"]["proxy"]["image"]
+    assert programs.calls("docker") == [f"build --tag {image} .", "compose up --detach --wait"]
+    roles = {"roles/run.viewer", "roles/run.invoker"}
+    assert {role for role in roles if role in " ".join(programs.calls("gcloud"))} == roles
+    user = tmp_path / ".config/containers/systemd"
+    placed = {path.name for path in (user if user.exists() else system).iterdir()}
+    assert placed == {path.name for path in (bundle / "quadlet").iterdir()}
+    assert programs.calls("systemctl")[-1].endswith("start runscrape-generator")
+    assert bool(programs.calls("loginctl")) is user.exists()

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+from runscrape_generator.bootstrap import health
 from runscrape_generator.bootstrap.bundle import Planned
-from runscrape_generator.bootstrap.platforms import PLACES, Choices, Platform
-from runscrape_generator.bootstrap.processes import METRICS, Commands, commands, retention_size
+from runscrape_generator.bootstrap.platforms import PLACES, RUN_AS, Choices, Platform
+from runscrape_generator.bootstrap.processes import Commands, commands, retention_size
 from runscrape_generator.bootstrap.quadlet import quadlets
 from runscrape_generator.bootstrap.settings import BODY_SIZE_LIMIT, SAMPLE_LIMIT
 from runscrape_generator.bootstrap.templates import render
@@ -28,15 +29,6 @@ _OLDEST = (2, 27)
 
 _STALE_AFTER = 900.0
 """Seconds without a good run before an alert fires; three runs, where those take longer."""
-
-_PROBE = (
-    "python",
-    "-c",
-    (
-        "import urllib.request as r; r.build_opener(r.ProxyHandler({}))"
-        ".open('http://127.0.0.1:7777/-/healthy', timeout=5)"
-    ),
-)
 
 _COMMON = {
     "rules/alerts.yml": "common/alerts.yml",
@@ -136,7 +128,7 @@ def plan(asked: Asked) -> dict[str, Planned]:
     if choices.operator:
         files["operator/runscrape.yaml"] = Planned(asked.operator_yaml, yaml=True)
     if choices.platform is Platform.COMPOSE:
-        for unit in quadlets(choices, processes):
+        for unit in quadlets(choices, processes, values["fresh"]):
             text = render("compose/quadlet-container", unit=unit, **values)
             files[f"quadlet/{unit.name}.container"] = Planned(text)
         files["quadlet/runscrape.network"] = Planned(render("compose/quadlet-network"))
@@ -171,8 +163,10 @@ def _values(asked: Asked, processes: Commands) -> dict[str, Any]:
         "log_format": settings.log_format,
         "proxy_log": proxy_log,
         "generator_log": generator_log,
-        "probe": _PROBE,
-        "fresh": _fresh(stale_after),
+        "probe": health.PROXY,
+        "fresh": health.generator(stale_after),
+        "ready": health.prometheus(choices.prometheus_image),
+        "rootless": choices.user != RUN_AS,
         "schedule": cron_schedule(every),
         "full_version": _full_version(choices.prometheus_image),
         "retention_size": retention_size(choices),
@@ -227,13 +221,6 @@ def _global_limits(choices: Choices) -> dict[str, object]:
     if tuple(map(int, version.split("."))) < (2, 45):
         return {}
     return {"sample_limit": SAMPLE_LIMIT, "body_size_limit": BODY_SIZE_LIMIT}
-
-
-def _fresh(seconds: int) -> tuple[str, ...]:
-    """Spell out the check that the generator has run in the last so many seconds."""
-    file = f"{METRICS}/runscrape.prom"
-    look = f"time.time() - os.stat('{file}').st_mtime > {seconds}"
-    return ("python", "-c", f"import os, sys, time; sys.exit({look})")
 
 
 def _logs(choices: Choices) -> tuple[str, str]:

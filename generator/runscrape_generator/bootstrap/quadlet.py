@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from runscrape_generator.bootstrap import health
 from runscrape_generator.bootstrap.platforms import CONFIG, PLACES, STATE, Choices, Platform
 from runscrape_generator.bootstrap.processes import Commands
 
@@ -26,12 +27,17 @@ class Quadlet:
     publish: str = ""
     environment_files: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()
+    health: tuple[str, ...] = ()
+    """What asks whether it is well; an image in the OCI format has no HEALTHCHECK of its own."""
     memory: str = "512m"
     pids: int = 256
 
 
-def quadlets(choices: Choices, commands: Commands) -> tuple[Quadlet, ...]:
-    """Spell out each container of the bundle; paths are absolute, as quadlets want them."""
+def quadlets(choices: Choices, commands: Commands, fresh: tuple[str, ...]) -> tuple[Quadlet, ...]:
+    """Give each container of the bundle; paths are absolute, as quadlets want them.
+
+    ``fresh`` asks whether the generator has run lately.
+    """
     base = choices.directory.absolute()
     config = f"{base}/config:{CONFIG}:ro,z"
     state, secret = f"{base}/state:{STATE}:ro,z", PLACES[Platform.COMPOSE].proxy_secret
@@ -49,6 +55,7 @@ def quadlets(choices: Choices, commands: Commands) -> tuple[Quadlet, ...]:
             volumes=(state, client, *google),
             environment=environment,
             environment_files=(f"{base}/proxy.env",),
+            health=health.PROXY,
             pids=4096,
         ),
         Quadlet(
@@ -60,6 +67,7 @@ def quadlets(choices: Choices, commands: Commands) -> tuple[Quadlet, ...]:
             volumes=(config, state, client, f"{base}/data/prometheus:/prometheus:z"),
             after=("runscrape-proxy",),
             publish="127.0.0.1:9090:9090",
+            health=health.prometheus(choices.prometheus_image),
             memory="2g",
             pids=512,
         ),
@@ -71,7 +79,8 @@ def quadlets(choices: Choices, commands: Commands) -> tuple[Quadlet, ...]:
             command=commands.generator,
             volumes=(config, f"{base}/state:{STATE}:z", *google),
             environment=environment,
-            after=("runscrape-prometheus",),
+            after=("runscrape-prometheus", "runscrape-metrics"),
+            health=fresh,
         ),
         Quadlet(
             name="runscrape-metrics",
