@@ -40,9 +40,11 @@ class Endpoint:
     metrics_path: str | None = None
     token_header: str | None = None
     app_credentials: str | None = None
+    urls: tuple[str, ...] = ()
+    """Every URL that Google serves the service at, ``https://HOST`` each."""
 
 
-FIELDS: Final = tuple(Endpoint.__annotations__)
+FIELDS: Final = tuple(name for name in Endpoint.__annotations__ if name != "urls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +116,10 @@ def parse(content: bytes) -> Inventory:
     kept = 0
     for where, service in _kept(document):
         kept += 1
-        own = _endpoint(service, where)
+        urls = _urls(service, where)
+        own = _endpoint(service, urls, where)
         # What the service says itself is the first of those that are listed.
-        listed = [_endpoint(each, where) for each in _listed(service, where)]
+        listed = [_endpoint(each, urls, where) for each in _listed(service, where)]
         audiences.update(each.audience for each in (own, *listed) if each.audience is not None)
         endpoints += listed or [own]
     return Inventory(frozenset(audiences), kept, tuple(endpoints))
@@ -139,12 +142,19 @@ def _listed(service: dict[str, Any], where: str) -> list[dict[str, Any]]:
     return [_object(each, f"{where}: endpoints") for each in endpoints]
 
 
-def _endpoint(entry: dict[str, Any], where: str) -> Endpoint:
+def _urls(service: dict[str, Any], where: str) -> tuple[str, ...]:
+    urls = _list(service.get("urls", []), f"{where}: urls")
+    if not all(map(_is_line, urls)):
+        raise ValueError(f"{where}: urls has what is not a line of text")
+    return tuple(urls)
+
+
+def _endpoint(entry: dict[str, Any], urls: tuple[str, ...], where: str) -> Endpoint:
     fields = {name: entry.get(name) for name in FIELDS}
     for name, value in fields.items():
         if value is not None and not _is_line(value):
             raise ValueError(f"{where}: {name} is not a line of text")
-    return Endpoint(**fields)
+    return Endpoint(**fields, urls=urls)
 
 
 def _is_line(value: object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import re
@@ -393,7 +394,7 @@ def test_answers_that_break_off(gate: Gateway, path: str) -> None:
     with pytest.raises((http.client.IncompleteRead, ConnectionError)):
         gate.scrape(API + path, timeout=timeout)
     assert gate.metric('gateway_requests_total{code="broken"}') >= 2
-    eventually(lambda: gate.metric("gateway_requests_in_flight") == 0, "places given back")
+    eventually(lambda: gate.metric("gateway_requests_in_flight") == 0, "slots given back")
 
 
 def test_a_connection_that_is_reset(gate: Gateway) -> None:
@@ -495,10 +496,10 @@ class Crowd:
         return Counter(answer.status for answer in self.answers)
 
 
-def test_bulkheads(tmp_path: Path) -> None:
-    """With every place taken one more scrape is a quick 503; tokens still come.
+def test_slots(tmp_path: Path) -> None:
+    """With every slot taken one more scrape is a quick 503; tokens still come.
 
-    And hosts that are known as slow leave half of the places to the others.
+    And hosts that are known as slow leave half of the slots to the others.
     """
     few = ("--threads", "65", "--gateway-concurrency", "80", "--gateway-per-host", "4")
     with gateway(tmp_path, *few) as gate:
@@ -527,7 +528,33 @@ def test_bulkheads(tmp_path: Path) -> None:
         assert second.statuses() == {200: 40, 503: 40}
 
 
-def test_one_host_does_not_take_all_places(tmp_path: Path) -> None:
+def test_services_that_hang_leave_room(tmp_path: Path) -> None:
+    """With every slot taken by new services that hang, one that answers is scraped all the same."""
+    with gateway(tmp_path, "--gateway-concurrency", "8") as gate:
+        hanging = Crowd(gate, [f"http://many{number}.a.run.app/hang" for number in range(8)])
+        eventually(lambda: gate.metric("gateway_requests_in_flight") == 8, "a full gateway")
+        for name in "api", "shop", "custom":
+            host = "metrics.example.com:8443" if name == "custom" else f"{name}.a.run.app"
+            assert gate.scrape(f"http://{host}/metrics").status == 200
+        gate.services.closing.set()
+        assert hanging.statuses()[504] >= 1
+
+
+def test_clients_that_do_not_read(tmp_path: Path) -> None:
+    """Clients that ask for a large answer and do not read it keep nobody from its service."""
+    with gateway(tmp_path, wants_secret=False) as gate, contextlib.ExitStack() as stack:
+        request = f"GET {API}/huge HTTP/1.1\r\nHost: api.a.run.app:80\r\n\r\n"
+        for _ in range(8):
+            deaf = stack.enter_context(socket.socket())
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.connect(gate.proxy.address)
+            deaf.sendall(request.encode())
+        eventually(lambda: gate.metric("gateway_requests_in_flight") == 8, "all under way")
+        eventually(lambda: gate.scrape(f"{API}/metrics").status == 200, "a scrape")
+        assert gate.scrape(f"{API}/metrics").status == 200
+
+
+def test_one_host_does_not_take_all_slots(tmp_path: Path) -> None:
     """Of scrapes of one host at once, those beyond its share are sent away at once."""
     with gateway(tmp_path, "--gateway-per-host", "2") as gate:
         crowd = Crowd(gate, [f"{API}/held"] * 5)

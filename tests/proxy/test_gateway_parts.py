@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+import socket
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
 from runscrape_proxy.errors import ScrapeError
 from runscrape_proxy.gateway import headers as gateway_headers
 from runscrape_proxy.gateway.client import Client
-from runscrape_proxy.gateway.slots import Slots
+from runscrape_proxy.gateway.slots import Slot, Slots
 from runscrape_proxy.gateway.targets import AUTHORIZATION, SERVERLESS, Index, Target, find, index
-from runscrape_proxy.http_client import Deadline
+from runscrape_proxy.http_client import CutOff, Deadline
 from runscrape_proxy.inventory import Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 API = {"scheme": "https", "target": "api.a.run.app:443", "audience": "https://api.a.run.app"}
 
@@ -166,41 +171,205 @@ def test_returning_fields(length: int | None) -> None:
     assert gateway_headers.returning(headers, length) == expected
 
 
-def test_a_place_for_each_up_to_the_limits() -> None:
-    """So many in all, so many to one host; a place given back twice is one place."""
+def test_a_slot_for_each_up_to_the_limits() -> None:
+    """So many in all, so many to one host; a slot given back twice is one slot."""
     slots = Slots(3, per_host=2)
-    first, second = slots.take("a"), slots.take("a")
+    first, second = slots.take("a", Deadline(9)), slots.take("a", Deadline(9))
     with pytest.raises(ScrapeError, match="2 scrapes of a are under way") as refused:
-        slots.take("a")
+        slots.take("a", Deadline(9))
     assert refused.value.status == 503
     assert refused.value.headers == {"Retry-After": "1"}
-    slots.take("b")
+    slots.take("b", Deadline(9))
     with pytest.raises(ScrapeError, match="gateway-concurrency"):
-        slots.take("c")
+        slots.take("c", Deadline(9))
     first.give_back()
     first.give_back()
     assert slots.in_flight == 2
-    slots.take("a")
+    slots.take("a", Deadline(9))
     with pytest.raises(ScrapeError):
-        slots.take("c")
+        slots.take("c", Deadline(9))
     second.give_back()
-    slots.take("c")
+    slots.take("c", Deadline(9))
 
 
-def test_slow_hosts_leave_places_for_the_others() -> None:
-    """Hosts whose last scrape timed out share half of the places, until one is quick again."""
-    slots = Slots(4, per_host=1)
+class Scrapes:
+    """Four slots, two for one host; each scrape waits on a socket. ``now`` is set by the test."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slots = Slots(4, per_host=2, now=lambda: self.now)
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def knows(self, host: str, *, in_time: bool) -> None:
+        """Have a scrape of ``host`` end in time, or not."""
+        slot = self.slots.take(host, Deadline(60))
+        slot.in_time = in_time
+        slot.give_back()
+
+    def begin(self, host: str, *, named: bool = True) -> tuple[Slot, Deadline]:
+        """Begin a scrape that waits for its service."""
+        deadline = Deadline(60)
+        slot = self.slots.take(host, deadline, named=named)
+        with deadline.over(self._socket()):
+            return slot, deadline
+
+    def send(self, slot: Slot) -> socket.socket:
+        """Have a scrape send to its client; gives the client's end."""
+        ours, client = socket.socketpair()
+        for end in (ours, client):
+            self._stack.enter_context(end)
+        self._stack.enter_context(slot.sending(ours))
+        return client
+
+    def _socket(self) -> socket.socket:
+        ours, service = socket.socketpair()
+        self._stack.enter_context(service)
+        return self._stack.enter_context(ours)
+
+
+@pytest.fixture(name="scrapes")
+def running_scrapes() -> Iterator[Scrapes]:
+    with Scrapes() as scrapes:
+        yield scrapes
+
+
+def test_slow_hosts_leave_slots_for_the_others(scrapes: Scrapes) -> None:
+    """Hosts whose last scrape timed out share half of the slots, until one is quick again."""
     for host in "abc":
-        place = slots.take(host)
-        place.slow = True
-        place.give_back()
-    slow = [slots.take("a"), slots.take("b")]
+        scrapes.knows(host, in_time=False)
+    first, _ = scrapes.begin("a")
+    scrapes.begin("b")
     with pytest.raises(ScrapeError, match="did not answer in time"):
-        slots.take("c")
-    quick = slots.take("d")
-    slow[0].give_back()
-    slots.take("c").give_back()
-    again = slots.take("c")
-    assert slots.take("a"), "a and c were quick, so only b counts as slow"
-    assert quick
-    assert again
+        scrapes.begin("c")
+    scrapes.begin("d")
+    first.in_time = True
+    first.give_back()
+    scrapes.begin("c")
+    with pytest.raises(ScrapeError):
+        scrapes.begin("b")
+    scrapes.begin("a")
+
+
+def test_new_hosts_that_hang_give_way(scrapes: Scrapes) -> None:
+    """With every slot waiting for a new host, the oldest gives way to another, and so on."""
+    deadlines = [scrapes.begin(host)[1] for host in "abcd"]
+    scrapes.begin("e")
+    scrapes.begin("f")
+    for deadline in deadlines[:2]:
+        with pytest.raises(CutOff):
+            deadline.check()
+    for deadline in deadlines[2:]:
+        deadline.check()
+    assert scrapes.slots.in_flight == 4
+
+
+def test_hosts_that_answered_give_way_later(scrapes: Scrapes) -> None:
+    """A host that answered last time has a second, and gives way only to another that did."""
+    for host in "abcde":
+        scrapes.knows(host, in_time=True)
+    scrapes.knows("slow", in_time=False)
+    deadlines = [scrapes.begin(host)[1] for host in "abcd"]
+    for now, host in ((0.5, "e"), (5.0, "new"), (5.0, "slow")):
+        scrapes.now = now
+        with pytest.raises(ScrapeError):
+            scrapes.begin(host)
+    scrapes.begin("e")
+    with pytest.raises(CutOff):
+        deadlines[0].check()
+    scrapes.begin("b")
+    with pytest.raises(CutOff):
+        deadlines[1].check()
+
+
+def test_half_of_the_slots_may_wait(scrapes: Scrapes) -> None:
+    """As long as no more than half of the scrapes wait for services, none of them gives way."""
+    waiting = [scrapes.begin(host)[1] for host in "ab"]
+    for host in "cd":
+        scrapes.send(scrapes.begin(host)[0])
+    with pytest.raises(ScrapeError):
+        scrapes.begin("e")
+    for deadline in waiting:
+        deadline.check()
+
+
+def test_clients_that_do_not_read_give_way(scrapes: Scrapes) -> None:
+    """Whose client leaves unread what is there for a moment, goes when a slot is needed."""
+    clients = [scrapes.send(scrapes.begin("a")[0]) for _ in range(2)]
+    with pytest.raises(ScrapeError):
+        scrapes.begin("a")
+    scrapes.now = 1.0
+    scrapes.begin("a")
+    assert clients[0].recv(1) == b"", "closed towards the client"
+    scrapes.begin("b")
+    scrapes.begin("c")
+    scrapes.begin("d")
+    assert clients[1].recv(1) == b""
+
+
+def test_other_paths_give_way(scrapes: Scrapes) -> None:
+    """Scrapes of a path that the inventory names find a slot at their host, whoever asks too."""
+    _, first = scrapes.begin("a", named=False)
+    scrapes.begin("a", named=False)
+    with pytest.raises(ScrapeError):
+        scrapes.begin("a", named=False)
+    scrapes.begin("a")
+    with pytest.raises(CutOff):
+        first.check()
+    scrapes.begin("a")
+    with pytest.raises(ScrapeError):
+        scrapes.begin("a")
+
+
+@pytest.mark.parametrize(
+    ("host", "found"),
+    [
+        ("api-x7k2mq4wza-uc.a.run.app", True),
+        ("api-123456789012.us-central1.run.app", True),
+        ("canary---api-x7k2mq4wza-uc.a.run.app", True),
+        ("canary---api-123456789012.us-central1.run.app", True),
+        ("a---b---api-x7k2mq4wza-uc.a.run.app", False),
+        ("---api-x7k2mq4wza-uc.a.run.app", False),
+        ("canary--api-x7k2mq4wza-uc.a.run.app", False),
+        ("canary---x.api-x7k2mq4wza-uc.a.run.app", False),
+        ("x.canary---api-x7k2mq4wza-uc.a.run.app", False),
+        ("canary---metrics.example.com", False),
+    ],
+)
+def test_other_urls_of_a_service(host: str, *, found: bool) -> None:
+    """The service's other URL and those of its tags are the service, with its own audience."""
+    own = "api-x7k2mq4wza-uc.a.run.app"
+    urls = (f"https://{own}", "https://api-123456789012.us-central1.run.app")
+    targets = index_of(
+        {"target": f"{own}:443", "audience": f"https://{own}", "urls": urls},
+        {"target": "metrics.example.com:443"},
+    )
+    target = find(targets, host, 80, "/metrics")
+    assert (target is not None) == found
+    if target is not None:
+        assert (target.host, target.port, target.audience) == (host, 443, f"https://{own}")
+
+
+def test_a_host_of_its_own_beats_other_urls() -> None:
+    """What looks like another URL of a service is its own service where the inventory says so."""
+    other = "canary---api-x7k2mq4wza-uc.a.run.app"
+    targets = index_of(
+        {
+            "target": "api-x7k2mq4wza-uc.a.run.app:443",
+            "audience": "https://one",
+            "urls": ("https://api-x7k2mq4wza-uc.a.run.app", "https://second.a.run.app"),
+        },
+        {"target": f"{other}:443", "audience": "https://two"},
+        {"target": "second.a.run.app:443", "audience": "https://three"},
+    )
+    audiences = [
+        found.audience
+        for host in (other, "second.a.run.app")
+        if (found := find(targets, host, 80, "/metrics"))
+    ]
+    assert audiences == ["https://two", "https://three"]

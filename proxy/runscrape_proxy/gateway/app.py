@@ -116,8 +116,9 @@ class Scrapes:
         try:
             request, target = self._admit(environ)
             host = target.host
-            slot = self._slots.take(host)
-            scrape = self._begin(environ, request, target, slot)
+            deadline = Deadline(request.seconds)
+            slot = self._slots.take(host, deadline, named=target.names(request.path))
+            scrape = self._begin(environ, request, target, slot, deadline)
             headers = gateway_headers.returning(scrape.answer.headers, scrape.answer.length)
             start_response(_status(scrape.answer.status), headers)
         except Exception as error:  # noqa: BLE001  a slot must not be lost, whatever it is
@@ -125,7 +126,7 @@ class Scrapes:
             if scrape is not None:
                 scrape.answer.close()
             if slot is not None:
-                slot.slow = refused.status == HTTPStatus.GATEWAY_TIMEOUT
+                slot.in_time = refused.status != HTTPStatus.GATEWAY_TIMEOUT
                 slot.give_back()
             took = time.monotonic() - began if slot else None
             self._metrics.answered(str(refused.status.value), took)
@@ -168,10 +169,14 @@ class Scrapes:
         return self._targets.find(request.host, request.port, request.path)
 
     def _begin(
-        self, environ: WSGIEnvironment, request: ScrapeRequest, target: Target, slot: Slot
+        self,
+        environ: WSGIEnvironment,
+        request: ScrapeRequest,
+        target: Target,
+        slot: Slot,
+        deadline: Deadline,
     ) -> Scrape:
         """Ask the service and wait for the first of its body."""
-        deadline = Deadline(request.seconds)
         headers = gateway_headers.outgoing(environ)
         self._authorize(environ, target, headers, deadline)
         answer = self._client.get(target, request.target, headers, deadline)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import socket
 import time
 from http import HTTPStatus
@@ -69,17 +70,19 @@ class Scrape:
 
     def __iter__(self) -> Iterator[bytes]:
         """Give the body. Raises ConnectionResetError, so that the server breaks the answer off."""
+        client = self._environ.get("gunicorn.socket")
         try:
-            if self._ahead:
-                yield self._ahead
-            self._ahead = b""
-            yield from self._pieces
+            for piece in itertools.chain([self._ahead] if self._ahead else [], self._pieces):
+                self._ahead = b""
+                with self._slot.sending(client):
+                    yield piece
         except ScrapeError as error:
             self._code = BROKEN
-            self._slot.slow = error.status == HTTPStatus.GATEWAY_TIMEOUT
+            self._slot.in_time = error.status != HTTPStatus.GATEWAY_TIMEOUT
             self._log.refused(self.target.host, error, self._environ)
             self._break_off()
         self._code = str(self.answer.status)
+        self._slot.in_time = True
         self._log.answered(self.target, self.answer.status)
 
     def close(self) -> None:

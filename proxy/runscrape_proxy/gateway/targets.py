@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from runscrape_proxy.gateway.app_credentials import NAME
@@ -20,6 +20,9 @@ AUTHORIZATION: Final = "Authorization"
 SERVERLESS: Final = "X-Serverless-Authorization"
 """The other header that Cloud Run takes an ID token from, for apps that use the first."""
 
+_TAGGED = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*---([a-z0-9.-]+\.run\.app)")
+"""``TAG---SERVICE….run.app``, where Cloud Run serves a revision that has a tag."""
+
 _HOST_AND_PORT = re.compile(r"([A-Za-z0-9_.-]+):([0-9]{1,5})")
 
 
@@ -33,6 +36,12 @@ class Target:
     token_header: str = AUTHORIZATION
     credentials: str | None = None
     """The file with what the app itself wants in Authorization."""
+    paths: frozenset[str] = field(default=frozenset(), compare=False)
+    """The paths that the inventory names at this host and port."""
+
+    def names(self, path: str) -> bool:
+        """Say whether the inventory names the path."""
+        return path in self.paths
 
 
 Index = dict[tuple[str, int], dict[str, Target]]
@@ -63,29 +72,48 @@ def index(endpoints: Iterable[Endpoint]) -> Index:
 
     That is what is not https, or has no name: nothing that a token should go to. Nor is anything
     scraped whose credentials have a name that leads elsewhere. Of two that share host, port and
-    path the first counts.
+    path the first counts. A service is found by its other URLs too.
     """
     found: Index = {}
+    others: list[tuple[str, str, Target]] = []
     for endpoint in endpoints:
         target = _target(endpoint)
-        if target is not None:
-            by_path = found.setdefault((target.host, target.port), {})
-            by_path.setdefault(endpoint.metrics_path or "", target)
+        if target is None:
+            continue
+        path = endpoint.metrics_path or ""
+        found.setdefault((target.host, target.port), {}).setdefault(path, target)
+        others += [(host, path, target) for host in _other_hosts(endpoint, target)]
+    own = set(found)
+    for host, path, target in others:
+        if (host, HTTPS_PORT) not in own:
+            by_path = found.setdefault((host, HTTPS_PORT), {})
+            by_path.setdefault(path, replace(target, host=host))
+    for by_path in found.values():
+        paths = frozenset(by_path)
+        for path, target in by_path.items():
+            by_path[path] = replace(target, paths=paths)
     return found
 
 
 def find(targets: Index, host: str, port: int, path: str) -> Target | None:
     """Find the target that a request means: port 80 stands for 443, and for itself.
 
-    Where services with different tokens share host and port, only the paths that the inventory
-    names tell which is meant; None for any other.
+    The URL of a service's tag is the service, and takes the same token (its own URL would be
+    refused as an audience). Where services with different tokens share host and port, only the
+    paths that the inventory names tell which is meant; None for any other.
     """
-    ports = (HTTPS_PORT, port) if port == DEFAULT_PORT else (port,)
-    for candidate in ports:
-        by_path = targets.get((host, candidate))
-        if by_path is not None:
-            return by_path.get(path) or _only(by_path)
-    return None
+    by_path = _at(targets, host, port)
+    if by_path is not None:
+        return by_path.get(path) or _only(by_path)
+    tagged = _TAGGED.fullmatch(host)
+    by_path = _at(targets, tagged[1], port) if tagged else None
+    target = (by_path.get(path) or _only(by_path)) if by_path else None
+    return replace(target, host=host) if target is not None else None
+
+
+def _at(targets: Index, host: str, port: int) -> dict[str, Target] | None:
+    https = targets.get((host, HTTPS_PORT)) if port == DEFAULT_PORT else None
+    return https or targets.get((host, port))
 
 
 def _only(by_path: Mapping[str, Target]) -> Target | None:
@@ -108,6 +136,14 @@ def _target(endpoint: Endpoint) -> Target | None:
         token_header=SERVERLESS if credentials else _token_header(endpoint.token_header),
         credentials=credentials,
     )
+
+
+def _other_hosts(endpoint: Endpoint, target: Target) -> list[str]:
+    """Give the other hosts of a service that is scraped at one of those that Google gave it."""
+    hosts = [url.removeprefix("https://").lower() for url in endpoint.urls]
+    if target.port != HTTPS_PORT or target.host not in hosts:
+        return []
+    return [host for host in hosts if host != target.host and is_name(host)]
 
 
 def _token_header(named: str | None) -> str:

@@ -11,7 +11,7 @@ of bounded size: http.client and urllib3 take a chunk size of ``-1`` for "all th
 from __future__ import annotations
 
 from runscrape_proxy.http_client.client import Answer, Client, Request, trust
-from runscrape_proxy.http_client.deadline import Deadline
+from runscrape_proxy.http_client.deadline import Deadline, shut
 from runscrape_proxy.http_client.errors import (
     BadAnswer,
     BadProxy,
@@ -44,5 +44,6 @@ __all__ = [
     "Request",
     "TlsFailed",
     "TooSlow",
+    "shut",
     "trust",
 ]
