@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ import pytest
 from google.auth.compute_engine import _metadata
 
 from emulator import Emulator
+from tests.kit import programs
 
 DEMO_WORLD: dict[str, Any] = {
     "projects": {
@@ -37,6 +38,19 @@ def pytest_sessionstart() -> None:
     missing = [name for name in ("prometheus", "promtool") if shutil.which(name) is None]
     if missing and "CI" in os.environ:
         pytest.exit(f"{' and '.join(missing)}: not installed, and CI must have it", returncode=1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a failed test what the programs that were started last have written."""
+    report = yield
+    if report.failed:
+        for log in programs.started[-3:]:
+            text = log.read_text("utf-8", "replace") if log.exists() else ""
+            report.sections.append((f"end of {log} ({item.name})", text[-4000:]))
+    return report
 
 
 class MakeEmulator(Protocol):

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 import urllib3
 
-from emulator.keys import Authority
 from tests.bench.bare import serve
+from tests.kit.authority import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,11 +31,7 @@ SMALL, LARGE = 8 * 1024, 16 * 1024 * 1024
 
 def upstream(directory: Path) -> None:
     """Answer CONNECT for every run.app host, and GET inside, from a thread per connection."""
-    authority = Authority()
-    (directory / "ca.pem").write_text(authority.pem)
-    (directory / "leaf.pem").write_text(authority.leaf(["*.a.run.app"]))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(directory / "leaf.pem")
+    context = Authority(directory).server("*.a.run.app")
     bodies = {b"GET /large": os.urandom(LARGE), b"GET /metri": os.urandom(SMALL)}
     answers = {start: _answer(body) for start, body in bodies.items()}
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)

@@ -16,18 +16,17 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
+from tests.kit.ports import free_port
+from tests.kit.prometheus import fetch as get
+from tests.kit.waiting import QUIET as DEADLINE
+from tests.kit.waiting import until as eventually
+
+__all__ = ["eventually", "free_port", "get"]
 PROGRAMS = Path(sys.executable).parent
-T = TypeVar("T")
-DEADLINE = 40.0
-"""Seconds; generous, since the machine may be busy."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +53,6 @@ class Plan:
     """The files to rewrite are below it."""
     probes: Sequence[Sequence[str]] = ()
     """The commands that ask a process whether it is well."""
-
-
-_given: set[int] = set()
-
-
-def free_port() -> int:
-    """Give none twice: whoever was given one may not have taken it yet."""
-    while True:
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))
-            port = int(taken.getsockname()[1])
-        if port not in _given:
-            _given.add(port)
-            return port
 
 
 def replacer(places: Mapping[str, str]) -> Callable[[str], str]:
@@ -145,19 +130,3 @@ def _start(
             cwd=log.parent,
             start_new_session=True,
         )
-
-
-def eventually(look: Callable[[], T | None], what: str, deadline: float = DEADLINE) -> T:
-    """Poll until there is something; a refused connection is nothing."""
-    end = time.monotonic() + deadline
-    while time.monotonic() < end:
-        with contextlib.suppress(OSError, urllib.error.URLError):
-            if found := look():
-                return found
-        time.sleep(0.1)
-    raise AssertionError(f"not within {deadline} s: {what}")
-
-
-def get(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=5) as answer:
-        return str(answer.read().decode())

@@ -18,8 +18,9 @@ import yaml
 from demo.processes import get_json
 from emulator import Emulator
 from tests.e2e.stack import targets_seen
-from tests.generator import publishing_kit
-from tests.generator.publishing_kit import get, until
+from tests.kit.programs import clean_environment, running
+from tests.kit.prometheus import get, prometheus
+from tests.kit.waiting import QUIET, until
 from tests.proxy import harness
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Site:
             capture_output=True,
             text=True,
             check=False,
-            timeout=publishing_kit.PATIENCE,
+            timeout=QUIET,
         )
         assert done.returncode == 0, done.stderr
 
@@ -75,21 +76,15 @@ class Site:
         """Keep the targets with ``runscrape targets --watch``; gives its log."""
         log = self.folder / "watch.log"
         command = [*self._words("targets"), "--watch", "300ms", "--max-removed", "100"]
-        with (
-            log.open("wb") as stderr,
-            subprocess.Popen(command, env=self._environ(), stderr=stderr) as process,
-        ):
-            try:
-                yield log
-            finally:
-                process.terminate()
+        with running(command, log, env=self._environ()):
+            yield log
 
     @contextlib.contextmanager
     def prometheus(self) -> Iterator[Prometheus]:
         """A real Prometheus on the generated configuration."""
         # Else it takes up to 5 s more to look at changed targets.
         quick = "--scrape.discovery-reload-interval=100ms"
-        with publishing_kit.prometheus(self.config, "--web.enable-lifecycle", quick) as address:
+        with prometheus(self.config, "--web.enable-lifecycle", quick) as address:
             yield Prometheus(address)
 
     def _words(self, command: str) -> list[str]:
@@ -109,7 +104,7 @@ class Site:
 
     def _environ(self) -> dict[str, str]:
         own = {"RUNSCRAPE_API_ENDPOINT": self.google.api}
-        return harness.clean_environment() | self.google.env("service_account") | own
+        return clean_environment() | self.google.env("service_account") | own
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,10 @@ import yaml
 
 from demo.processes import get_json
 from emulator import Emulator
-from tests.generator import publishing_kit
-from tests.generator.publishing_kit import free_port, get, until
+from tests.kit.ports import free_port
+from tests.kit.programs import clean_environment, running
+from tests.kit.prometheus import get, prometheus
+from tests.kit.waiting import QUIET, until
 from tests.proxy import harness
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "file-sd"
@@ -94,7 +96,7 @@ class Stack:
     def environ(self) -> dict[str, str]:
         """What a child process needs to take the emulator for Google."""
         own = {"RUNSCRAPE_API_ENDPOINT": self.google.api}
-        return harness.clean_environment() | self.google.env("service_account") | own
+        return clean_environment() | self.google.env("service_account") | own
 
     def run(self, *more: str | Path) -> subprocess.CompletedProcess[str]:
         """Run ``runscrape targets`` once, as the example's cron does, but for -q."""
@@ -104,26 +106,16 @@ class Stack:
             capture_output=True,
             text=True,
             check=False,
-            timeout=publishing_kit.PATIENCE,
+            timeout=QUIET,
         )
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[Path]:
         """Run ``runscrape targets --watch`` until SIGTERM after the block; gives its log."""
         log = self.folder / "watch.log"
-        with (
-            log.open("wb") as stderr,
-            subprocess.Popen(
-                self._words("--watch", "100ms"), env=self.environ, stderr=stderr
-            ) as process,
-        ):
-            try:
-                yield log
-                process.terminate()
-                code = process.wait(publishing_kit.PATIENCE)
-            finally:
-                process.kill()
-        assert code == 128 + signal.SIGTERM, log.read_text()
+        with running(self._words("--watch", "100ms"), log, env=self.environ) as program:
+            yield log
+            assert program.stop() == 128 + signal.SIGTERM, program.log
 
     def _words(self, *more: str | Path) -> list[str]:
         config = self.folder / "runscrape.yaml"
@@ -153,7 +145,7 @@ class Prometheus:
         self._ending = contextlib.ExitStack()
 
     def start(self) -> None:
-        self._ending.enter_context(publishing_kit.prometheus(self._config, port=self._port))
+        self._ending.enter_context(prometheus(self._config, port=self._port))
 
     def kill(self) -> None:
         self._ending.close()

@@ -27,7 +27,8 @@ from tests.e2e.stack import (
     stack,
     world,
 )
-from tests.generator.publishing_kit import state, until
+from tests.generator.publishing_kit import state
+from tests.kit.waiting import until
 
 pytestmark = pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs Prometheus")
 

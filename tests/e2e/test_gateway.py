@@ -23,7 +23,7 @@ from tests.e2e.gateway_stack import (
     targets_of,
     world,
 )
-from tests.generator.publishing_kit import until
+from tests.kit.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import grpc
 from google.cloud import run_v2
+
+from tests.kit.odd_server import OddServer, answers
 
 
 class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
@@ -43,25 +42,6 @@ def services(pages: dict[str, run_v2.ListServicesResponse]) -> Iterator[str]:
 @contextlib.contextmanager
 def locations(status: int, body: Any) -> Iterator[str]:
     """Answer every GET with this status and body (bytes, or JSON); gives the endpoint."""
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.send_header("Location", "https://login.example.com/")
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    answer = answers(status, body, Location="https://login.example.com/")
+    with OddServer(otherwise=answer) as server:
+        yield server.url

@@ -1,21 +1,15 @@
-"""What the tests of publishing share: the state of a folder, patience, a real Prometheus."""
+"""What the tests of publishing share: the state of a folder."""
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
-T = TypeVar("T")
+from tests.kit.ports import free_port
+from tests.kit.prometheus import get, prometheus
+from tests.kit.waiting import QUIET as PATIENCE
+from tests.kit.waiting import until
 
-PATIENCE = 30.0
-"""Seconds; far more than anything here takes, even on a busy machine."""
-
+__all__ = ["PATIENCE", "free_port", "get", "prometheus", "until"]
 
 State = dict[str, tuple[bytes, int, int, int]]
 
@@ -39,50 +33,3 @@ def state(folder: Path) -> State:
 def visible(folder: Path) -> list[str]:
     """Name the files that are no lock and no note of ours."""
     return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-
-
-def until(what: Callable[[], T], *, why: str) -> T:
-    """Poll until it gives something true."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if result := what():
-            return result
-        time.sleep(0.02)
-    raise AssertionError(f"waited {PATIENCE:g} s for {why}")
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def get(url: str) -> str:
-    """Fetch a page; empty while nobody answers, or answers with an error."""
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return str(answer.read().decode())
-    except OSError:
-        return ""
-
-
-@contextmanager
-def prometheus(config: Path, *flags: str, port: int = 0) -> Iterator[str]:
-    """Run a real Prometheus on the file until the block is over; gives its address."""
-    port = port or free_port()
-    address = f"http://127.0.0.1:{port}"
-    data = config.parent.parent / f"prometheus-{port}"
-    command = [
-        "prometheus",
-        f"--config.file={config}",
-        f"--storage.tsdb.path={data}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--log.level=error",
-        *flags,
-    ]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        try:
-            until(lambda: get(f"{address}/-/ready"), why="Prometheus to be ready")
-            yield address
-        finally:
-            process.kill()

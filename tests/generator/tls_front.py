@@ -9,25 +9,21 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from emulator.keys import Authority
+from tests.kit.authority import Authority
 
 
 @contextlib.contextmanager
 def tls_front(inner: str, directory: Path) -> Iterator[tuple[str, Path]]:
     """Serve ``https://localhost:PORT`` in front of ``http://HOST:PORT``; gives it and its CA."""
-    authority = Authority()
-    (directory / "front-ca.pem").write_text(authority.pem)
-    (directory / "front.pem").write_text(authority.leaf(["localhost"]))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(directory / "front.pem")
-    context.set_alpn_protocols(["h2", "http/1.1"])
+    authority = Authority(directory, "front-ca.pem")
+    context = authority.server("localhost", protocols=("h2", "http/1.1"))
     host, _, port = inner.removeprefix("http://").rpartition(":")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         args = (listener, context, (host, int(port)))
         acceptor = threading.Thread(target=_accept, args=args, daemon=True)
         acceptor.start()
         try:
-            yield f"https://localhost:{listener.getsockname()[1]}", directory / "front-ca.pem"
+            yield f"https://localhost:{listener.getsockname()[1]}", authority.file
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             acceptor.join(5)

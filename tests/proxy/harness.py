@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -17,11 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+from tests.kit.programs import Program, clean_environment
+from tests.kit.programs import running as program
+from tests.kit.waiting import QUIET as PATIENCE
+from tests.kit.waiting import until as eventually
 
-PATIENCE = 30.0
-"""Seconds until a test gives up waiting: much, for machines that are busy with other things."""
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+__all__ = ["PATIENCE", "clean_environment", "eventually"]
 
 COMMAND = (sys.executable, "-m", "runscrape_proxy")
 API = "https://api-x7k2mq4wza-uc.a.run.app"
@@ -51,15 +53,6 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def eventually(check: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
-    """Poll until ``check`` holds."""
-    deadline = time.monotonic() + patience
-    while not check():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"never happened: {what}")
-        time.sleep(0.02)
-
-
 @dataclass
 class Answer:
     """One HTTP answer; header names in lower case."""
@@ -79,16 +72,10 @@ class Answer:
 
 
 @dataclass
-class Proxy:
-    """A running proxy and what it wrote to stderr."""
+class Proxy(Program):
+    """A running proxy and where it listens."""
 
-    process: subprocess.Popen[bytes]
-    log_file: Path
     address: tuple[str, int] = field(default=("", 0))
-
-    @property
-    def log(self) -> str:
-        return self.log_file.read_text()
 
     @property
     def url(self) -> str:
@@ -134,11 +121,6 @@ class Proxy:
                 connection.shutdown(socket.SHUT_WR)
             return read_all(connection)
 
-    def stop(self, with_signal: int = signal.SIGTERM) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(with_signal)
-        return self.process.wait(PATIENCE)
-
 
 def read_all(connection: socket.socket) -> bytes:
     """All bytes until the other side closes; a reset counts as that too."""
@@ -160,48 +142,16 @@ def running(
     """Start a proxy on a port of the kernel's choice and wait until it answers."""
     log_file = directory / f"proxy-{time.monotonic_ns()}.log"
     listen = () if any(str(each) == "--listen" for each in arguments) else ("--listen", ANY_PORT)
-    with (
-        log_file.open("wb") as log,
-        subprocess.Popen(
-            [*command, *listen, *map(str, arguments)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=clean_environment() | dict(env or {}),
-            **options,
-        ) as process,
-    ):
-        proxy = Proxy(process, log_file)
-        try:
-            eventually(lambda: _found(proxy), f"a listening proxy:\n{log_file.read_text()}")
-            yield proxy
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(15)
-                process.kill()
+    environment = clean_environment() | dict(env or {})
+    words = [*command, *listen, *map(str, arguments)]
+    with program(words, log_file, env=environment, **options) as started:
+        found = started.until_it_says(r"listening on (.*)\n")[1]
+        port = re.search(r"(?:127\.0\.0\.1|0\.0\.0\.0):(\d+)", found)
+        address = ("127.0.0.1", int(port[1])) if port else ("", 0)
+        yield Proxy(started.process, log_file, address)
 
 
 ANY_PORT = "127.0.0.1:0"
-
-
-def clean_environment() -> dict[str, str]:
-    """The environment without anybody's Google or proxy settings."""
-    foreign = re.compile(r"(?i)GOOGLE_|GCE_|CLOUDSDK_|RUNSCRAPE_|LISTEN_|NOTIFY_|https?_proxy")
-    return {name: value for name, value in os.environ.items() if not foreign.match(name)}
-
-
-def _found(proxy: Proxy) -> bool:
-    if proxy.process.poll() is not None:
-        raise AssertionError(f"exit {proxy.process.returncode}:\n{proxy.log}")
-    listening = re.search(r"listening on (.*)\n", proxy.log)
-    if not listening:
-        return False
-    found = re.search(r"(?:127\.0\.0\.1|0\.0\.0\.0):(\d+)", listening[1])
-    if found:
-        proxy.address = ("127.0.0.1", int(found[1]))
-    return True
 
 
 def refused(

@@ -9,7 +9,6 @@ import json
 import re
 import shutil
 import socket
-import ssl
 import subprocess
 import sys
 import threading
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from emulator.keys import Authority
+from tests.kit.authority import Authority
 from tests.proxy.gateway_kit import (
     OWN,
     SECRET,
@@ -679,10 +678,11 @@ def test_over_a_unix_socket_and_at_the_end(tmp_path: Path) -> None:
 
 def test_over_tls(tmp_path: Path) -> None:
     """proxy_url may be https; a broken answer is broken there too."""
-    names = Authority()
-    (tmp_path / "front.pem").write_text(names.leaf(["localhost"]))
+    authority = Authority(tmp_path)
+    issued = authority.issue("localhost")
+    (tmp_path / "front.pem").write_text(issued.cert.read_text() + issued.key.read_text())
     with gateway(tmp_path, "--tls-cert", tmp_path / "front.pem") as gate:
-        context = ssl.create_default_context(cadata=names.pem)
+        context = authority.client()
         for path, whole in (("/metrics", True), ("/half-large", False)):
             head = f"GET {API}{path} HTTP/1.1\r\nHost: api.a.run.app:80\r\nConnection: close\r\n"
             with (

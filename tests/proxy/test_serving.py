@@ -21,7 +21,7 @@ import pytest
 
 from runscrape_proxy import cli
 from runscrape_proxy.serving import server
-from tests.proxy.certificates import Authority
+from tests.kit.authority import Authority
 from tests.proxy.fake import FakeMinter
 from tests.proxy.harness import (
     API,
@@ -244,7 +244,7 @@ def test_tls_with_client_certificates(
         "--tls-cert", server.cert, "--tls-key", server.key, "--tls-client-ca", authority.file
     )
     assert "listening on https://" in proxy.log
-    context = authority.context()
+    context = authority.client()
     with pytest.raises((ssl.SSLError, OSError)):
         https(proxy, context)
     context.load_cert_chain(client.cert, client.key)
@@ -284,7 +284,7 @@ def https(proxy: Proxy, context: ssl.SSLContext) -> bytes:
 def serial(proxy: Proxy, authority: Authority) -> str:
     with (
         socket.create_connection(proxy.address, timeout=PATIENCE) as plain,
-        authority.context().wrap_socket(plain, server_hostname="localhost") as connection,
+        authority.client().wrap_socket(plain, server_hostname="localhost") as connection,
     ):
         certificate = connection.getpeercert()
         assert certificate

@@ -1,0 +1,1 @@
+"""What tests of every part share: certificates, programs, an HTTP server, waiting, Prometheus."""
