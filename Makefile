@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format bench docs lock setup prometheus checkers clean
+.PHONY: google demo test lint format bench docs lock setup prometheus checkers clean
 
 setup: $(STAMP)
 
@@ -52,6 +52,12 @@ test: $(STAMP) checkers lint
 	$(BIN)/coverage run -m pytest --numprocesses 4 --dist loadfile
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+# Read-only. REGION and IMPERSONATE (a service account that may invoke the service) may be left out.
+google: $(STAMP)
+	@PYTHONPATH=examples $(BIN)/python -m tests.google --project '$(PROJECT)' \
+	  --service '$(if $(REGION),$(REGION)/)$(SERVICE)' --impersonate '$(IMPERSONATE)' \
+	  --report '$(or $(REPORT),google.md)'
 
 bench: $(STAMP)
 	@PYTHONPATH=examples $(BIN)/python -m tests.bench

@@ -34,7 +34,7 @@ def main() -> int:
             print(f"emulator: listening, see {path}", flush=True)
             stop.wait()
     except (WorldError, OSError) as error:
-        print(f"emulator: {error}", file=sys.stderr)
+        print(*(f"emulator: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
         return 1
     return 0
 

@@ -14,6 +14,7 @@ from google.cloud import run_v2
 from emulator.errors import GoogleError
 from emulator.httpd import Server
 from emulator.listing import Call, Hangs, Listing
+from emulator.relay import relay
 from emulator.rest import Rest
 from emulator.state import State
 from emulator.wire import bearer
@@ -29,9 +30,14 @@ class Api:
     def __init__(self, state: State, port: int = 0) -> None:
         self._state = state
         self._listing = Listing(state)
-        rest = Rest(state, self._listing)
+        self.handle = Rest(state, self._listing).handle
         self._server = Server(
-            rest.handle, port, listening=False, first_bytes=self._sniff, closing=state.closing
+            self.handle,
+            port,
+            listening=False,
+            closing=state.closing,
+            clock=state.clock,
+            take_over=self._sniff,
         )
         self.url = f"http://{self._server.address}"
         self._pool = ThreadPoolExecutor(_MAX_CALLS, thread_name_prefix="emulator-grpc")
@@ -52,14 +58,16 @@ class Api:
         first = sock.recv(len(_PREFACE), socket.MSG_PEEK)
         if not first or not _PREFACE.startswith(first):
             return False
+        self.speak_http2(sock)
+        return True
+
+    def speak_http2(self, sock: socket.socket) -> None:
+        """Let gRPC serve a connection until it ends."""
         inner = socket.create_connection(("127.0.0.1", self._grpc_port))
         self._server.watch(inner)
-        back = threading.Thread(target=_pump, args=(inner, sock), daemon=True)
-        back.start()
-        _pump(sock, inner)
-        back.join(5)
+        with contextlib.suppress(OSError):
+            relay(sock, inner)
         self._server.forget(inner)
-        return True
 
     def _list_services(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         asked = run_v2.ListServicesRequest.deserialize(request)
@@ -107,14 +115,6 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
         return self._handler if details.method == _METHOD else None
-
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(256 * 1024):
-            sink.sendall(data)
-    with contextlib.suppress(OSError):
-        sink.shutdown(socket.SHUT_RDWR)
 
 
 def _parent(parent: str) -> tuple[str, str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fnmatch
 import re
-import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -56,17 +55,19 @@ class Assets:
 
     def _search(self, request: Request, scope: str) -> Response:
         world = self._state.world
-        query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(request.target).query))
+        query = request.query
         number, offset = page_start(query.get("pageToken", ""), scope)
         self._play(world, scope, number)
         self._authorize(request, world, scope)
         if query.get("query"):
             raise GoogleError("INVALID_ARGUMENT", _QUERY)
-        kinds = _values(request, "assetTypes")
+        kinds = request.parameters.get("assetTypes", [])
         results = [r for r in _results(world, scope) if not kinds or r["assetType"] in kinds]
         size = _size(query.get("pageSize", "0"), world, number)
         page, end = results[offset : offset + size], offset + size
-        mask = {name for value in _values(request, "readMask") for name in value.split(",")}
+        mask = {
+            name for value in request.parameters.get("readMask", []) for name in value.split(",")
+        }
         value: dict[str, object] = {"results": [_masked(result, mask) for result in page]}
         if end < len(results):
             value["nextPageToken"] = page_token(scope, number + 1, end)
@@ -78,7 +79,9 @@ class Assets:
         if fault and fault.hang:
             raise Hangs
         if fault and fault.code:
-            raise GoogleError(fault.code, fault.message or message_for(fault.code, HOST))
+            raise GoogleError(
+                fault.code, fault.message or message_for(fault.code, HOST), fault.reason
+            )
 
     def _authorize(self, request: Request, world: World, scope: str) -> None:
         required = world.settings.require_credentials or request.host == HOST
@@ -164,8 +167,3 @@ def _size(text: str, world: World, number: int) -> int:
     if not world.assets.short_pages:
         return size
     return (size, (size + 1) // 2, 0)[number % 3]
-
-
-def _values(request: Request, name: str) -> list[str]:
-    """Every value of a parameter that may be given several times."""
-    return urllib.parse.parse_qs(urllib.parse.urlsplit(request.target).query).get(name, [])

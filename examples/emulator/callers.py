@@ -42,7 +42,7 @@ class Callers:
         return access.identity
 
     def project(
-        self, token: str | None, reference: str, permission: str, resource: str
+        self, token: str | None, reference: str, permission: str, resource: str, *, required: bool
     ) -> tuple[str, Project]:
         """Find a project (by id or number) for a caller who may see it.
 
@@ -50,7 +50,8 @@ class Callers:
         that the caller may not see.
         """
         world = self.state.world
-        identity = self.identify(token, required=world.settings.require_credentials)
+        required = required or world.settings.require_credentials
+        identity = self.identify(token, required=required)
         found = world.project(reference)
         if found is None:
             raise denied(permission, resource)

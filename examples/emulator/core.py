@@ -79,24 +79,26 @@ class Emulator:
         state.tokens = Tokens(state.clock, keys)
         secrets = Secrets()
         issuer, services = Issuer(state, secrets), Services(state)
-        proxy = Proxy(state, self._directory, issuer.handle, services.handle)
+        api = Api(state, api_port)
+        stack.callback(api.close)
+        self.api = api.url
+        proxy = Proxy(state, self._directory, issuer.handle, api, services.handle)
 
         def serve(server: Server) -> Server:
             stack.callback(server.close)
             return server
 
-        issuing = serve(Server(issuer.handle, issuer_port, closing=state.closing))
+        shared: Any = {"closing": state.closing, "clock": state.clock}
+
+        issuing = serve(Server(issuer.handle, issuer_port, **shared))
         issuer.url = self.issuer = f"http://{issuing.address}"
         refused = state.world.faults.metadata_refused
         handler = Metadata(state).handle
-        metadata = serve(Server(handler, metadata_port, not refused, closing=state.closing))
+        metadata = serve(Server(handler, metadata_port, listening=not refused, **shared))
         self.metadata_host = metadata.address
-        tunnels = serve(Server(proxy.handle, proxy_port, closing=state.closing))
+        tunnels = serve(Server(proxy.handle, proxy_port, **shared))
         self.proxy_url = f"http://{tunnels.address}"
         self.ca_file = proxy.ca_file
-        api = Api(state, api_port)
-        stack.callback(api.close)
-        self.api = api.url
         self._credentials = Credentials(state, secrets, self._directory, self.issuer)
         self._follow(metadata)
         watcher = threading.Thread(target=self._watch, daemon=True)
@@ -144,6 +146,7 @@ class Emulator:
             "NO_PROXY": local,
             "no_proxy": local,
             "REQUESTS_CA_BUNDLE": str(self.ca_file),
+            "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(self.ca_file),
             "CLOUDSDK_CONFIG": str(self._directory / "no-gcloud"),
         }
         if kind != METADATA:
@@ -158,9 +161,17 @@ class Emulator:
         """Start counting again."""
         self._state.counts.reset()
 
+    def revoke_access_tokens(self) -> None:
+        """Make every access token that was given so far a stale one, which gets 401."""
+        self._state.tokens.revoke()
+
     def last_headers(self, service: str) -> dict[str, str]:
-        """Headers (names in lower case) of the last request for ``project/region/name``."""
+        """Headers of the last request for ``project/region/name``, as sent; names in lower case."""
         return dict(self._state.last_requests[service].headers)
+
+    def app_headers(self, service: str) -> dict[str, str]:
+        """Headers of the last request that Cloud Run let through, as the app saw them."""
+        return dict(self._state.app_requests[service].headers)
 
     def last_target(self, service: str) -> str:
         """Path and query, as sent, of the last request for ``project/region/name``."""

@@ -96,6 +96,8 @@ def of_http(status: int) -> GoogleError:
 _MESSAGES = {
     "UNAVAILABLE": "The service is currently unavailable.",
     "INTERNAL": "Internal error encountered.",
+    "UNAUTHENTICATED": "Request had invalid authentication credentials. Expected OAuth 2 access "
+    "token, login cookie or other valid authentication credential.",
     "RESOURCE_EXHAUSTED": "Quota exceeded for quota metric 'Requests' and limit "
     "'Requests per minute' of service '{service}'.",
     "PERMISSION_DENIED": "The caller does not have permission",
@@ -152,7 +154,8 @@ def unauthenticated(what: str, reason: str, service: str) -> GoogleError:
     return GoogleError(
         "UNAUTHENTICATED",
         f"Request {what} authentication credential{'s' if 'had' in what else ''}. Expected OAuth 2 "
-        "access token, login cookie or other valid authentication credential.",
+        "access token, login cookie or other valid authentication credential. See "
+        "https://developers.google.com/identity/sign-in/web/devconsole-project.",
         reason,
         metadata={"service": service},
     )

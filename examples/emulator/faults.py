@@ -5,8 +5,11 @@ from __future__ import annotations
 import fnmatch
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Literal, TypeVar
+
+from pydantic import PrivateAttr
+
+from emulator.schema import Many, Part
 
 GrpcCode = Literal[
     "CANCELLED",
@@ -35,27 +38,23 @@ IssuerKind = Literal[
 ]
 
 
-@dataclass(frozen=True)
-class _Limited:
+class _Limited(Part):
     """A fault that fires on the first N calls that it matches (0: on all)."""
 
     first: int = 0
-    _fired: Iterator[int] = field(
-        default_factory=lambda: itertools.count(1), init=False, repr=False, compare=False
-    )
+    _fired: Iterator[int] = PrivateAttr(default_factory=lambda: itertools.count(1))
 
     def fires(self) -> bool:
         """Count one matching call (``next`` on a count is atomic); say whether it is hit."""
         return next(self._fired) <= self.first or not self.first
 
 
-@dataclass(frozen=True)
 class ApiFault(_Limited):
     """Hits a call that lists: services (by project, region, page), locations, or a search.
 
     ``page`` counts from 1, 0 is every page. ``latency`` in seconds. A search's ``project`` is its
-    scope (``folders/12``). With none of ``code``, ``hang``, ``unreachable`` and ``omitted`` the
-    call is only slow.
+    scope (``folders/12``). ``code`` fails the call, with ``reason`` in an ErrorInfo. With none of
+    ``code``, ``hang``, ``unreachable`` and ``omitted`` the call is only slow.
 
     A listing of all regions has the region ``-``. What hits some of its regions only (a glob that
     does not match ``-``) does not fail the call: a region that fails, hangs or is ``unreachable``
@@ -69,6 +68,7 @@ class ApiFault(_Limited):
     latency: float = 0.0
     code: GrpcCode | None = None
     message: str | None = None
+    reason: str | None = None
     hang: bool = False
     unreachable: bool = False
     omitted: bool = False
@@ -87,7 +87,6 @@ class ApiFault(_Limited):
         return fnmatch.fnmatchcase(region, self.region)
 
 
-@dataclass(frozen=True)
 class IssuerFault(_Limited):
     """Hits a token issuer, by kind and by audience glob.
 
@@ -119,14 +118,13 @@ class IssuerFault(_Limited):
 F = TypeVar("F", "ApiFault", "IssuerFault")
 
 
-@dataclass(frozen=True)
-class Faults:
+class Faults(Part):
     """The world's ``faults`` section."""
 
-    list_services: tuple[ApiFault, ...] = ()
-    locations: tuple[ApiFault, ...] = ()
-    search: tuple[ApiFault, ...] = ()
-    issuers: tuple[IssuerFault, ...] = ()
+    list_services: Many[ApiFault] = ()
+    locations: Many[ApiFault] = ()
+    search: Many[ApiFault] = ()
+    issuers: Many[IssuerFault] = ()
 
     @property
     def metadata_refused(self) -> bool:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from emulator.errors import GoogleError, json_response
+from emulator.errors import GoogleError, disabled, json_response, unauthenticated
 from emulator.state import State
 from emulator.tokens import IAM_SCOPES, TokenError
 from emulator.wire import Request, Response
@@ -16,7 +16,7 @@ from emulator.wire import Request, Response
 _ACTION = re.compile(r"/v1/projects/-/serviceAccounts/([^/:]+):(generate(?:IdToken|AccessToken))")
 _DELEGATE = re.compile(r"projects/-/serviceAccounts/([^/]+)")
 _AUDIENCE = "https://iamcredentials.googleapis.com/"
-_MESSAGE = "Request had invalid authentication credentials. Expected OAuth 2 access token."
+_SERVICE = "iamcredentials.googleapis.com"
 
 Call = tuple[str, str, Callable[[], Response]]
 
@@ -56,23 +56,32 @@ class Iam:
         self, request: Request, email: str, delegates: list[str], permission: str
     ) -> None:
         """Check that the caller may act as the first delegate, it as the next, to *email*."""
-        token = request.bearer
+        world, token = self._state.world, request.bearer
         try:
             caller = self._state.tokens.access(token or "", _AUDIENCE)
         except TokenError:
-            raise GoogleError("UNAUTHENTICATED", _MESSAGE, "ACCESS_TOKEN_INVALID") from None
+            what, reason = (
+                ("had invalid", "ACCESS_TOKEN_INVALID")
+                if token
+                else ("is missing required", "CREDENTIALS_MISSING")
+            )
+            raise unauthenticated(what, reason, _SERVICE) from None
         if not caller.scopes & IAM_SCOPES:
             raise GoogleError(
                 "PERMISSION_DENIED",
                 "Request had insufficient authentication scopes.",
                 "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
+                metadata={"service": _SERVICE},
             )
-        accounts = self._state.world.accounts or {}
+        if world.settings.iam_credentials_disabled:
+            number = next(iter(world.projects.values())).number
+            raise disabled(number, _SERVICE, "IAM Service Account Credentials API")
+        accounts = world.accounts or {}
         actor = caller.identity
         for target in (*delegates, email):
             if target not in accounts and not delegates:
                 raise GoogleError("NOT_FOUND", "Not found; Gaia id not found for email " + target)
-            if target not in accounts or actor not in accounts[target].token_creators:
+            if target not in accounts or actor not in self._state.token_creators(target):
                 raise _denied(permission)
             actor = target
 

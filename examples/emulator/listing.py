@@ -21,7 +21,10 @@ class Hangs(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """A ListServices request. ``resource`` is what a refusal names."""
+    """A ListServices request. ``resource`` is what a refusal names.
+
+    ``required``: whether it must have credentials even in a world that does not ask for them.
+    """
 
     project: str
     region: str
@@ -30,6 +33,7 @@ class Call:
     page_size: int = 0
     page_token: str = ""
     show_deleted: bool = False
+    required: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,13 +72,15 @@ class Listing:
             self._state.counts.add("list_services_errors", scope, error.code)
             raise
 
-    def locations(self, project: str, token: str | None, size: int, page: str) -> LocationPage:
+    def locations(
+        self, project: str, token: str | None, size: int, page: str, *, required: bool
+    ) -> LocationPage:
         """List a page of a project's regions, the closed ones too; raises GoogleError, Hangs."""
         world = self._state.world
         number, offset = page_start(page, project)
         self._play(f for f in world.faults.locations if f.matches(project, number))
         name, found = self._callers.project(
-            token, project, "run.locations.list", f"projects/{project}"
+            token, project, "run.locations.list", f"projects/{project}", required=required
         )
         regions = (*(found.regions or ()), *found.closed_regions)
         end = offset + min(size or 100, world.settings.locations_page_size)
@@ -90,7 +96,11 @@ class Listing:
         if call.page_size < 0:
             raise GoogleError("INVALID_ARGUMENT", "Page size must not be negative.")
         name, project = self._callers.project(
-            call.bearer, call.project, "run.services.list", call.resource
+            call.bearer,
+            call.project,
+            "run.services.list",
+            call.resource,
+            required=call.required,
         )
         down, missing = set[str](), set[str]()
         if call.region == ALL_REGIONS:
@@ -131,7 +141,7 @@ class Listing:
         if fault and fault.hang:
             raise Hangs
         if fault and fault.code:
-            raise GoogleError(fault.code, fault.message or message_for(fault.code))
+            raise GoogleError(fault.code, fault.message or message_for(fault.code), fault.reason)
         return fault
 
 

@@ -10,7 +10,7 @@ from google.api.launch_stage_pb2 import (  # type: ignore[import-untyped] # none
 )
 from google.cloud import run_v2
 
-from emulator.model import Service, Traffic
+from emulator.model import Failure, Service, Traffic
 
 _INGRESS = {
     "all": run_v2.IngressTraffic.INGRESS_TRAFFIC_ALL,
@@ -51,14 +51,16 @@ def service_message(service: Service, order: int) -> Any:
         custom_audiences=service.custom_audiences,
         uri=service.uri or "",
         latest_ready_revision=_revision(name, service.latest_ready_revision),
-        latest_created_revision=_revision(name, service.latest_ready_revision)
-        or f"{name}/revisions/{service.name}-00001-bad",
+        latest_created_revision=_newest(name, service),
         reconciling=service.reconciling,
         etag=f'"{service.uid}"',
         **_scaling(service),
         **_traffic(service),
         **_conditions(service),
     )
+    if service.function:
+        message.build_config = run_v2.BuildConfig(function_target=service.name)
+        message.labels["goog-managed-by"] = "cloudfunctions"
     if service.multi_region:
         regions = run_v2.Service.MultiRegionSettings(regions=service.multi_region)
         message.multi_region_settings = regions
@@ -70,6 +72,13 @@ def service_message(service: Service, order: int) -> Any:
 
 def _revision(name: str, revision: str | None) -> str:
     return f"{name}/revisions/{revision}" if revision else ""
+
+
+def _newest(name: str, service: Service) -> str:
+    """The newest revision, another one than the newest ready one where it failed."""
+    if service.failure or not service.latest_ready_revision:
+        return _revision(name, f"{service.name}-00002-bad")
+    return _revision(name, service.latest_ready_revision)
 
 
 def _scaling(service: Service) -> dict[str, Any]:
@@ -115,16 +124,21 @@ def _traffic(service: Service) -> dict[str, Any]:
 
 def _conditions(service: Service) -> dict[str, Any]:
     states = run_v2.Condition.State
+    failure = service.failure or (None if service.ready else Failure())
+    terminal: dict[str, Any] = {"type_": "Ready", "state": states.CONDITION_SUCCEEDED}
     if service.reconciling:
-        terminal = {"type_": "Ready", "state": states.CONDITION_RECONCILING}
-    elif service.ready:
-        terminal = {"type_": "Ready", "state": states.CONDITION_SUCCEEDED}
-    else:
-        terminal = {
-            "type_": "Ready",
-            "state": states.CONDITION_FAILED,
-            "message": "The user-provided container failed to start and listen on the port.",
-            "revision_reason": run_v2.Condition.RevisionReason.HEALTH_CHECK_CONTAINER_ERROR,
-        }
+        terminal["state"] = states.CONDITION_RECONCILING
+    elif failure:
+        terminal |= {"state": states.CONDITION_FAILED, "message": failure.message}
+        if failure.reason:
+            terminal["reason"] = _named(run_v2.Condition.CommonReason, failure.reason)
+        elif failure.revision_reason:
+            terminal["revision_reason"] = _named(
+                run_v2.Condition.RevisionReason, failure.revision_reason
+            )
     conditions = [{"type_": kind, "state": terminal["state"]} for kind in ("RoutesReady",)]
     return {"terminal_condition": terminal, "conditions": conditions}
+
+
+def _named(enum: Any, name: str) -> Any:
+    return enum[name]

@@ -13,6 +13,8 @@ from emulator.listing import ALL_REGIONS, Call, Hangs, Listing
 from emulator.state import State
 from emulator.wire import Answer, Hang, Request, Response
 
+HOST = "run.googleapis.com"
+"""Whoever asks at this name, and not at the port of ours, needs credentials."""
 _NOTHING = {"apiVersion": "serving.knative.dev/v1", "kind": "ServiceList", "metadata": {}}
 """For a location's name as v1 gives it (without ``projects/``) that is taken for a parent."""
 
@@ -55,7 +57,13 @@ class Rest:
     def _locations(self, request: Request, project: str) -> Response:
         query = request.query
         size = page_size(query.get("pageSize", "0"))
-        page = self._listing.locations(project, request.bearer, size, query.get("pageToken", ""))
+        page = self._listing.locations(
+            project,
+            request.bearer,
+            size,
+            query.get("pageToken", ""),
+            required=request.host == HOST,
+        )
         locations = [
             {
                 "name": f"{page.project}/locations/{region}",  # v1: without "projects/"
@@ -78,6 +86,7 @@ class Rest:
                 page_size(query.get("pageSize", "0")),
                 query.get("pageToken", ""),
                 show_deleted=query.get("showDeleted") == "true",
+                required=request.host == HOST,
             )
         )
         fields: dict[str, object] = {
@@ -97,6 +106,7 @@ class Rest:
                 request.bearer,
                 page_size(query.get("limit", "0")) or 1_000_000,  # v1 pages only when asked to
                 query.get("continue", ""),
+                required=request.host == HOST,
             )
         )
         value: dict[str, object] = {

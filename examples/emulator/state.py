@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -23,26 +24,48 @@ class Index:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.hosts: dict[str, Service] = {}
+        self._services: dict[str, Service] = {}
         for project in world.projects.values():
             for service in project.services:
-                for host in hosts_of(service):
-                    self.hosts[host] = service
+                for place in places_of(service):
+                    self._services[place] = service
 
-    def audiences(self, service: Service) -> tuple[str, ...]:
-        """Audiences that the service accepts."""
-        return (*service.urls, *service.custom_audiences) if service.urls else ()
+    def find(self, request: Request) -> tuple[Service | None, Request]:
+        """Find the service that a request is for, and give the request as the service sees it.
+
+        A function's host is its project's and region's; the first part of the path names it.
+        """
+        if not request.host.endswith(".cloudfunctions.net"):
+            return self._services.get(request.host), request
+        name, slash, rest = request.target.removeprefix("/").partition("/")
+        service = self._services.get(f"{request.host}/{name.partition('?')[0]}")
+        return service, dataclasses.replace(request, target=f"/{rest}" if slash else "/")
+
+    def knows(self, host: str) -> bool:
+        """Tell whether a service answers on the host."""
+        return host in self._services
 
 
-def hosts_of(service: Service) -> list[str]:
-    """Every host name that leads to the service (the default URLs not if those are disabled)."""
-    urls: list[str] = []
+def places_of(service: Service) -> list[str]:
+    """Every host (of a function: host and path) that leads to the service.
+
+    The default URLs do not if those are disabled.
+    """
     if service.deleted:
         return []
+    urls: list[str] = []
     if not service.default_uri_disabled:
         urls += [service.uri or "", *(service.urls or ())]
         urls += [target.uri for target in service.traffic]
     return [url.removeprefix("https://").lower() for url in urls if url] + list(service.domains)
+
+
+def policies(world: World) -> dict[str, tuple[str, ...]]:
+    """The members of every policy: invokers of services, token creators of accounts."""
+    services = (service for project in world.projects.values() for service in project.services)
+    found = {f"service {service.key}": service.invokers or () for service in services}
+    accounts = (world.accounts or {}).items()
+    return found | {f"account {email}": account.token_creators for email, account in accounts}
 
 
 class State:
@@ -53,12 +76,14 @@ class State:
         self.counts = Counts()
         self.closing = threading.Event()
         self.last_requests: dict[str, Request] = {}
+        self.app_requests: dict[str, Request] = {}
         self.on_update: list[Callable[[World], None]] = []
         self.tokens: Tokens
         self._lock = threading.RLock()
         self._file = source if isinstance(source, Path) else None
         self._stamp = self._file_stamp()
         self._index = Index(load(source))
+        self._before: dict[str, tuple[float, tuple[str, ...]]] = {}
 
     @property
     def index(self) -> Index:
@@ -91,14 +116,36 @@ class State:
             try:
                 self._swap(Index(load(self._file)))
             except (OSError, WorldError) as error:
-                _LOG.warning("world kept as it was: %s", error)
+                for line in str(error).splitlines():
+                    _LOG.warning("the world is kept as it was: %s", line)
 
     def wait(self, seconds: float) -> None:
         """Sleep, but not past the end."""
         if seconds > 0:
             self.closing.wait(seconds)
 
+    def invokers(self, service: Service) -> tuple[str, ...]:
+        """Who may invoke the service, as far as IAM has noticed."""
+        return self._noticed(f"service {service.key}", service.invokers or ())
+
+    def token_creators(self, email: str) -> tuple[str, ...]:
+        """Who may make tokens of the account, as far as IAM has noticed."""
+        account = (self.world.accounts or {}).get(email)
+        return self._noticed(f"account {email}", account.token_creators if account else ())
+
+    def _noticed(self, policy: str, now: tuple[str, ...]) -> tuple[str, ...]:
+        until, before = self._before.get(policy, (0.0, now))
+        return before if self.clock() < until else now
+
     def _swap(self, index: Index) -> None:
+        delay = index.world.settings.iam_delay
+        if delay:
+            until, after = self.clock() + delay, policies(index.world)
+            for policy, members in policies(self._index.world).items():
+                if after.get(policy) != members:
+                    self._before[policy] = until, self._noticed(policy, members)
+            for policy in after.keys() - policies(self._index.world).keys():
+                self._before[policy] = until, ()
         self._index = index
         for listener in self.on_update:
             listener(index.world)

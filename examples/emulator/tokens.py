@@ -6,10 +6,7 @@ ID tokens are RS256 JWTs as https://accounts.google.com issues them; access toke
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import json
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
 
 from emulator.keys import SHARED, key_id
 
@@ -29,6 +26,9 @@ IAM_SCOPES = frozenset(
 )
 CLOUD_SCOPES = frozenset({"https://www.googleapis.com/auth/cloud-platform"})
 _SKEW = 300.0  # seconds that the clocks of signer and issuer may differ
+_CLAIMS = ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")
+_SIGNATURE_ONLY: Any = {f"verify_{name}": False for name in _CLAIMS}
+"""Claims are checked here, by the emulator's clock."""
 
 
 class TokenError(ValueError):
@@ -51,36 +51,30 @@ def subject(email: str) -> str:
 
 def encode(claims: Mapping[str, Any], key: rsa.RSAPrivateKey, kid: str) -> str:
     """Sign *claims* as an RS256 JWT."""
-    header = {"alg": "RS256", "kid": kid, "typ": "JWT"}
-    signed = f"{_segment(header)}.{_segment(claims)}"
-    signature = key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
-    return f"{signed}.{_base64(signature)}"
+    return jwt.encode(dict(claims), key, "RS256", {"kid": kid})
 
 
-def decode(token: str, key: Callable[[dict[str, Any], dict[str, Any]], object]) -> dict[str, Any]:
-    """Check the signature and give the claims; raises TokenError.
-
-    *key* gets header and claims, both not yet trusted, and gives the RSA private key whose public
-    half must verify the token, or None.
-    """
+def peek(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Give header and claims, not yet trusted; raises TokenError."""
     try:
-        head, body, tail = token.split(".")
-        header, claims = json.loads(_bytes(head)), json.loads(_bytes(body))
-        signature = _bytes(tail)
-    except (ValueError, binascii.Error):
+        parts = jwt.decode_complete(token, options={"verify_signature": False})
+    except jwt.InvalidTokenError:
         raise TokenError("malformed") from None
-    if not isinstance(header, dict) or not isinstance(claims, dict):
-        raise TokenError("malformed")
-    signer = key(header, claims)
-    if header.get("alg") != "RS256" or not isinstance(signer, rsa.RSAPrivateKey):
+    return parts["header"], parts["payload"]
+
+
+def verify(token: str, key: rsa.RSAPrivateKey | None) -> dict[str, Any]:
+    """Check the signature by the public half of *key*, and give the claims; raises TokenError."""
+    if key is None:
         raise TokenError("unknown key")
     try:
-        signer.public_key().verify(
-            signature, f"{head}.{body}".encode(), padding.PKCS1v15(), hashes.SHA256()
-        )
-    except InvalidSignature:
+        return jwt.decode(token, key.public_key(), ["RS256"], options=_SIGNATURE_ONLY)
+    except jwt.InvalidAlgorithmError:
+        raise TokenError("unknown key") from None
+    except jwt.InvalidSignatureError:
         raise TokenError("bad signature") from None
-    return claims
+    except jwt.InvalidTokenError:
+        raise TokenError("malformed") from None
 
 
 def check_window(claims: Mapping[str, Any], now: float) -> None:
@@ -144,7 +138,8 @@ class Tokens:
         """Check an ID token as Cloud Run does; the email it stands for; raises TokenError."""
         claims = self._verified.get(token)
         if claims is None:
-            claims = decode(token, lambda head, _: self._key if head.get("kid") == self._kid else 0)
+            header, _ = peek(token)
+            claims = verify(token, self._key if header.get("kid") == self._kid else None)
             if len(self._verified) > 20_000:
                 self._verified.clear()
             self._verified[token] = claims
@@ -178,21 +173,22 @@ class Tokens:
 
     def assertion(self, token: str) -> dict[str, Any]:
         """Claims of a JWT signed by the service account that it names as issuer."""
-
-        def key(header: dict[str, Any], claims: dict[str, Any]) -> object:
-            email = claims.get("iss")
-            if email not in self._accounts:
-                raise TokenError("account not found")
-            signer = self.account_key(email)
-            return signer if header.get("kid") in (None, key_id(signer)) else None
-
-        return decode(token, key)
+        header, claims = peek(token)
+        email = claims.get("iss")
+        if not isinstance(email, str) or email not in self._accounts:
+            raise TokenError("account not found")
+        signer = self.account_key(email)
+        return verify(token, signer if header.get("kid") in (None, key_id(signer)) else None)
 
     def jwks(self) -> dict[str, Any]:
         """Google's public keys as a JWK set (RFC 7517)."""
-        numbers = self._key.public_key().public_numbers()
-        half = {"n": _integer(numbers.n), "e": _integer(numbers.e)}
-        return {"keys": [{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": self._kid} | half]}
+        key = RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
+        return {"keys": [key | {"alg": "RS256", "use": "sig", "kid": self._kid}]}
+
+    def revoke(self) -> None:
+        """Make every opaque access token that was given so far a stale one."""
+        with self._lock:
+            self._access.clear()
 
     def _self_signed(self, token: str, audience: str) -> Access:
         claims = self.assertion(token)
@@ -201,19 +197,3 @@ class Tokens:
         if claims.get("aud") == audience:
             scopes |= CLOUD_SCOPES  # a token for one API needs no scope
         return Access(claims["iss"], claims["exp"], scopes)
-
-
-def _segment(value: Mapping[str, Any]) -> str:
-    return _base64(json.dumps(value, separators=(",", ":")).encode())
-
-
-def _base64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _bytes(text: str) -> bytes:
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-
-
-def _integer(value: int) -> str:
-    return _base64(value.to_bytes((value.bit_length() + 7) // 8, "big"))

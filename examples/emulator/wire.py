@@ -1,16 +1,13 @@
-"""HTTP/1.1 messages: what a handler gets and gives, how requests are read and answers framed."""
+"""HTTP messages: what a handler gets and gives."""
 
 from __future__ import annotations
 
+import socket
 import ssl
 import urllib.parse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import BinaryIO
-
-_MAX_LINE = 64 * 1024
-_MAX_BODY = 4 * 1024 * 1024
 
 
 class Hang:
@@ -23,20 +20,28 @@ class Drop:
 
 @dataclass(frozen=True)
 class Tunnel:
-    """The answer to CONNECT: 200, then TLS, then *handler* for each request inside."""
+    """The answer to CONNECT: 200, then TLS, then *handler* for each request inside.
+
+    A client that agrees on HTTP/2 gets *http2* for the whole connection, where there is one.
+    """
 
     context: ssl.SSLContext
     handler: Handler
+    http2: Callable[[socket.socket], None] | None = None
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request, read whole. Header names are in lower case; of repeated ones the last counts."""
+    """A request, read whole.
+
+    Header names are in lower case; of repeated ones the last counts, and ``repeated`` names them.
+    """
 
     method: str
     target: str
     headers: dict[str, str]
-    body: bytes
+    body: bytes = b""
+    repeated: frozenset[str] = frozenset()
 
     @cached_property
     def path(self) -> str:
@@ -44,9 +49,22 @@ class Request:
         return urllib.parse.unquote(urllib.parse.urlsplit(self.target).path)
 
     @cached_property
+    def parameters(self) -> dict[str, list[str]]:
+        """The query's parameters."""
+        return urllib.parse.parse_qs(urllib.parse.urlsplit(self.target).query)
+
+    @cached_property
     def query(self) -> dict[str, str]:
         """The query's parameters; of repeated ones the last counts."""
-        return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.target).query))
+        return {name: values[-1] for name, values in self.parameters.items()}
+
+    @cached_property
+    def form(self) -> Form | None:
+        """The body as an URL-encoded form; None where the Content-Type says that it is none."""
+        kind = self.headers.get("content-type", "").partition(";")[0].strip()
+        if kind != "application/x-www-form-urlencoded":
+            return None
+        return dict(urllib.parse.parse_qsl(self.body.decode("utf-8", "replace")))
 
     @property
     def host(self) -> str:
@@ -82,6 +100,7 @@ class Response:
     close: bool = False
 
 
+Form = Mapping[str, str]
 Answer = Response | Hang | Drop | Tunnel
 Handler = Callable[[Request], Answer]
 
@@ -91,52 +110,3 @@ def outcome(answer: Answer) -> str:
     if isinstance(answer, Response):
         return "cut" if answer.cut else str(answer.status)
     return type(answer).__name__.lower()
-
-
-class BadRequestError(Exception):
-    """The bytes are no HTTP request."""
-
-
-def read_request(reader: BinaryIO) -> Request | None:
-    """Read one request, None at the connection's end; raises BadRequestError."""
-    line = reader.readline(_MAX_LINE)
-    if not line:
-        return None
-    try:
-        method, target, version = line.decode("latin-1").split()
-    except ValueError:
-        raise BadRequestError from None
-    if not version.startswith("HTTP/1."):
-        raise BadRequestError
-    headers = _read_headers(reader)
-    if version == "HTTP/1.0":
-        headers.setdefault("connection", "close")
-    length = headers.get("content-length", "0")
-    if "transfer-encoding" in headers or not length.isdecimal() or int(length) > _MAX_BODY:
-        raise BadRequestError
-    return Request(method, target, headers, reader.read(int(length)))
-
-
-def _read_headers(reader: BinaryIO) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    while (line := reader.readline(_MAX_LINE)) not in (b"\r\n", b"\n"):
-        name, colon, value = line.decode("latin-1").partition(":")
-        if not colon:
-            raise BadRequestError
-        headers[name.strip().lower()] = value.strip()
-    return headers
-
-
-def framed(answer: Response) -> tuple[Iterable[bytes], list[tuple[str, str]]]:
-    """Give the body's pieces and the headers that frame them."""
-    if isinstance(answer.body, bytes):
-        return (answer.body,), [("Content-Length", str(len(answer.body)))]
-    if answer.length is not None:
-        return answer.body, [("Content-Length", str(answer.length))]
-    return _chunked(answer.body), [("Transfer-Encoding", "chunked")]
-
-
-def _chunked(pieces: Iterable[bytes]) -> Iterable[bytes]:
-    for piece in pieces:
-        yield b"%x\r\n%b\r\n" % (len(piece), piece)
-    yield b"0\r\n\r\n"

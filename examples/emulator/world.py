@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from emulator.regions import REGIONS, abbreviation
 from emulator.schema import WorldError, build
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def load(source: Mapping[str, Any] | Path) -> World:
@@ -23,9 +24,8 @@ def load(source: Mapping[str, Any] | Path) -> World:
     value: object = source
     if isinstance(source, Path):
         text = source.read_text()
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         try:
-            value = json.loads(text) if source.suffix == ".json" else yaml.load(text, loader)
+            value = json.loads(text) if source.suffix == ".json" else yaml.load(text, _LOADER)
         except (yaml.YAMLError, ValueError) as error:
             raise WorldError(f"{source}: {error}") from None
     return _fill(build(World, value, "world"))
@@ -38,30 +38,31 @@ def _fill(world: World) -> World:
     for n, fault in enumerate(world.faults.issuers):
         if fault.refuse and fault.kind != "metadata":
             raise WorldError(f"world.faults.issuers[{n}].refuse: only kind metadata can refuse")
-    first = next(iter(world.projects))
-    settings = _fill_settings(world.settings, first)
+    settings = _fill_settings(world.settings, next(iter(world.projects)))
     accounts = world.accounts if world.accounts is not None else default_accounts(world, settings)
     projects = {
         name: _fill_project(name, project, settings) for name, project in world.projects.items()
     }
-    return dataclasses.replace(world, settings=settings, accounts=accounts, projects=projects)
+    return world.model_copy(
+        update={"settings": settings, "accounts": accounts, "projects": projects}
+    )
 
 
 def _fill_settings(settings: Settings, project: str) -> Settings:
-    def auto(value: str, default: str) -> str:
-        return default if value == AUTO else value
-
     domain = f"{project}.iam.gserviceaccount.com"
-    identity = auto(settings.identity, f"prometheus@{domain}")
-    on_metadata = settings.metadata_identity
-    return dataclasses.replace(
-        settings,
-        identity=identity,
-        impersonated=auto(settings.impersonated, f"scraper@{domain}"),
-        delegate=auto(settings.delegate, f"delegate@{domain}"),
-        metadata_identity=on_metadata if on_metadata is None else auto(on_metadata, identity),
-        metadata_project=auto(settings.metadata_project, project),
-    )
+    defaults = {
+        "identity": f"prometheus@{domain}",
+        "impersonated": f"scraper@{domain}",
+        "delegate": f"delegate@{domain}",
+        "metadata_project": project,
+    }
+    filled = {name: _auto(getattr(settings, name), value) for name, value in defaults.items()}
+    on_metadata = _auto(settings.metadata_identity, filled["identity"])
+    return settings.model_copy(update=filled | {"metadata_identity": on_metadata})
+
+
+def _auto(value: Any, default: Any) -> Any:
+    return default if value == AUTO else value
 
 
 def federated_principal(world: World) -> str:
@@ -75,9 +76,11 @@ def default_accounts(world: World, settings: Settings) -> dict[str, Account]:
     """Who may act as whom in a world that does not say."""
     federated = federated_principal(world)
     return {
-        settings.identity: Account((settings.delegate, federated)),
-        settings.delegate: Account((settings.user,)),
-        settings.impersonated: Account((settings.user, settings.identity, federated)),
+        settings.identity: Account(token_creators=(settings.delegate, federated)),
+        settings.delegate: Account(token_creators=(settings.user,)),
+        settings.impersonated: Account(
+            token_creators=(settings.user, settings.identity, federated)
+        ),
     }
 
 
@@ -100,42 +103,40 @@ def _fill_project(name: str, project: Project, settings: Settings) -> Project:
     services = tuple(
         _fill_service(name, project, service, settings) for service in project.services
     )
-    return dataclasses.replace(project, regions=regions, services=services)
+    return project.model_copy(update={"regions": regions, "services": services})
 
 
 def _fill_service(name: str, project: Project, service: Service, settings: Settings) -> Service:
     host = f"{service.name}-{service_hash(project.number, service.region)}"
-    suffix = f"{abbreviation(service.region)}.a.run.app"
-    uri = f"https://{host}-{suffix}" if service.uri == AUTO else service.uri
-    deterministic = f"https://{service.name}-{project.number}.{service.region}.run.app"
+    uri = _auto(service.uri, f"https://{host}-{abbreviation(service.region)}.a.run.app")
+    of_number = f"https://{service.name}-{project.number}.{service.region}.run.app"
+    of_function = f"https://{service.region}-{name}.cloudfunctions.net/{service.name}"
+    functions = (of_function,) if service.function else ()
     urls = service.urls
     if urls is None:
-        urls = (deterministic, uri) if uri else ()
+        urls = (of_number, uri, *functions) if uri else ()
     revision = f"{service.name}-00001-{host[-3:]}" if service.ready else None
-    if service.latest_ready_revision != AUTO:
-        revision = service.latest_ready_revision
-    uid = str(_uuid(f"{name}/{service.region}/{service.name}"))
-    filled = dataclasses.replace(
-        service,
-        uri=uri,
-        urls=urls,
-        uid=uid if service.uid == AUTO else service.uid,
-        latest_ready_revision=revision,
-        invokers=(settings.identity, settings.impersonated)
-        if service.invokers is None
-        else service.invokers,
-        traffic=tuple(_fill_traffic(target, uri) for target in service.traffic),
+    invokers = service.invokers
+    if invokers is None:
+        invokers = (settings.identity, settings.impersonated)
+    filled = service.model_copy(
+        update={
+            "uri": uri,
+            "urls": urls,
+            "uid": _auto(service.uid, _uid(f"{name}/{service.region}/{service.name}")),
+            "latest_ready_revision": _auto(service.latest_ready_revision, revision),
+            "invokers": invokers,
+            "custom_audiences": (*service.custom_audiences, *functions),
+            "traffic": tuple(_fill_traffic(target, uri) for target in service.traffic),
+        }
     )
-    object.__setattr__(filled, "project", name)
+    filled._project = name  # noqa: SLF001 # no key of the world
     return filled
 
 
 def _fill_traffic(target: Traffic, uri: str | None) -> Traffic:
-    if target.uri != AUTO:
-        return target
-    tagged = target.tag and uri
-    own = uri.replace("https://", f"https://{target.tag}---", 1) if tagged and uri else ""
-    return dataclasses.replace(target, uri=own)
+    own = uri.replace("https://", f"https://{target.tag}---", 1) if target.tag and uri else ""
+    return target.model_copy(update={"uri": _auto(target.uri, own)})
 
 
 def service_hash(number: int, region: str) -> str:
@@ -144,9 +145,8 @@ def service_hash(number: int, region: str) -> str:
     return "".join(_ALPHABET[byte % 32] for byte in digest[:10])
 
 
-def _uuid(text: str) -> str:
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    return "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32]))
+def _uid(key: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, key))
 
 
 def big(projects: int = 10, regions: int = 40, services: int = 10_000) -> dict[str, Any]:
@@ -154,11 +154,7 @@ def big(projects: int = 10, regions: int = 40, services: int = 10_000) -> dict[s
     names = [region for region in REGIONS if region != "me-central2"][:regions]
     scopes = [(f"project-{p:02}", region) for p in range(projects) for region in names]
     world: dict[str, Any] = {
-        f"project-{p:02}": {
-            "number": 100_000_000_000 + p,
-            "regions": names,
-            "services": [],
-        }
+        f"project-{p:02}": {"number": 100_000_000_000 + p, "regions": names, "services": []}
         for p in range(projects)
     }
     for n in range(services):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -43,6 +42,16 @@ GOOGLE: Any = SimpleNamespace(
 CLOUD = ["https://www.googleapis.com/auth/cloud-platform"]
 API = "demo/us-central1/api"
 PARENT = "projects/demo/locations/us-central1"
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
 
 
 def world(**sections: Any) -> dict[str, Any]:
@@ -106,11 +115,3 @@ def uri(emulator: Emulator, service: str = API) -> str:
 def claims(token: str) -> dict[str, Any]:
     """Claims of a JWT, unverified."""
     return dict(GOOGLE.jwt.decode(token, verify=False))
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    """Poll until *condition* holds; fails after 20 s, far more than it ever takes."""
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

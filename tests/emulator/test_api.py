@@ -13,7 +13,8 @@ from google.api_core import exceptions
 
 from emulator import Emulator
 from tests.conftest import MakeEmulator
-from tests.emulator.support import PARENT, many_services, one_service, run_client, wait_for, world
+from tests.emulator.support import PARENT, many_services, one_service, run_client, world
+from tests.kit.waiting import until
 
 
 def names(emulator: Emulator, parent: str = PARENT, **request: Any) -> list[str]:
@@ -290,7 +291,7 @@ def test_closing_ends_a_hanging_call(make_emulator: MakeEmulator) -> None:
     emulator.close()
     thread.join(10)
     assert failures
-    wait_for(lambda: threading.active_count() <= before)
+    until(lambda: threading.active_count() <= before, "every thread to end")
 
 
 def test_update_is_seen_at_once(emulator: Emulator) -> None:

@@ -27,9 +27,9 @@ from tests.emulator.support import (
     scrape,
     session,
     uri,
-    wait_for,
     world,
 )
+from tests.kit.waiting import until
 
 JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 FORM = "application/x-www-form-urlencoded"
@@ -271,6 +271,29 @@ def test_who_may_impersonate(emulator: Emulator) -> None:
     assert statuses == [401, 401, 403, 200, 403, 400, 200, 400, 403]
 
 
+def test_stale_access_tokens(emulator: Emulator) -> None:
+    """Access tokens can be revoked while it runs: the same 401 as for one that was made up."""
+    token = emulator.access_token(emulator.world.settings.delegate)
+    assert generate(emulator, token, audience="a").status_code == 200
+    emulator.revoke_access_tokens()
+    stale, made_up = (generate(emulator, each, audience="a") for each in (token, "made-up"))
+    assert (stale.status_code, stale.json()) == (401, made_up.json())
+    assert stale.json()["error"]["details"][0]["reason"] == "ACCESS_TOKEN_INVALID"
+    fresh = emulator.access_token(emulator.world.settings.delegate)
+    requests.post(f"{emulator.issuer}/_emulator/revoke", timeout=10).raise_for_status()
+    assert generate(emulator, fresh, audience="a").status_code == 401
+
+
+def test_iam_credentials_off(make_emulator: MakeEmulator) -> None:
+    """The IAM Credentials API may be off in the project: SERVICE_DISABLED with its name."""
+    emulator = make_emulator(world(settings={"iam_credentials_disabled": True}))
+    token = emulator.access_token(emulator.world.settings.delegate)
+    error = generate(emulator, token, audience="a").json()["error"]
+    assert error["message"].startswith("IAM Service Account Credentials API has not been used in")
+    assert error["details"][0]["reason"] == "SERVICE_DISABLED"
+    assert error["details"][0]["metadata"]["service"] == "iamcredentials.googleapis.com"
+
+
 def test_accounts_are_the_worlds(emulator: Emulator) -> None:
     """A world that names its accounts replaces the default ones."""
     settings = emulator.world.settings
@@ -430,7 +453,7 @@ def test_calls_wait_side_by_side(make_emulator: MakeEmulator) -> None:
     threads = [threading.Thread(target=ask) for _ in range(20)]
     for thread in threads:
         thread.start()
-    wait_for(lambda: emulator.counts()["peaks"].get("service_account") == 20)
+    until(lambda: emulator.counts()["peaks"].get("service_account") == 20, "20 at once")
     emulator.close()
     for thread in threads:
         thread.join()

@@ -8,18 +8,10 @@ from google.auth.transport.requests import Request
 
 from emulator import Emulator
 from tests.conftest import MakeEmulator, UseCredentials
-from tests.emulator.support import GOOGLE, claims, scrape, uri, world
+from tests.emulator.support import GOOGLE, Clock, claims, scrape, uri, world
 
 FLAVOR = {"Metadata-Flavor": "Google"}
 IDENTITY = "instance/service-accounts/default/identity"
-
-
-class Clock:
-    def __init__(self, now: float) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def get(emulator: Emulator, path: str, **query: str) -> requests.Response:
@@ -69,7 +61,7 @@ def test_email_only_in_full_format(emulator: Emulator) -> None:
 
 def test_same_token_until_its_last_minutes(make_emulator: MakeEmulator) -> None:
     """The same token is given until fewer than 5 minutes are left, then a new one."""
-    clock = Clock(1_800_000_000.0)
+    clock = Clock()
     emulator = make_emulator(clock=clock)
 
     def token() -> str:
@@ -84,6 +76,61 @@ def test_same_token_until_its_last_minutes(make_emulator: MakeEmulator) -> None:
     assert claims(second)["exp"] == clock.now + 3600
     assert emulator.counts()["mints"]["metadata"] == {"https://a.example": 2}
     assert emulator.counts()["requests"]["metadata"] == {"https://a.example": 3}
+
+
+def test_a_token_that_somebody_asked_for_before(make_emulator: MakeEmulator) -> None:
+    """The first token for an audience may have only minutes left; the next is made in time."""
+    clock = Clock()
+    emulator = make_emulator(world(settings={"metadata_token_left": 360}), clock=clock)
+
+    def left() -> float:
+        token = get(emulator, IDENTITY, audience="https://a.example", format="full").text
+        assert claims(token)["exp"] - claims(token)["iat"] == 3600
+        return float(claims(token)["exp"] - clock.now)
+
+    assert left() == 360
+    clock.now += 60
+    assert left() == 300
+    clock.now += 1
+    assert left() == 3600
+
+
+@pytest.mark.parametrize(
+    ("kind", "access", "identity", "said"),
+    [
+        ("gke-direct", 200, 404, "is not annotated with a target Google service account"),
+        ("gke-unbound", 403, 403, "Permission 'iam.serviceAccounts.getAccessToken' denied"),
+        ("gke-no-account", 404, 404, "Not found; Gaia id not found for email prometheus@demo"),
+        ("build", 200, 404, ""),
+    ],
+)
+def test_other_metadata_servers(
+    make_emulator: MakeEmulator, kind: str, access: int, identity: int, said: str
+) -> None:
+    """A pod without a service account of Google's, or without a role on it, gets no ID token."""
+    emulator = make_emulator(world(settings={"metadata": kind}))
+    assert get(emulator, "instance/service-accounts/default/token").status_code == access
+    answer = get(emulator, IDENTITY, audience="https://a.example")
+    assert (answer.status_code, said in answer.text) == (identity, True)
+
+
+def test_a_pod_as_itself(make_emulator: MakeEmulator) -> None:
+    """The access token of a pod without annotation stands for the pod's own principal."""
+    emulator = make_emulator(world(settings={"metadata": "gke-direct"}))
+    accounts = "instance/service-accounts/default"
+    assert get(emulator, f"{accounts}/email").text == "demo.svc.id.goog"
+    token = get(emulator, f"{accounts}/token").json()["access_token"]
+    principal = (
+        "principal://iam.googleapis.com/projects/123456789012/locations/global/"
+        "workloadIdentityPools/demo.svc.id.goog/subject/ns/monitoring/sa/prometheus"
+    )
+    closed = world(settings={"metadata": "gke-direct"})
+    for viewers, status in (([], 403), ([principal], 200)):
+        closed["projects"]["demo"]["viewers"] = viewers
+        emulator.update(closed)
+        url = f"{emulator.api}/v1/projects/demo/locations"
+        headers = {"Authorization": f"Bearer {token}"}
+        assert requests.get(url, headers=headers, timeout=10).status_code == status
 
 
 def test_no_service_account(make_emulator: MakeEmulator) -> None:

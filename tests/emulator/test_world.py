@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 import threading
@@ -15,11 +14,12 @@ import yaml
 
 from emulator import Emulator, WorldError
 from emulator.faults import ApiFault, IssuerFault
-from emulator.model import Account, App, Assets, Page, Project, Service, Settings, Traffic
 from emulator.regions import REGIONS, abbreviation
+from emulator.schema import Part
 from emulator.world import big, load
 from tests.conftest import DEMO_WORLD, MakeEmulator
-from tests.emulator.support import API, many_services, one_service, scrape, uri, wait_for
+from tests.emulator.support import API, many_services, one_service, scrape, uri
+from tests.kit.waiting import until
 
 README = Path(__file__).parents[2] / "examples" / "emulator" / "README.md"
 NUMBER = 123456789012
@@ -62,17 +62,17 @@ def project(**fields: Any) -> dict[str, Any]:
     ("world", "message"),
     [
         ([], "world: expected a mapping, got list"),
-        ({}, "world: missing 1 required positional argument: 'projects'"),
+        ({}, "world: 'projects' is missing"),
         ({"projects": {}}, "world.projects: at least one project is needed"),
         (project() | {"fault": {}}, "world: unknown key 'fault'"),
         (one_service(lables={}), "world.projects.demo.services[0]: unknown key 'lables'"),
         (one_service(project="x"), "world.projects.demo.services[0]: unknown key 'project'"),
         (
             project(services=[{"region": "us-central1"}]),
-            "world.projects.demo.services[0]: missing 1 required positional argument: 'name'",
+            "world.projects.demo.services[0]: 'name' is missing",
         ),
-        (project(number="1"), "world.projects.demo.number: expected int, got '1'"),
-        (project(number=True), "world.projects.demo.number: expected int, got True"),
+        (project(number="1"), "world.projects.demo.number: expected a valid integer, got '1'"),
+        (project(number=True), "world.projects.demo.number: expected a valid integer, got True"),
         (
             project(regions=["mars-north1"]),
             "world.projects.demo.regions: 'mars-north1' is no Cloud Run region",
@@ -87,11 +87,11 @@ def project(**fields: Any) -> dict[str, Any]:
         ),
         (
             one_service(ingress="outernal"),
-            "world.projects.demo.services[0].ingress: expected one of all, internal,",
+            "world.projects.demo.services[0].ingress: expected 'all', 'internal',",
         ),
         (
             one_service(labels={"a": 1}),
-            "world.projects.demo.services[0].labels.a: expected str, got 1",
+            "world.projects.demo.services[0].labels.a: expected a valid string, got 1",
         ),
         (
             one_service(domains="a.example"),
@@ -100,7 +100,7 @@ def project(**fields: Any) -> dict[str, Any]:
         (one_service(app={"paths": {"/": {"bodymb": 1}}}), "unknown key 'bodymb'"),
         (
             project() | {"faults": {"list_services": [{"code": "OOPS"}]}},
-            "world.faults.list_services[0].code: expected one of CANCELLED",
+            "world.faults.list_services[0].code: expected 'CANCELLED', 'UNKNOWN',",
         ),
         (
             project() | {"faults": {"issuers": [{"kind": "sts", "refuse": True}]}},
@@ -108,7 +108,7 @@ def project(**fields: Any) -> dict[str, Any]:
         ),
         (
             project() | {"settings": {"identity": None}},
-            "world.settings.identity: expected str, got None",
+            "world.settings.identity: expected a valid string, got None",
         ),
     ],
 )
@@ -118,15 +118,27 @@ def test_bad_worlds(world: Any, message: str) -> None:
         load(world)
 
 
+def test_every_mistake_is_named() -> None:
+    """All mistakes of a world are told at once, one a line."""
+    with pytest.raises(WorldError) as caught:
+        load(one_service(lables={}, ready="yes") | {"fault": {}})
+    assert str(caught.value).splitlines() == [
+        "world.projects.demo.services[0].ready: expected a valid boolean, got 'yes'",
+        "world.projects.demo.services[0]: unknown key 'lables'",
+        "world: unknown key 'fault'",
+    ]
+
+
 def test_readme_example() -> None:
     """The README's world is a good one and names every key that there is."""
     example = re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)[0]
     loaded = load(yaml.safe_load(example))
     assert loaded.faults.list_services[0].first == 3
-    kinds = (Settings, Account, Assets, Project, Service, Traffic, App, Page, ApiFault, IssuerFault)
-    for kind in kinds:
-        for field in dataclasses.fields(kind):
-            assert not field.init or re.search(rf"\b{field.name}\b", example), field.name
+    for kind in Part.__subclasses__():
+        for name in kind.model_fields:
+            assert re.search(rf"\b{name}\b", example), name
+    for name in (*ApiFault.model_fields, *IssuerFault.model_fields):
+        assert re.search(rf"\b{name}\b", example), name
 
 
 def test_big() -> None:
@@ -168,7 +180,7 @@ def test_file_is_watched(tmp_path: Path, make_emulator: MakeEmulator) -> None:
         except requests.exceptions.ConnectionError:
             return False
 
-    wait_for(up)
+    until(up, "the address to answer")
 
 
 def test_bad_update_changes_nothing(emulator: Emulator) -> None:
@@ -188,7 +200,7 @@ def test_close_leaves_nothing(make_emulator: MakeEmulator) -> None:
     assert set(threading.enumerate()) > before
     emulator.close()
     emulator.close()
-    assert set(threading.enumerate()) <= before
+    until(lambda: set(threading.enumerate()) <= before, "the last threads to end")
 
 
 def test_no_secret_in_reprs(emulator: Emulator) -> None:
