@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from tests.proxy.certificates import Authority
+from tests.kit.authority import Authority
 from tests.proxy.harness import (
     API,
     FORM,
@@ -123,7 +123,7 @@ def test_a_thousand_handshakes(start_proxy: StartProxy, tmp_path: Path) -> None:
         for _ in range(2):
             with (
                 socket.create_connection(proxy.address, timeout=PATIENCE) as plain,
-                authority.context().wrap_socket(plain, server_hostname="localhost") as secure,
+                authority.client().wrap_socket(plain, server_hostname="localhost") as secure,
             ):
                 secure.sendall(
                     b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
