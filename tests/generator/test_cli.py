@@ -52,6 +52,7 @@ BAD_FLAGS: Mapping[str, str] = {
     "scrape_timeout": "-1s",
     "metrics_path": "metrics",
     "prometheus_version": "two",
+    "vmagent_version": "2",
     "output": "",
     "inventory": "",
     "watch": "0",
@@ -132,7 +133,7 @@ def test_each_command_has_the_flags_that_matter_to_it() -> None:
     """What only a rendered configuration needs is not offered where targets or lines come out."""
     rendering = {"format", "template", "token_url", "gateway_url", "targets_file", "client_id"}
     rendering |= {"client_secret_file", "prometheus_version", "promtool", "reload"}
-    rendering |= {"reload_command"}
+    rendering |= {"reload_command", "vmagent_version"}
     writing = {"output", "dry_run", "watch", "max_removed", "metrics_file"}
     every = {option.key for option in OPTIONS}
     has = {name: {each.key for each in OPTIONS if name in each.commands} for name in COMMANDS}

@@ -63,6 +63,7 @@ SAMPLES: Mapping[str, tuple[tuple[str, str, str], tuple[object, object, object]]
     "scrape_timeout": (("1s", "2s", "3s"), ("1s", "2s", "3s")),
     "metrics_path": (("/a", "/b", "/c"), ("/a", "/b", "/c")),
     "prometheus_version": (("2.50", "3.0", "3.5.1"), ("2.50", "3.0", "3.5.1")),
+    "vmagent_version": (("1.80", "1.112", "1.145.1"), ("1.80", "1.112", "1.145.1")),
     "output": (
         ("a.yml", "b.yml", "c.yml"),
         (Path("FOLDER/a.yml"), Path("b.yml"), Path("c.yml")),
@@ -359,7 +360,7 @@ rules:
       label_limit: 9
       metric_relabel_configs:
         - action: drop
-        - sourceLabels: [a]
+        - {action: drop, if: a}
   - endpoints:
       - /a
       - path: /b
@@ -377,13 +378,18 @@ rules:
 @pytest.mark.parametrize(
     ("command", "flags", "expected"),
     [
-        ("generate", {}, []),
+        (
+            "generate",
+            {},
+            ["7: rules[0].scrape_config.metric_relabel_configs[1].if: Prometheus knows no if"],
+        ),
         ("explain", {"mode": "gateway"}, []),
         (
             "generate",
             {"mode": "gateway"},
             [
                 "3: rules[0].scrape_config: belongs in a rule without match",
+                "7: rules[0].scrape_config.metric_relabel_configs[1].if: Prometheus knows no if",
                 "16: rules[1].scrape_config.proxy_url: is not for --mode gateway",
                 "17: rules[1].scrape_config.oauth2: is not for --mode gateway",
             ],
@@ -391,13 +397,13 @@ rules:
         (
             "generate",
             {"format": "vmagent"},
-            ["4: rules[0].scrape_config.label_limit: vmagent does not know label_limit"],
+            ["4: rules[0].scrape_config.label_limit: vmagent knows label_limit from 1.145"],
         ),
         (
             "generate",
             {"format": "operator"},
             [
-                "7: rules[0].scrape_config.metric_relabel_configs[1].sourceLabels: --format opera",
+                "7: rules[0].scrape_config.metric_relabel_configs[1].if: --format operator cannot",
                 "18: rules[1].scrape_config.oauth2.tls_config.ca_file: --format operator cannot",
             ],
         ),
@@ -497,10 +503,11 @@ def test_print_config_keeps_odd_text(tmp_path: Path) -> None:
     """Text that YAML bars or would read as something else survives being printed and read."""
     odd = {"a": "\u2028\x85\x7f😀\\ \" # ' : {{ %{x}", "b": "on", "c": "1:30", "d": "- &x"}
     path = tmp_path / "runscrape.yaml"
-    path.write_text(yaml.safe_dump({"rules": [{"scrape_config": {"odd": odd}}]}))
+    headers = {"X-Odd": {"values": list(odd.values())}}
+    path.write_text(yaml.safe_dump({"rules": [{"scrape_config": {"http_headers": headers}}]}))
     loaded = configuration.load("explain", {"config": str(path)}, {})
     path.write_text(printing.config("explain", loaded), encoding="utf-8")
-    assert load("explain", config=str(path)).rules[0].scrape_config == {"odd": odd}
+    assert load("explain", config=str(path)).rules[0].scrape_config == {"http_headers": headers}
 
 
 def test_settings_need_yaml_only_where_there_is_a_file() -> None:

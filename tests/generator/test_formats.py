@@ -15,7 +15,6 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
-from runscrape_generator.config.consumers import VMAGENT_UNKNOWN
 from runscrape_generator.config.settings import EndpointRule, Format, Match, Mode, Rule
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.selection import naming
@@ -111,17 +110,6 @@ def test_vmagent_takes_it(mode: Mode, tmp_path: Path) -> None:
     """vmagent, strict as it is by default, reads the list as one of its scrape_config_files."""
     result = vmagent(rendered("vmagent.yml", mode=mode, prometheus_version="3.5"), tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
-
-
-@needs_vmagent
-@pytest.mark.parametrize("field", sorted(VMAGENT_UNKNOWN))
-def test_a_field_that_vmagent_refuses_is_refused_before(field: str, tmp_path: Path) -> None:
-    """What vmagent does not know is a mistake in the rules, and not a file that it rejects."""
-    extra = {field: "1"}
-    text = yaml.safe_dump([{"job_name": "a", **extra}])
-    assert f"field {field} not found" in vmagent(text, tmp_path).stderr
-    with pytest.raises(ConfigError, match=f"vmagent does not know {field}"):
-        render(WORLD, format=Format.VMAGENT, rules=(Rule(scrape_config=extra),))
 
 
 class TestOperator:

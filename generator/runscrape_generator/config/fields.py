@@ -100,6 +100,24 @@ class Text(Marker):
 
 
 @dataclass(frozen=True, slots=True)
+class Scalar(Text):
+    """Text, or a number or boolean in its place: Prometheus reads ``regex: 404`` as text too."""
+
+    def check(self, kind: Any, value: Any, info: ValidationInfo) -> Any:
+        """Match what Prometheus would read."""
+        if isinstance(value, bool):
+            value = str(value).lower()
+        text = str(value) if isinstance(value, int | float) else value
+        return Text.check(self, kind, text, info)
+
+    def __get_pydantic_json_schema__(
+        self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Give the pattern, which JSON Schema applies to text alone."""
+        return {"type": ["string", "number", "boolean"], "pattern": f"^(?:{self.pattern})$"}
+
+
+@dataclass(frozen=True, slots=True)
 class Number(Marker):
     """A number from *low* to *high*, a whole one for ``int``; *what* completes ``expected …``."""
 

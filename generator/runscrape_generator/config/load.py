@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from runscrape_generator.config import checks, unsupported
+from runscrape_generator.config import checks, scrape_config, unsupported
 from runscrape_generator.config.fields import Reading
 from runscrape_generator.config.messages import expected, suggestion
 from runscrape_generator.config.option import fields
@@ -31,10 +31,22 @@ _SERVICE_LINK = re.compile(PREFIX + r"(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_[0-
 """What Kubernetes sets in every pod beside a Service that is called runscrape."""
 
 _ADAPTER = TypeAdapter(Settings)
-_KINDS = {"dict_type": "a mapping", "dataclass_type": "a mapping", "tuple_type": "a list"}
+_KINDS = {
+    **dict.fromkeys(("dict_type", "dataclass_type", "model_type"), "a mapping"),
+    **dict.fromkeys(("tuple_type", "list_type"), "a list"),
+}
 """What should be there, by pydantic's type of error."""
-_RECORDS: Mapping[str, Any] = {"rules": Rule, "match": Match, "endpoints": EndpointRule}
-"""Who has the keys of a mapping, by the key where the mapping stands."""
+_RECORDS: Mapping[str, Any] = {
+    "rules": Rule,
+    "match": Match,
+    "endpoints": EndpointRule,
+    "scrape_config": scrape_config.Job,
+    "oauth2": scrape_config.OAuth2,
+    "http_headers": scrape_config.Header,
+    **dict.fromkeys(("tls_config", "proxy_tls_config"), scrape_config.TlsConfig),
+    **dict.fromkeys(("relabel_configs", "metric_relabel_configs"), scrape_config.Relabeling),
+}
+"""Which keys a mapping may have, by the last of these names that lead to it."""
 
 Place = tuple[str | int, ...]
 
@@ -173,7 +185,7 @@ def _message(error: ErrorDetails) -> str:
         return expected(_KINDS[kind], given)
     if kind in {"literal_error", "enum"}:
         return _choose(re.findall("'([^']*)'", error["ctx"]["expected"]), given)
-    if kind == "unexpected_keyword_argument":
+    if kind in {"unexpected_keyword_argument", "extra_forbidden"}:
         return f"unknown key{suggestion(place[-1], _known(place))}"
     if kind == "missing":
         return f"{place[-1]!r} is missing: {_known(place)[str(place[-1])].description}"
@@ -189,8 +201,8 @@ def _choose(choices: list[str], given: object) -> str:
 
 def _known(place: Place) -> Mapping[str, FieldInfo]:
     """Give the fields, by key, of the mapping in which *place* is."""
-    names = [step for step in place[:-1] if isinstance(step, str)]
-    record: Any = _RECORDS[names[-1]] if names else Settings
+    records = (_RECORDS[str(step)] for step in reversed(place[:-1]) if step in _RECORDS)
+    record: Any = next(records, Settings)
     return {field.alias or name: field for name, field in fields(record).items()}
 
 

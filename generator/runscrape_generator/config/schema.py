@@ -15,7 +15,6 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from runscrape_generator.config.scrape_config import DATA_SCHEMA, SCHEMA
 from runscrape_generator.config.settings import Settings
 
 FILE = Path(__file__).with_name("runscrape.schema.json")
@@ -47,7 +46,6 @@ class _Generator(GenerateJsonSchema):
 def build() -> dict[str, Any]:
     """Give the schema as data."""
     made = TypeAdapter(Settings).json_schema(by_alias=True, schema_generator=_Generator)
-    made["$defs"]["Rule"]["properties"]["scrape_config"] |= SCHEMA
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **made,
@@ -55,7 +53,6 @@ def build() -> dict[str, Any]:
         "description": "Settings of runscrape; flags and environment variables beat them.",
         # An empty file is a file without settings.
         "type": ["object", "null"],
-        "$defs": {**made["$defs"], "data": DATA_SCHEMA},
     }
 
 

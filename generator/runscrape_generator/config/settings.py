@@ -20,6 +20,7 @@ from runscrape_generator.config.option import COMMANDS, PREFIX, Option, fields, 
 from runscrape_generator.config.rules import CONFIG, EndpointRule, Match, Rule
 
 __all__ = [
+    "AUTO",
     "BY_KEY",
     "BY_VARIABLE",
     "COMMANDS",
@@ -50,6 +51,9 @@ class Mode(StrEnum):
     OAUTH2 = "oauth2"
     GATEWAY = "gateway"
 
+
+AUTO = "auto"
+"""The ``prometheus_version`` that is to be found out."""
 
 _Concurrency = Annotated[int, Number("a whole number from 1 to 1000", 1, 1000)]
 _Percent = Annotated[float, Number("a percentage from 0 to 100", 0, 100, metavar="PERCENT")]
@@ -180,9 +184,16 @@ class Settings:
     )
     prometheus_version: words.PrometheusVersion = setting(
         _JOBS,
-        "The oldest Prometheus that will read the output.",
+        "The oldest Prometheus that will read the output; auto: 2.42, or a newer one if a rule's "
+        "scrape_config uses what came later.",
         commands=_GENERATE,
-        default="2.42",
+        default=AUTO,
+    )
+    vmagent_version: words.VmagentVersion = setting(
+        _JOBS,
+        "The oldest vmagent that will read the output of --format vmagent.",
+        commands=_GENERATE,
+        default="1.79",
     )
 
     output: words.FileOrStdout = setting(

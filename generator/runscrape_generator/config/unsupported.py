@@ -9,16 +9,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from runscrape_generator.config.consumers import (
-    OPERATOR_FIELDS,
-    OPERATOR_PARTS,
-    VMAGENT_UNKNOWN,
-)
+from runscrape_generator.config import operator_fields
+from runscrape_generator.config.releases import Place, Reader, reader
 from runscrape_generator.config.settings import Format, Match, Mode, Rule, Settings
 from runscrape_generator.errors import ConfigError
 
-Place = tuple[str | int, ...]
-"""Keys and positions that lead to what is wrong."""
 Finding = tuple[Place, str]
 
 _PARAM_NAME = re.compile(r"[A-Za-z0-9_]+")
@@ -48,14 +43,12 @@ def _of_rule(rule: Rule, settings: Settings, command: str) -> Iterator[Finding]:
         return
     if settings.mode is Mode.GATEWAY:
         yield from _gateway(rule)
-    if settings.format is Format.VMAGENT:
-        for name in sorted(VMAGENT_UNKNOWN & rule.scrape_config.keys()):
-            message = f"vmagent does not know {name}, and would refuse the whole file"
-            yield ("scrape_config", name), message
     if settings.format is Format.OPERATOR:
-        for place in _unknown(rule.scrape_config, OPERATOR_FIELDS):
-            message = "--format operator cannot write it: ScrapeConfig v1alpha1 has no such field"
-            yield ("scrape_config", *place), message
+        found = _not_in_the_crd(rule.scrape_config, operator_fields.FIELDS)
+    else:
+        found = _unknown(rule, reader(settings))
+    for place, message in found:
+        yield ("scrape_config", *place), message
 
 
 def _gateway(rule: Rule) -> Iterator[Finding]:
@@ -72,19 +65,6 @@ def _gateway(rule: Rule) -> Iterator[Finding]:
             yield ("scrape_config", name), message
 
 
-def _unknown(value: Any, names: Mapping[str, str]) -> Iterator[Place]:
-    """The keys, at any depth, for which the operator's resource has no field."""
-    if isinstance(value, list | tuple):
-        for number, each in enumerate(value):
-            yield from ((number, *place) for place in _unknown(each, names))
-    elif isinstance(value, Mapping):
-        for name, each in value.items():
-            if name not in names:
-                yield (name,)
-            elif name in OPERATOR_PARTS:
-                yield from ((name, *place) for place in _unknown(each, OPERATOR_PARTS[name]))
-
-
 def _params(rule: Rule) -> Iterator[Finding]:
     """What no label of a target can carry."""
     own = enumerate(rule.endpoints or ())
@@ -99,3 +79,28 @@ def _params(rule: Rule) -> Iterator[Finding]:
                     "letters, digits and _, with one value"
                 )
                 yield (*start, name), message
+
+
+def _unknown(rule: Rule, reader: Reader) -> Iterator[Finding]:
+    """What the reader of the output would refuse."""
+    yield from reader.refused(rule.scrape_config)
+    if reader.name == "Prometheus":
+        for name in ("relabel_configs", "metric_relabel_configs"):
+            for number, step in enumerate(rule.scrape_config.get(name, ())):
+                if isinstance(step.get("regex"), list):
+                    yield (name, number, "regex"), "Prometheus takes one regex: join them with |"
+
+
+def _not_in_the_crd(value: Any, names: Mapping[str, str]) -> Iterator[Finding]:
+    """The fields, at any depth, for which the operator's resource has none."""
+    message = "--format operator cannot write it: ScrapeConfig v1alpha1 has no such field"
+    if isinstance(value, list | tuple):
+        for number, each in enumerate(value):
+            yield from (((number, *p), m) for p, m in _not_in_the_crd(each, names))
+    elif isinstance(value, Mapping):
+        for name, each in value.items():
+            if name not in names:
+                yield (name,), message
+            elif name in operator_fields.PARTS:
+                inner = _not_in_the_crd(each, operator_fields.PARTS[name])
+                yield from (((name, *p), m) for p, m in inner)

@@ -228,8 +228,16 @@ CredentialsName = Annotated[
 PrometheusVersion = Annotated[
     str,
     Text(
-        "a Prometheus version such as 2.42 or 3.5, 2.27 at least",
-        r"(?:2\.(?:2[7-9]|[3-9][0-9])|[3-9]\.[0-9]{1,3})(?:\.[0-9]{1,3})?",
+        "auto or a Prometheus version such as 2.42 or 3.5, 2.27 at least",
+        r"auto|(?:2\.(?:2[7-9]|[3-9][0-9])|[3-9]\.[0-9]{1,3})(?:\.[0-9]{1,3})?",
+        metavar="auto|VERSION",
+    ),
+]
+VmagentVersion = Annotated[
+    str,
+    Text(
+        "a vmagent version such as 1.112, 1.79 at least",
+        r"1\.(?:79|[89][0-9]|[1-9][0-9]{2})(?:\.[0-9]{1,3})?",
         metavar="VERSION",
     ),
 ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from runscrape_generator.config.consumers import OPERATOR_FIELDS, OPERATOR_OAUTH2, OPERATOR_PARTS
+from runscrape_generator.config import operator_fields as crd
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.model import Job
 from runscrape_generator.render.scrape_config import UNUSED_SECRET, Data, scrape_configs
@@ -54,7 +54,7 @@ def _scrape_config(data: Data, settings: Settings) -> Data:
         "kind": "ScrapeConfig",
         "metadata": {"name": naming.kubernetes(job), "labels": dict(_LABELS)},
         "spec": {
-            OPERATOR_FIELDS[name]: _value(name, value, settings)
+            crd.FIELDS[name]: _value(name, value, settings)
             for name, value in data.items()
             if name != "follow_redirects"
         },
@@ -68,7 +68,7 @@ def _value(name: str, value: Any, settings: Settings) -> Any:
         return _oauth2(value, settings)
     if name == "basic_auth":
         return {"username": _id(), "password": _secret_ref(settings)}
-    return _renamed(value, OPERATOR_PARTS[name]) if name in OPERATOR_PARTS else value
+    return _renamed(value, crd.PARTS[name]) if name in crd.PARTS else value
 
 
 def _oauth2(value: Mapping[str, Any], settings: Settings) -> Data:
@@ -77,7 +77,7 @@ def _oauth2(value: Mapping[str, Any], settings: Settings) -> Data:
         "clientId": {"secret": _id()},
         "clientSecret": _secret_ref(settings),
         **{
-            OPERATOR_OAUTH2[name]: _value(name, each, settings)
+            crd.OAUTH2[name]: _value(name, each, settings)
             for name, each in value.items()
             if name not in ours
         },

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
+from runscrape_generator.config import releases
 from runscrape_generator.config.settings import Format, Mode, Settings
 from runscrape_generator.model import Job
 from runscrape_generator.selection import naming
@@ -149,7 +150,6 @@ def _secret(name: str, settings: Settings) -> Data:
 
 def _fallback(settings: Settings) -> Data:
     """Prometheus 3 refuses a target without Content-Type unless told what to take it for."""
-    wanted = int(settings.prometheus_version.split(".", maxsplit=1)[0]) >= 3  # noqa: PLR2004
-    if wanted and settings.format is not Format.VMAGENT:
+    if releases.prometheus(settings) >= (3, 0) and settings.format is not Format.VMAGENT:
         return {"fallback_scrape_protocol": FALLBACK_PROTOCOL}
     return {}

@@ -1,27 +1,8 @@
-"""Which fields of a scrape_config the readers of the output know, beside Prometheus itself."""
+"""The names that the Prometheus Operator's ScrapeConfig has for the fields of a scrape_config."""
 
 from __future__ import annotations
 
-VMAGENT_UNKNOWN = frozenset(
-    {
-        "body_size_limit",
-        "enable_compression",
-        "enable_http2",
-        "fallback_scrape_protocol",
-        "keep_dropped_targets",
-        "label_limit",
-        "label_name_length_limit",
-        "label_value_length_limit",
-        "no_proxy",
-        "proxy_from_environment",
-        "scrape_protocols",
-        "target_limit",
-        "track_timestamps_staleness",
-    }
-)
-"""Fields of Prometheus' scrape_config that vmagent refuses, as its 1.79 was seen to do."""
-
-OPERATOR_FIELDS = {
+FIELDS = {
     "basic_auth": "basicAuth",
     "enable_compression": "enableCompression",
     "enable_http2": "enableHTTP2",
@@ -64,7 +45,7 @@ _RELABELING = {
     "target_label": "targetLabel",
 }
 
-OPERATOR_OAUTH2 = {
+OAUTH2 = {
     "endpoint_params": "endpointParams",
     "no_proxy": "noProxy",
     "proxy_from_environment": "proxyFromEnvironment",
@@ -81,9 +62,9 @@ _TLS = {
 }
 """The rest of tls_config names files, where the CRD wants references to Secrets."""
 
-OPERATOR_PARTS = {
+PARTS = {
     "metric_relabel_configs": _RELABELING,
-    "oauth2": OPERATOR_OAUTH2,
+    "oauth2": OAUTH2,
     "relabel_configs": _RELABELING,
     "tls_config": _TLS,
 }
