@@ -10,6 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NoReturn, TextIO
 
 from runscrape_generator import run
@@ -99,5 +100,8 @@ def _reread(load: Callable[[], Settings], old: Settings) -> Settings:
         _tell(log.warning, error)
         log.warning("the settings stay as they were")
         return old
+    if new.watch is None:
+        log.warning(f"watch is not set any more: still running every {old.watch:g} s until SIGTERM")
+        new = replace(new, watch=old.watch)
     log.info("settings read again")
     return new

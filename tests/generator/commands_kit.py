@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from emulator import Emulator
 from runscrape_generator.config.settings import Settings
@@ -82,11 +82,11 @@ class Site:
             timeout=120,
         )
 
-    def start(self, *more: str) -> subprocess.Popen[str]:
+    def start(self, *more: str, stderr: int | IO[str] = subprocess.PIPE) -> subprocess.Popen[str]:
         return subprocess.Popen(
             self.words(*more),
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             env={**os.environ, **self.environ},
         )

@@ -54,6 +54,14 @@ def test_what_prometheus_refuses_is_refused_here(text: str) -> None:
     assert repr(text) in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["1y", "365d", "300ms"])
+def test_runscrape_waits_a_year_at_most(text: str) -> None:
+    """What runscrape waits itself is bounded, long before the system's own sleep fails."""
+    assert durations.parse_wait(text) == durations.parse(text)
+    with pytest.raises(ValueError, match="is longer than 1y, the most that runscrape waits"):
+        durations.parse_wait("1y1ms")
+
+
 def test_a_number_of_absurd_length_is_refused_not_computed() -> None:
     """A number of thousands of digits is refused like any other mistake."""
     with pytest.raises(ValueError, match="is not a duration"):

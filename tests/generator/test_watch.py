@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import threading
@@ -258,6 +259,39 @@ def test_command_under_signals(tmp_path: Path, google: Emulator) -> None:
         running.send_signal(signal.SIGTERM)
         assert running.wait(20) == 143
     assert state(site.folder) == before
+
+
+def test_hangup_without_a_watch(settings: Settings) -> None:
+    """Settings read again that set no interval any more keep the last one, and say so."""
+    versions = iter([settings, replace(settings, watch=None, scrape_interval="7m")])
+    talk, slept = play(lambda: next(versions), hang_up)
+    assert all(270 <= seconds <= 330 for seconds in slept)
+    assert talk.of("warning") == [
+        "watch is not set any more: still running every 300 s until SIGTERM"
+    ]
+    assert "7m" in text_of(settings)
+
+
+def test_hangup_changes_how_it_logs(tmp_path: Path, google: Emulator) -> None:
+    """The real command: after SIGHUP it logs in the format and as much as the file says now."""
+    google.update(world())
+    site = make_site(tmp_path, google)
+    config = tmp_path / "runscrape.yaml"
+    config.write_text("verbosity: -1\n")
+    log = tmp_path / "log"
+    with (
+        log.open("w") as stderr,
+        site.start("--watch", "1h", "--config", str(config), stderr=stderr) as running,
+    ):
+        until(lambda: published(site), why="the first run")
+        assert log.read_text() == ""
+        config.write_text("verbosity: 1\nlog_format: json\n")
+        running.send_signal(signal.SIGHUP)
+        until(lambda: "settings read again" in log.read_text(), why="the settings to be read")
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(20) == 143
+    first = json.loads(log.read_text().splitlines()[0])
+    assert (first["severity"], first["message"]) == ("INFO", "settings read again")
 
 
 def test_command_hung_up_while_it_starts(tmp_path: Path, google: Emulator) -> None:

@@ -58,8 +58,10 @@ class Call:
         return self.loaded.settings
 
     def reload(self) -> Settings:
-        """Read the settings again."""
-        return load(self.command, self.flags, os.environ).settings
+        """Read the settings again, and from now on log as they say."""
+        settings = load(self.command, self.flags, os.environ).settings
+        self.console.configure(settings.verbosity, settings.log_format)
+        return settings
 
 
 def group() -> click.Group:

@@ -20,6 +20,8 @@ from runscrape_generator.log import NOTICE
 from runscrape_generator.text import printable
 
 PROGRAM = "runscrape"
+_LOGGER = "runscrape_generator"
+"""Above the loggers of all our modules."""
 
 _PLACE = re.compile(r"[^\s:]+:[0-9]+: ")
 """``FILE:LINE: `` at the start of a message, which editors and people look for just there."""
@@ -70,19 +72,26 @@ class Console(logging.Handler):
         log_format: str = "text",
         environ: Mapping[str, str] = os.environ,
     ) -> None:
+        super().__init__()
         self._stream = stream
+        self._environ = environ
         self._bar: Any = None  # click's, while one is open
+        self.configure(verbosity, log_format)
+
+    def configure(self, verbosity: int, log_format: str) -> None:
+        """Log as the settings say, which ``--watch`` may read again."""
         as_json = log_format == "json"
-        terminal = stream is not None and stream.isatty() and not as_json
-        capable = terminal and environ.get("TERM") != "dumb"
+        terminal = self._stream is not None and self._stream.isatty() and not as_json
+        capable = terminal and self._environ.get("TERM") != "dumb"
         self._bars = capable and verbosity >= 0
-        super().__init__(_threshold(verbosity, terminal=terminal))
-        colour = capable and not environ.get("NO_COLOR")
+        colour = capable and not self._environ.get("NO_COLOR")
         self.setFormatter(JsonFormatter() if as_json else TextFormatter(colour=colour))
+        self.setLevel(_threshold(verbosity, terminal=terminal))
+        logging.getLogger(_LOGGER).setLevel(self.level)
 
     def install(self) -> None:
         """Be the one place where the generator's loggers write to."""
-        logger = logging.getLogger("runscrape_generator")
+        logger = logging.getLogger(_LOGGER)
         logger.handlers[:] = [self]
         logger.setLevel(self.level)
         logger.propagate = False

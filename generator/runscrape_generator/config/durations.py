@@ -23,6 +23,8 @@ PATTERN = "".join(f"(?:([0-9]{{1,19}}){unit})?" for unit in _UNITS_MS)
 """The units in order, a group for each; also matches nothing at all, which is no duration."""
 
 _LIMIT_MS = (2**63 - 1) // 1_000_000
+LONGEST_WAIT = "1y"
+"""The most that runscrape itself waits: the system's own sleep ends at 292 years."""
 _MATCHER = re.compile(PATTERN)
 
 
@@ -38,3 +40,11 @@ def parse(text: str) -> float:
     if milliseconds > _LIMIT_MS:
         raise ValueError(f"{text!r} is longer than the 292 years that Prometheus can hold")
     return milliseconds / 1000
+
+
+def parse_wait(text: str) -> float:
+    """Seconds that runscrape is to wait; as :func:`parse`, and no longer than a year."""
+    seconds = parse(text)
+    if seconds > parse(LONGEST_WAIT):
+        raise ValueError(f"{text!r} is longer than {LONGEST_WAIT}, the most that runscrape waits")
+    return seconds

@@ -70,7 +70,7 @@ def _duration(word: str, _base: Path) -> str:
 
 
 def _seconds(word: str, _base: Path) -> float:
-    return durations.parse(word)
+    return durations.parse_wait(word)
 
 
 def _file(name: str, base: Path) -> Path:
@@ -147,7 +147,7 @@ _DURATION = "a duration above zero such as 30s, 5m or 1h30m"
 Duration = Annotated[str, Text(_DURATION, _ABOVE_ZERO, metavar="DURATION", convert=_duration)]
 """As Prometheus writes it, for what goes into its configuration."""
 Seconds = Annotated[float, Text(_DURATION, _ABOVE_ZERO, metavar="DURATION", convert=_seconds)]
-"""Written the same, for what we use ourselves."""
+"""Written the same, for what runscrape waits itself."""
 
 # Addresses
 TokenUrl = Annotated[
