@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 
 from runscrape_generator.config import checks, scrape_config, unsupported
 from runscrape_generator.config.fields import Reading
-from runscrape_generator.config.messages import expected, suggestion
+from runscrape_generator.config.messages import Place, dotted, expected, suggestion
 from runscrape_generator.config.option import fields
 from runscrape_generator.config.rules import EndpointRule, Match, Rule
 from runscrape_generator.config.settings import BY_KEY, BY_VARIABLE, OPTIONS, PREFIX, Settings
@@ -47,8 +47,6 @@ _RECORDS: Mapping[str, Any] = {
     **dict.fromkeys(("relabel_configs", "metric_relabel_configs"), scrape_config.Relabeling),
 }
 """Which keys a mapping may have, by the last of these names that lead to it."""
-
-Place = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +94,7 @@ class _Source:
         """How a message begins."""
         if not self.file:
             return self.origin(place)
-        steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.known(place))
-        return f"{self.origin(place)}: {''.join(steps).removeprefix('.')}"
+        return f"{self.origin(place)}: {dotted(self.known(place))}"
 
 
 @dataclass(slots=True)
@@ -138,7 +135,7 @@ def load(command: str, flags: Mapping[str, object], environ: Mapping[str, str]) 
         values |= _read(source, mistakes)
         origin_of |= dict.fromkeys(source.data, source)
     usable = {BY_KEY[key].name: value for key, value in values.items() if key not in mistakes.keys}
-    settings = Settings(**usable)
+    settings = Settings(**usable, lines=_lines(origin_of.get("rules")))
     origins = {
         key: origin_of[key].origin((key,)) if key in origin_of else "default" for key in BY_KEY
     }
@@ -157,9 +154,19 @@ def load(command: str, flags: Mapping[str, object], environ: Mapping[str, str]) 
     )
 
 
+def _lines(rules: _Source | None) -> dict[Place, str]:
+    """Say where each part of the rules stands."""
+    if rules is None:
+        return {}
+    return {place: rules.origin(place) for place in rules.lines if place[0] == "rules"}
+
+
 def _read(source: _Source, mistakes: _Mistakes) -> dict[str, Any]:
     """Give each setting of *source* that is right, by key; note what is wrong with the others."""
-    data = source.data
+    for key in source.data.keys() - BY_KEY.keys():
+        mistakes.add(source, (key,), f"unknown key{suggestion(key, BY_KEY)}")
+        mistakes.keys.add(key)
+    data = {key: value for key, value in source.data.items() if key in BY_KEY}
     try:
         read = _validated(data, source)
     except ValidationError as error:

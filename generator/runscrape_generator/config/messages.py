@@ -6,6 +6,9 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 
+Place = tuple[str | int, ...]
+"""Keys and positions that lead to a value: ``("rules", 0, "match")``."""
+
 _USER_AND_PASSWORD = re.compile("//.*@")
 
 
@@ -40,3 +43,9 @@ def suggestion(word: object, known: Iterable[str], prefix: str = "") -> str:
     """
     near = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.7)
     return f"; did you mean {prefix + near[0]!r}?" if near else ""
+
+
+def dotted(place: Place) -> str:
+    """Write a place as people do: ``rules[0].match``."""
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
+    return "".join(steps).removeprefix(".")

@@ -8,15 +8,13 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
+from runscrape_generator.config.messages import Place
 from runscrape_generator.config.option import fields
 from runscrape_generator.config.scrape_config import Job, Known, known
 from runscrape_generator.config.settings import AUTO, Format, Rule, Settings
 
 ASSUMED = "2.42"
 """The Prometheus to render for where nobody tells its version: what Debian 12 has."""
-
-Place = tuple[str | int, ...]
-"""Keys and positions that lead to a value."""
 
 
 def release(version: str) -> tuple[int, int]:

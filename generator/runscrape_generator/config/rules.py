@@ -50,7 +50,11 @@ class _Scraping:
         default=None, description="How long a scrape may take."
     )
     params: words.Params = Field(default_factory=dict, description="URL parameters of the scrape.")
-    labels: words.Labels = Field(default_factory=dict, description="Labels to put on the target.")
+    labels: words.Labels = Field(
+        default_factory=dict,
+        description="Labels to put on the target; {project}, {region}, {service} and {label.KEY} "
+        "stand for the service's own.",
+    )
     job: words.JobName | None = Field(
         default=None,
         description="The job's name; {project}, {region} and {service} stand for the service's "

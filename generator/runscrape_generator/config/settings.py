@@ -8,14 +8,18 @@ ourselves. How settings are read is in :mod:`runscrape_generator.config.load`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic.dataclasses import dataclass
+from pydantic.json_schema import SkipJsonSchema
 
 from runscrape_generator.config import vocabulary as words
 from runscrape_generator.config.fields import Number
+from runscrape_generator.config.messages import Place, dotted
 from runscrape_generator.config.option import COMMANDS, PREFIX, Option, fields, option, setting
 from runscrape_generator.config.rules import CONFIG, EndpointRule, Match, Rule
 
@@ -253,6 +257,16 @@ class Settings:
         default="text",
     )
 
+    lines: SkipJsonSchema[Mapping[Place, str]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    """Where the rules and all that is in them stand, as ``FILE:LINE``; no setting itself."""
+
+    def where(self, place: Place) -> str:
+        """Say where *place* is, as messages begin: ``FILE:LINE: rules[0].match``."""
+        named = dotted(place)
+        return f"{self.lines[place]}: {named}" if place in self.lines else named
+
     @property
     def inventory_path(self) -> Path | None:
         """Where the inventory is kept; None where there is none."""
@@ -261,6 +275,8 @@ class Settings:
         return self.output.parent / "inventory.json" if self.output is not None else None
 
 
-OPTIONS: tuple[Option, ...] = tuple(option(name, field) for name, field in fields(Settings).items())
+OPTIONS: tuple[Option, ...] = tuple(
+    option(name, info) for name, info in fields(Settings).items() if name != "lines"
+)
 BY_KEY = {each.key: each for each in OPTIONS}
 BY_VARIABLE = {each.variable: each for each in OPTIONS if not each.file_only}

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from runscrape_generator.config import operator_fields
-from runscrape_generator.config.releases import Place, Reader, reader
+from runscrape_generator.config.messages import Place
+from runscrape_generator.config.releases import Reader, reader
 from runscrape_generator.config.settings import Format, Match, Mode, Rule, Settings
 from runscrape_generator.errors import ConfigError
 
@@ -20,13 +21,9 @@ _PARAM_NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
 def require(settings: Settings, command: Literal["generate", "targets"]) -> None:
-    """Raise ConfigError with all findings; load() has told the lines of those in a file."""
-    found = [
-        f"{place[0]}[{place[1]}].{'.'.join(map(str, place[2:]))}: {message}"
-        for place, message in findings(settings, command)
-    ]
-    if found:
-        raise ConfigError("\n".join(found))
+    """Raise ConfigError with all findings, each where it stands in the file."""
+    if found := list(findings(settings, command)):
+        raise ConfigError("\n".join(f"{settings.where(place)}: {why}" for place, why in found))
 
 
 def findings(settings: Settings, command: str) -> Iterator[Finding]:

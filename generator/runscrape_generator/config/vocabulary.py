@@ -123,6 +123,7 @@ ServiceGlobs = Annotated[tuple[ServiceGlob, ...], OneOrMany()]
 # Labels of Cloud Run
 _KEY = r"[^\s=A-Z/.\x00-\x20\x7f]{1,63}"
 _VALUE = r"[^\s=A-Z/.\x00-\x20\x7f]{0,63}"
+_KEY_IN_BRACES = r"[^\s=A-Z/.{}\x00-\x20\x7f]{1,63}"
 RunLabelKey = Annotated[
     str, Text("the key of a Cloud Run label", _KEY, metavar="KEY", hint=_glob_hint)
 ]
@@ -249,7 +250,14 @@ _LabelName = Annotated[
         hint=_label_hint,
     ),
 ]
-Labels = dict[_LabelName, PlainText]
+_LabelValue = Annotated[
+    str,
+    Text(
+        "text with no other placeholders than {project}, {region}, {service} and {label.KEY}",
+        rf"(?:[^{{}}\x00-\x1f\x7f]|\{{(?:project|region|service|label\.{_KEY_IN_BRACES})\}})+",
+    ),
+]
+Labels = dict[_LabelName, _LabelValue]
 _ParamName = Annotated[str, Text("a parameter name without spaces", r"[^\x00-\x20\x7f]+")]
 _ParamValues = Annotated[tuple[PlainText, ...], Field(min_length=1), OneOrMany()]
 Params = dict[_ParamName, _ParamValues]

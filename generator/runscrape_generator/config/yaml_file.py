@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from runscrape_generator.config.messages import Place
 from runscrape_generator.errors import ConfigError
 
 _MAX_BYTES = 1 << 20
@@ -39,9 +40,6 @@ _BUILD: dict[str, Callable[[str], object]] = {
     f"{_TAG}null": lambda _: None,
 }
 _TAB = "found character '\\t' that cannot start any token"
-
-Place = tuple[str | int, ...]
-"""Keys and positions that lead from the top of the file to a value."""
 
 
 @dataclass(slots=True)
