@@ -122,12 +122,6 @@ ITEM = Item()
     help=f"Requests served at once; all but {WARM_THREADS} of them may wait for a mint.",
 )
 @click.option(
-    "--workers",
-    type=click.IntRange(1, 64),
-    default=1,
-    help="Processes; each keeps tokens, metrics and page of its own.",
-)
-@click.option(
     "--inventory",
     type=FILES,
     multiple=True,

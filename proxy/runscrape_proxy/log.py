@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import sys
 from datetime import UTC, datetime
@@ -29,43 +28,13 @@ _SEVERITY = {"WARN": "WARNING", "FATAL": "CRITICAL", "NOTSET": "DEFAULT"}
 
 def configure(log_format: LogFormat, level: LogLevel, stream: TextIO | None = None) -> None:
     """Send our log, gunicorn's and warnings to ``stream`` (stderr), from ``level`` on."""
-    handler = LineHandler(stream or sys.stderr)
+    handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger(NAME).setLevel(level.upper())
     logging.captureWarnings(capture=True)
-
-
-class LineHandler(logging.Handler):
-    """Writes each record with one system call, and no lock.
-
-    A thousand requests that are refused at once would otherwise queue for logging's lock, each
-    with the interpreter's lock in its hands again and again.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__()
-        self._stream = stream
-
-    def handle(self, record: logging.LogRecord) -> bool:
-        """Write without taking the lock that logging has for each handler."""
-        self.emit(record)
-        return True
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one record; whatever goes wrong is logging's to tell."""
-        try:
-            line = self.format(record) + "\n"
-            try:
-                descriptor = self._stream.fileno()
-            except OSError:  # not a file: a test's stream
-                self._stream.write(line)
-            else:
-                os.write(descriptor, line.encode(errors="backslashreplace"))
-        except Exception:  # noqa: BLE001  a log must not end what it tells of
-            self.handleError(record)
 
 
 class TextFormatter(logging.Formatter):
@@ -82,20 +51,21 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line, as Cloud Logging's agents read it."""
+    """One JSON object a line, with the names that Cloud Logging reads."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Lay out one record."""
+        message = record.getMessage()
+        if record.exc_info:
+            message += "\n" + self.formatException(record.exc_info)
+        severity = _SEVERITY.get(record.levelname, record.levelname)
         entry: dict[str, object] = {
-            "severity": _SEVERITY.get(record.levelname, record.levelname),
+            "severity": severity,
+            "message": message,
             "time": _time(record),
-            "message": record.getMessage(),
-            "logger": record.name,
         }
         if fields := _fields(record):
             entry["logging.googleapis.com/labels"] = {k: str(v) for k, v in fields.items()}
-        if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
         return without_tokens(json.dumps(entry, ensure_ascii=False))
 
 

@@ -10,7 +10,7 @@ METRICS_PREFIX: Final = "runscrape_proxy_"
 
 
 class Kind(StrEnum):
-    """How tokens are minted; decides how far ahead they are renewed."""
+    """How tokens are minted."""
 
     SERVICE_ACCOUNT = "service_account"
     METADATA = "metadata"
@@ -20,12 +20,26 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
-    """An ID token and the ``exp`` claim that stands in it (seconds since the epoch)."""
+class Minted:
+    """An ID token as it came from Google."""
 
     value: str = field(repr=False)
     """A JWT: base64url and dots, nothing else (RFC 7515, section 7.1)."""
-    expires_at: float
+    seconds: float
+    """How long it is good for, from the moment when it came."""
+    repeats: bool = False
+    """The issuer gives the same token again until its last minutes: the metadata server does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An ID token that is held."""
+
+    value: str = field(repr=False)
+    ends_at: float
+    """By the clock of :mod:`runscrape_proxy.clock`, not since the epoch."""
+    repeats: bool = False
+    """As :attr:`Minted.repeats`."""
 
 
 class Minter(Protocol):
@@ -41,7 +55,7 @@ class Minter(Protocol):
         """The e-mail address that services see; empty while it is not known yet."""
         ...
 
-    def mint(self, audience: str, *, timeout: float) -> Token:
+    def mint(self, audience: str, *, timeout: float) -> Minted:
         """Ask Google for a token, for at most ``timeout`` seconds.
 
         Raises :class:`~runscrape_proxy.errors.MintError` for whatever goes wrong. Safe to call
@@ -55,8 +69,9 @@ class AudienceStatus:
     """What a page may show of an audience: never the token."""
 
     audience: str
-    expires_at: float | None
-    """When the held token ends, in seconds since the epoch; None while there is none."""
+    left: float | None
+    """Seconds until the held token ends, negative if it has; None while there is none."""
     last_error: str
     """Why the newest mint failed, in one line; empty after a success."""
-    last_error_at: float | None
+    failed_ago: float | None
+    """Seconds since then; None after a success."""

@@ -36,7 +36,7 @@ CHECK_SECONDS = 1.0
 
 
 class Service:
-    """Built before the fork of a server's workers, started after it.
+    """Built before the fork of the server's worker, started after it.
 
     Raises StartError (in one line) for an unreadable secret file. A missing or bad inventory does
     not keep it from starting: the container that writes it may come up later, and until then
@@ -55,6 +55,7 @@ class Service:
             mint_timeout=settings.mint_timeout,
             mint_concurrency=settings.mint_concurrency,
             max_waiting=settings.max_waiting,
+            is_listed=lambda audience: audience in self._audiences.listed,
             on_mint=self._minted,
         )
         self.metrics = Metrics(self.tokens.statuses, self._inventory_good)

@@ -38,7 +38,6 @@ class Settings:
 
     listen: tuple[str, ...] = (DEFAULT_LISTEN,)
     threads: int = DEFAULT_THREADS
-    workers: int = 1
     inventory: tuple[Path, ...] = ()
     allow_audience: tuple[str, ...] = ()
     client_id: str = DEFAULT_CLIENT_ID

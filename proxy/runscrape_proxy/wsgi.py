@@ -1,7 +1,8 @@
 """``gunicorn runscrape_proxy.wsgi:app``: the proxy under a gunicorn that somebody else sets up.
 
-The settings come from ``RUNSCRAPE_PROXY_…``; address, TLS, threads and processes are gunicorn's.
-Requests that wait for a mint hold a thread each, so give it many, and say how many::
+The settings come from ``RUNSCRAPE_PROXY_…``; address, TLS and threads are gunicorn's.
+Use one process: each would keep tokens, metrics and a page of its own. Requests that wait for a
+mint hold a thread each, so give it many, and say how many::
 
     RUNSCRAPE_PROXY_THREADS=512 gunicorn --bind 127.0.0.1:7777 --worker-class gthread \
         --threads 512 runscrape_proxy.wsgi:app
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 LOAD_ERROR = 4
 """The exit code of a worker that makes gunicorn end, and not try again for ever."""
 
-GUNICORNS_OWN = ("LISTEN", "WORKERS", "TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA")
+GUNICORNS_OWN = ("LISTEN", "TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA")
 
 
 class App:

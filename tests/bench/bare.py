@@ -1,4 +1,4 @@
-"""The bare minimum of the proxy's own stack: same gunicorn settings, no rules, no cache.
+"""The bare minimum of the proxy's own stack: Flask under the same gunicorn settings, no rules.
 
 ``python -m tests.bench.bare HOST:PORT``; answers each request with the bytes of a token answer.
 """
@@ -10,25 +10,17 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from flask import Flask, Response, jsonify, request
+
 from runscrape_proxy import log as logs
 from runscrape_proxy.serving import descriptors, listeners, server
 from runscrape_proxy.settings import Settings
-from runscrape_proxy.web import token as endpoint
-from tests.proxy.fake import LIFETIME, token_for
+from tests.proxy.fake import LIFETIME, jwt_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+    from wsgiref.types import WSGIApplication
 
 AUDIENCE = "https://api-00000-x7k2mq4wza-uc.a.run.app"
-ANSWER = endpoint.json_answer(
-    "200 OK",
-    {
-        "access_token": token_for(AUDIENCE, time.time() + LIFETIME).value,
-        "token_type": "Bearer",
-        "expires_in": LIFETIME - 30,
-    },
-)
 
 
 class Bare:
@@ -55,11 +47,18 @@ def serve(address: str, app: WSGIApplication) -> None:
     server.Server(settings, Bare(app), None, listening, descriptors.raise_limit()).run()  # type: ignore[arg-type]
 
 
-def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    environ["wsgi.input"].read()
-    start_response(ANSWER.status, ANSWER.headers)
-    return [ANSWER.body]
+def flask_app() -> Flask:
+    """One view that reads the form and answers with JSON, as every Flask app would."""
+    app = Flask(__name__)
+    token = jwt_for(AUDIENCE, time.time() + LIFETIME)
+
+    @app.post("/token")
+    def answer() -> Response:
+        assert request.form["audience"]
+        return jsonify(access_token=token, token_type="Bearer", expires_in=LIFETIME - 30)
+
+    return app
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], answer)
+    serve(sys.argv[1], flask_app())

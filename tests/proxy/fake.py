@@ -14,7 +14,7 @@ import time
 
 from runscrape_proxy import cli
 from runscrape_proxy.errors import MintError
-from runscrape_proxy.model import Kind, Token
+from runscrape_proxy.model import Kind, Minted
 from runscrape_proxy.serving import server
 
 LIFETIME = 3600
@@ -29,7 +29,7 @@ class FakeMinter:
     def __init__(self, delay: float = 0.0) -> None:
         self.delay = delay
 
-    def mint(self, audience: str, *, timeout: float) -> Token:
+    def mint(self, audience: str, *, timeout: float) -> Minted:
         if "hang" in audience:
             time.sleep(timeout)
             raise MintError("Google did not answer in time")
@@ -38,16 +38,16 @@ class FakeMinter:
                 "permission denied", remedy="grant roles/iam.serviceAccountOpenIdTokenCreator"
             )
         if "bug" in audience:
-            raise RuntimeError(token_for(audience, 0).value)
+            raise RuntimeError(jwt_for(audience, 0))
         time.sleep(self.delay)
-        return token_for(audience, time.time() + LIFETIME)
+        return Minted(jwt_for(audience, time.time() + LIFETIME), LIFETIME)
 
 
-def token_for(audience: str, expires_at: float) -> Token:
+def jwt_for(audience: str, expires_at: float) -> str:
     """A token of about the length that Google's have."""
     parts = [{"alg": "RS256", "kid": "0" * 40}, {"aud": audience, "exp": int(expires_at)}]
     head, body = (base64.urlsafe_b64encode(json.dumps(part).encode()).decode() for part in parts)
-    return Token(f"{head.rstrip('=')}.{body.rstrip('=')}.{'s' * 342}", float(int(expires_at)))
+    return f"{head.rstrip('=')}.{body.rstrip('=')}.{'s' * 342}"
 
 
 if __name__ == "__main__":

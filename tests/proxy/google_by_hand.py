@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from runscrape_proxy.errors import MintError
-from runscrape_proxy.model import Kind, Token
+from runscrape_proxy.model import Kind, Minted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 class Clock:
-    """Seconds since the epoch, moved by the test."""
+    """Seconds since any moment, moved by the test."""
 
     def __init__(self, now: float = 1_800_000_000.0) -> None:
         self.now = now
@@ -24,30 +24,37 @@ class Clock:
         return self.now
 
 
+@dataclass(frozen=True)
+class Issued:
+    """A token that an issuer has made."""
+
+    value: str
+    ends_at: float
+
+
 @dataclass
 class Issuer:
     """What each way to mint answers with: a key mints anew, the metadata server repeats itself."""
 
-    kind: Kind = Kind.SERVICE_ACCOUNT
+    repeats: bool = False
     lifetime: float = 3600.0
     repeats_until_left: float = 300.0
     mints: Counter[str] = field(default_factory=Counter)
-    held: dict[str, Token] = field(default_factory=dict)
+    held: dict[str, Issued] = field(default_factory=dict)
 
-    def issue(self, audience: str, now: float) -> Token:
+    def issue(self, audience: str, now: float) -> Minted:
         self.mints[audience] += 1
         held = self.held.get(audience)
-        repeats = self.kind is Kind.METADATA and held is not None
-        if repeats and held is not None and held.expires_at - now > self.repeats_until_left:
-            return held
-        serial = self.mints[audience]
-        token = self.held[audience] = Token(f"token {serial} of {audience}", now + self.lifetime)
-        return token
+        if not self.repeats or held is None or held.ends_at - now <= self.repeats_until_left:
+            value = f"token {self.mints[audience]} of {audience}"
+            held = self.held[audience] = Issued(value, now + self.lifetime)
+        return Minted(held.value, held.ends_at - now, repeats=self.repeats)
 
 
 class Minter:
     """A minter for real threads; ``gate`` closed is a Google that hangs."""
 
+    kind = Kind.SERVICE_ACCOUNT
     identity = "prometheus@demo.iam.gserviceaccount.com"
 
     def __init__(self, clock: Callable[[], float], issuer: Issuer | None = None) -> None:
@@ -62,11 +69,7 @@ class Minter:
         self.timeouts: list[float] = []
         self._lock = threading.Lock()
 
-    @property
-    def kind(self) -> Kind:
-        return self.issuer.kind
-
-    def mint(self, audience: str, *, timeout: float) -> Token:
+    def mint(self, audience: str, *, timeout: float) -> Minted:
         with self._lock:
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)

@@ -16,7 +16,7 @@ from runscrape_proxy.model import AudienceStatus, Token
 from runscrape_proxy.web.app import create_app
 from runscrape_proxy.web.metrics import Metrics
 from runscrape_proxy.web.page import LIMIT, in_words
-from tests.proxy.fake import FakeMinter, token_for
+from tests.proxy.fake import FakeMinter, jwt_for
 from tests.proxy.harness import API, SHOP
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Holder:
 
     def __init__(self, *statuses: AudienceStatus) -> None:
         self.held = statuses
-        self.answer: Token | Exception = token_for(API, NOW + 3600)
+        self.answer: Token | Exception = Token(jwt_for(API, NOW + 3600), 3600.0)
         self.left: int | Exception = 3570
 
     def get(self, _audience: str) -> Token:
@@ -51,16 +51,17 @@ class Holder:
         return self.held
 
     def ready(self) -> bool:
-        return all(status.expires_at is not None for status in self.held)
+        return all(status.left is not None for status in self.held)
 
 
 def status(audience: str, left: float | None, error: str = "") -> AudienceStatus:
-    expires_at = None if left is None else NOW + left
-    return AudienceStatus(audience, expires_at, error, NOW - 90 if error else None)
+    return AudienceStatus(audience, left, error, 90.0 if error else None)
 
 
 def client(tokens: Holder, file: Inventories | None = None) -> FlaskClient:
-    counters = Metrics(tokens.statuses, lambda: None if file is None else not file.error)
+    counters = Metrics(
+        tokens.statuses, lambda: None if file is None else not file.error, clock=lambda: NOW
+    )
     policy = Policy(Origin(), Clients(), Audiences((), file))
     app = create_app(
         tokens=tokens, policy=policy, counters=counters, minter=FakeMinter(), clock=lambda: NOW

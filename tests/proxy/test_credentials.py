@@ -18,13 +18,13 @@ from google.auth.compute_engine import _metadata
 from emulator import Emulator
 from runscrape_proxy.errors import CredentialsError, MintError
 from runscrape_proxy.google.find import CredentialSettings, load
-from runscrape_proxy.google.mint import ImpersonatingMinter
 from runscrape_proxy.model import Kind
+from tests.proxy.harness import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from runscrape_proxy.model import Minter, Token
+    from runscrape_proxy.model import Minted, Minter
 
 AUDIENCE = "https://api-x7k2mq4wza-uc.a.run.app"
 IDENTITY = "prometheus@demo.iam.gserviceaccount.com"
@@ -78,7 +78,7 @@ def minter(google: Emulator, kind: str, target: str = "", *delegates: str) -> Mi
     return load(CredentialSettings(path, target, delegates), environ={})
 
 
-def claims(token: Token) -> dict[str, Any]:
+def claims(token: Minted) -> dict[str, Any]:
     payload = token.value.split(".")[1]
     found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=="))
     return found
@@ -127,7 +127,8 @@ def test_each_kind_mints(
     token = found.mint(AUDIENCE, timeout=PATIENCE)
     assert claims(token)["aud"] == AUDIENCE
     assert claims(token)["email"] == email
-    assert token.expires_at == claims(token)["exp"]
+    assert 3590 < token.seconds <= claims(token)["exp"] - claims(token)["iat"] == 3600
+    assert token.repeats == (found.kind is Kind.METADATA)
     assert found.identity == email
     assert google.counts()["mints"] == {issuer: {AUDIENCE: 1}}
     assert ("metadata" in google.counts()["issuers"]) == ("metadata" in asked)
@@ -415,10 +416,14 @@ def test_a_stale_access_token_is_used_while_another_is_fetched(google: Emulator)
     """One mint fetches the next access token; the others go on with the one at hand."""
     google.update(with_faults(access_token_lifetime=120))
     found = minter(google, "authorized_user", SCRAPER)
-    assert isinstance(found, ImpersonatingMinter)
     found.mint(AUDIENCE, timeout=PATIENCE)
-    with found._source._lock:  # as the one that fetches holds it
+    google.reset_counts()
+    google.update(with_faults({"kind": "authorized_user", "hang": True}))
+    with ThreadPoolExecutor(1) as pool:
+        fetching = pool.submit(found.mint, AUDIENCE, timeout=6)
+        eventually(lambda: "authorized_user" in google.counts()["issuers"], "a fetch under way")
         assert found.mint("https://other.run.app", timeout=PATIENCE)
+    assert fetching.exception(PATIENCE) is None
 
 
 def test_a_netrc_file_is_not_for_google(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runscrape_proxy import log as logs
-from tests.proxy.fake import token_for
+from tests.proxy.fake import jwt_for
 from tests.proxy.harness import API, SHOP
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from runscrape_proxy.settings import LogFormat
     from tests.proxy.conftest import StartProxy
 
-TOKEN = token_for(API, 0).value
+TOKEN = jwt_for(API, 0)
 
 
 @pytest.mark.usefixtures("root_logger")

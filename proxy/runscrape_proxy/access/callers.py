@@ -1,4 +1,4 @@
-"""Who asks: the client id and secret of RFC 6749, section 2.3.1."""
+"""Who asks: the client id and secret of RFC 6749, section 2.3.1, or of a job's ``basic_auth``."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ import binascii
 import hashlib
 import hmac
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from runscrape_proxy.errors import InvalidClient, InvalidRequest
 from runscrape_proxy.files import WatchedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+
+class Credentials(NamedTuple):
+    """An id and a secret, as a client shows them."""
+
+    client_id: bytes
+    secret: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +32,34 @@ class Clients:
     client_id: str = ""
     secrets: WatchedFile[Secrets] | None = None
 
-    def check(self, authorization: str | None, form: Mapping[str, str]) -> None:
-        """Check the client of RFC 6749, section 2.3.1, from Basic or from the body.
+    def check_header(self, authorization: str | None) -> None:
+        """Check the client of a token request by its Authorization header, if there is one.
 
-        Raises InvalidClient, and InvalidRequest for both ways at once.
+        Raises InvalidClient.
+        """
+        if self.secrets is None or authorization is None:
+            return
+        if not self._knows(read_basic(authorization)):
+            raise _wrong("client_id or client_secret")
+
+    def check_form(self, form: Mapping[str, str], authorization: str | None) -> None:
+        """Check the client by the form of a token request, where the header does not tell it.
+
+        Raises InvalidClient, and InvalidRequest where both tell, and tell different things.
         """
         if self.secrets is None:
             return
-        if not self.knows(*_credentials(authorization, form)):
+        if authorization is not None:
+            _check_agreement(form, authorization)
+        elif "client_secret" not in form:
             raise InvalidClient(
-                "wrong client_id or client_secret: both must be those that runscrape-proxy was"
-                " started with (--client-id, --client-secret-file)"
+                "no client_secret: set client_id and client_secret_file in the oauth2 block"
             )
+        elif not self._knows([_of_form(form)]):
+            raise _wrong("client_id or client_secret")
 
     def check_basic(self, credentials: str | None) -> None:
-        """Check a client that shows id and secret as they are: RFC 7617, ``basic_auth``.
+        """Check a client that is no OAuth 2.0 client: ``basic_auth`` of a scrape job.
 
         Raises InvalidClient.
         """
@@ -49,24 +69,24 @@ class Clients:
             raise InvalidClient(
                 "no client secret: set basic_auth with username and password_file in the job"
             )
-        if not self.knows(*_pair(credentials)):
-            raise InvalidClient(
-                "wrong username or password: both must be those that runscrape-proxy was started"
-                " with (--client-id, --client-secret-file)"
-            )
-
-    def knows(self, client_id: bytes, secret: bytes) -> bool:
-        """Compare both, in a time that tells nothing of them."""
-        held = self.secrets.value if self.secrets else None
-        known = held is not None and held.holds(secret)
-        return _same(client_id, self.client_id) & known
+        if not self._knows(read_basic(credentials)):
+            raise _wrong("username or password")
 
     def is_ours(self, credentials: str) -> bool:
         """Say whether these are the credentials of this very proxy, which nobody else may see."""
         try:
-            return self.knows(*_pair(credentials))
+            return self._knows(read_basic(credentials))
         except InvalidClient:
             return False
+
+    def _knows(self, readings: Iterable[Credentials]) -> bool:
+        """Compare each reading, in a time that tells nothing of what is right."""
+        held = self.secrets.value if self.secrets else None
+        found = False
+        for shown in readings:
+            known = held is not None and held.holds(shown.secret)
+            found |= _same(shown.client_id, self.client_id.encode()) & known
+        return found
 
 
 class Secrets:
@@ -97,36 +117,23 @@ def watch_secrets(path: Path) -> WatchedFile[Secrets]:
 
 def parse_secrets(content: bytes) -> Secrets:
     """Read a secret file. Raises ValueError if there is no secret in it."""
-    lines = [line.strip() for line in content.splitlines()]
-    digests = frozenset(_digest(line) for line in lines if line)
+    digests = frozenset(_digest(line) for line in content.splitlines() if line.strip())
     if not digests:
         raise ValueError("no secret in it")
     return Secrets(digests)
 
 
-def _credentials(authorization: str | None, form: Mapping[str, str]) -> tuple[bytes, bytes]:
-    if authorization is None:
-        if "client_secret" not in form:
-            raise InvalidClient(
-                "no client_secret: set client_id and client_secret_file in the oauth2 block"
-            )
-        return form.get("client_id", "").encode(), form["client_secret"].encode()
-    if "client_secret" in form:
-        raise InvalidRequest("client_secret came twice, as Basic and in the body: send one")
-    client_id, secret = _basic(authorization)
-    if form.get("client_id", "").encode() not in {b"", client_id}:
-        raise InvalidRequest("client_id differs between Basic and the body")
-    return client_id, secret
+def read_basic(authorization: str) -> tuple[Credentials, Credentials]:
+    """Read a Basic header in both of the ways that clients write it.
 
-
-def _basic(authorization: str) -> tuple[bytes, bytes]:
-    client_id, secret = _pair(authorization)
-    # Both parts are form-encoded before base64: RFC 6749, section 2.3.1, and appendix B.
-    return _form_decoded(client_id), _form_decoded(secret)
-
-
-def _pair(authorization: str) -> tuple[bytes, bytes]:
-    scheme, _, encoded = authorization.partition(" ")
+    RFC 7617 puts id and secret into it as they are; RFC 6749 (section 2.3.1, appendix B) has each
+    form-encoded first. Some clients send the same header twice, which reaches us as one with a
+    comma. Raises InvalidClient.
+    """
+    given = {value.strip() for value in authorization.split(",")}
+    if len(given) > 1:
+        raise InvalidClient("several Authorization headers that differ: send one")
+    scheme, _, encoded = given.pop().partition(" ")
     if scheme.lower() != "basic":
         raise InvalidClient("only Basic is understood in the Authorization header")
     try:
@@ -134,7 +141,31 @@ def _pair(authorization: str) -> tuple[bytes, bytes]:
     except (binascii.Error, ValueError):
         raise InvalidClient("the Authorization header is not base64") from None
     client_id, _, secret = pair.partition(b":")
-    return client_id, secret
+    return (
+        Credentials(client_id, secret),
+        Credentials(_form_decoded(client_id), _form_decoded(secret)),
+    )
+
+
+def _check_agreement(form: Mapping[str, str], authorization: str) -> None:
+    if "client_secret" in form:
+        raise InvalidRequest("client_secret came twice, as Basic and in the body: send one")
+    client_id = form.get("client_id", "").encode().strip()
+    if client_id and client_id not in {
+        each.client_id.strip() for each in read_basic(authorization)
+    }:
+        raise InvalidRequest("client_id differs between Basic and the body")
+
+
+def _of_form(form: Mapping[str, str]) -> Credentials:
+    return Credentials(form.get("client_id", "").encode(), form["client_secret"].encode())
+
+
+def _wrong(what: str) -> InvalidClient:
+    return InvalidClient(
+        f"wrong {what}: both must be those that runscrape-proxy was started with"
+        " (--client-id, --client-secret-file)"
+    )
 
 
 def _form_decoded(part: bytes) -> bytes:
@@ -142,8 +173,9 @@ def _form_decoded(part: bytes) -> bytes:
 
 
 def _digest(secret: bytes) -> bytes:
-    return hashlib.sha256(secret).digest()
+    """White space at either end never counts: files and Kubernetes Secrets end in a newline."""
+    return hashlib.sha256(secret.strip()).digest()
 
 
-def _same(given: bytes, wanted: str) -> bool:
-    return hmac.compare_digest(_digest(given), _digest(wanted.encode()))
+def _same(given: bytes, wanted: bytes) -> bool:
+    return hmac.compare_digest(_digest(given), _digest(wanted))

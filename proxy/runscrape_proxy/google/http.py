@@ -10,6 +10,7 @@ of :mod:`runscrape_proxy.tokens.schedule`, and one at once where a kept connecti
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,7 @@ import requests
 from urllib3 import Timeout
 from urllib3.exceptions import HTTPError
 
+from runscrape_proxy.clock import GoogleClock
 from runscrape_proxy.errors import MintError
 from runscrape_proxy.google import remedies as failures
 from runscrape_proxy.google.connections import Adapter, Deadline, StaleConnectionError, trust
@@ -36,11 +38,19 @@ class GoogleHttp:
 
     ``ca_file`` (PEM) is trusted on top of the usual authorities. ``direct`` ignores the proxies of
     the environment: the metadata server of another machine would answer with its identity.
+    ``clock`` hears of the Date of each answer.
     Raises OSError or ssl.SSLError for a bad ``ca_file``.
     """
 
-    def __init__(self, *, ca_file: Path | None = None, direct: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        ca_file: Path | None = None,
+        direct: bool = False,
+        clock: GoogleClock | None = None,
+    ) -> None:
         context = trust(ca_file)
+        self._clock = clock or GoogleClock()
         self._session = requests.Session()
         self._session.trust_env = not direct
         self._session.auth = _leave_alone
@@ -48,20 +58,26 @@ class GoogleHttp:
             self._session.mount(prefix, Adapter(context, per_host=_POOL_SIZE))
 
     def within(self, seconds: float) -> Request:
-        """A transport for google-auth that ends ``seconds`` from now."""
-        return self.until(Deadline(seconds))
+        """A transport to Google for google-auth that ends ``seconds`` from now."""
+        return Request(self._session, Deadline(seconds), self._clock)
 
     def until(self, deadline: Deadline) -> Request:
-        """A transport for google-auth that ends at ``deadline``."""
+        """One that ends at ``deadline``; it may ask others than Google, whose time is their own."""
         return Request(self._session, deadline)
 
 
 class Request:
     """One mint's calls, all within one deadline: a ``google.auth.transport.Request``."""
 
-    def __init__(self, session: requests.Session, deadline: Deadline) -> None:
+    date: float | None = None
+    """When the newest answer was written, in seconds since the epoch; None if it did not say."""
+
+    def __init__(
+        self, session: requests.Session, deadline: Deadline, clock: GoogleClock | None = None
+    ) -> None:
         self.session = session  # google-auth mounts the metadata server's TLS on it where asked to
         self.deadline = deadline
+        self._clock = clock
 
     def __call__(
         self,
@@ -97,7 +113,16 @@ class Request:
             data = response.raw.read(_LARGEST_ANSWER + 1, decode_content=True)
         if len(data) > _LARGEST_ANSWER:
             raise MintError(f"{failures.host_of(url)} sent more than any token answer holds")
+        self._note(response.headers.get("Date"))
         return _Answer(response.status_code, response.headers, data)
+
+    def _note(self, date: str | None) -> None:
+        try:
+            self.date = parsedate_to_datetime(date or "").timestamp()
+        except (ValueError, OverflowError):
+            self.date = None
+        if self._clock is not None and self.date is not None:
+            self._clock.note(self.date)
 
 
 @dataclass(frozen=True, slots=True)

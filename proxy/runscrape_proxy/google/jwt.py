@@ -7,23 +7,45 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from runscrape_proxy.errors import MintError
-from runscrape_proxy.model import Token
+
+LONGEST_LIFE: Final = 24 * 3600.0
+"""Seconds; a token that says more is renewed as if it said this. Google's live for an hour."""
+
+_YEAR_10000: Final = 253_402_300_800
+_REMEDY: Final = "is something between here and Google answering in its place?"
 
 
 @dataclass(frozen=True, slots=True)
-class Minted:
-    """A token for the audience that was asked, and the e-mail address it speaks for, if any."""
+class IdToken:
+    """A token for the audience that was asked, and what it says of itself."""
 
-    token: Token
+    value: str = field(repr=False)
+    issued_at: float | None
+    """The ``iat`` claim, in seconds since the epoch by Google's clock; None where it has none."""
+    expires_at: float
+    """The ``exp`` claim, likewise."""
     email: str
+    """The address it speaks for; empty where it does not say."""
+
+    def seconds_left(self, now: float | None) -> float:
+        """How long it is still good for, where Google's clock says ``now`` (None: not known).
+
+        Its life is ``exp - iat``. Google may hand out a token that it made a while ago; one from
+        the future is new.
+        """
+        begins = self.issued_at
+        if begins is None:
+            begins = now if now is not None else self.expires_at - LONGEST_LIFE
+        age = 0.0 if now is None else max(0.0, now - begins)
+        return min(self.expires_at - begins, LONGEST_LIFE) - age
 
 
-def read(value: object, audience: str) -> Minted:
+def read(value: object, audience: str) -> IdToken:
     """Check that ``value`` is a JWT for ``audience`` with a readable end.
 
     Raises MintError for anything else: such a token is never handed out.
@@ -31,14 +53,13 @@ def read(value: object, audience: str) -> Minted:
     claims = _claims(value)
     if claims.get("aud") != audience:
         raise MintError("Google's token is for another audience than was asked", remedy=_REMEDY)
-    ends = claims.get("exp")
-    if isinstance(ends, bool) or not isinstance(ends, (int, float)) or not math.isfinite(ends):
+    ends, begins = _time(claims.get("exp")), _time(claims.get("iat"))
+    if ends is None:
         raise MintError("Google's token does not say when it ends", remedy=_REMEDY)
+    if "iat" in claims and (begins is None or begins >= ends):
+        raise MintError("Google's token does not say when it begins", remedy=_REMEDY)
     email = claims.get("email")
-    return Minted(Token(str(value), float(ends)), email if isinstance(email, str) else "")
-
-
-_REMEDY = "is something between here and Google answering in its place?"
+    return IdToken(str(value), begins, ends, email if isinstance(email, str) else "")
 
 
 _JWT = re.compile(r"[\w-]+\.([\w-]+)\.[\w-]+", re.ASCII)
@@ -50,8 +71,15 @@ def _claims(value: object) -> dict[str, object]:
     try:
         payload = parts[1] if parts else ""
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except ValueError:
+    except (ValueError, RecursionError):
         claims = None
     if not isinstance(claims, dict):
         raise MintError("what Google gave is not an ID token", remedy=_REMEDY)
     return claims
+
+
+def _time(claim: object) -> float | None:
+    """A NumericDate (RFC 7519, section 2) of a year with four digits; None for anything else."""
+    if isinstance(claim, bool) or not isinstance(claim, (int, float)):
+        return None
+    return float(claim) if 0 <= claim < _YEAR_10000 else None

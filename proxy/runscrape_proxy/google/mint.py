@@ -11,26 +11,36 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from google.auth.credentials import TokenState
 from google.auth.exceptions import GoogleAuthError
 
 from runscrape_proxy.errors import MintError
-from runscrape_proxy.google import jwt as jwt_claims
-from runscrape_proxy.google import remedies as failures
+from runscrape_proxy.google import jwt, remedies
 from runscrape_proxy.google.sources import resource_name
+from runscrape_proxy.http_client import Deadline
+from runscrape_proxy.model import Kind, Minted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runscrape_proxy.google.http import Deadline, GoogleHttp
+    from runscrape_proxy.google.http import GoogleHttp
     from runscrape_proxy.google.sources import Source
-    from runscrape_proxy.model import Kind, Token
 
 _BUSY: Final = "the access token for the IAM Credentials API is still being fetched"
-_MALFORMED: Final = (GoogleAuthError, ArithmeticError, AttributeError, LookupError, OSError)
-_MALFORMED_VALUES: Final = (TypeError, ValueError)
+_MALFORMED: Final = (
+    GoogleAuthError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What google-auth and json raise for credentials and answers that are not what they should be."""
 
 
 class DirectMinter:
@@ -45,16 +55,20 @@ class DirectMinter:
         self._credentials = credentials
         self._http = http
 
-    def mint(self, audience: str, *, timeout: float) -> Token:
+    def mint(self, audience: str, *, timeout: float) -> Minted:
         """One token; see :class:`runscrape_proxy.model.Minter`."""
         credentials = self._credentials.with_target_audience(audience)
+        request = self._http.within(timeout)
         try:
-            credentials.refresh(self._http.within(timeout))
-        except (*_MALFORMED, *_MALFORMED_VALUES) as error:
-            raise failures.unusable(error) from None
-        minted = jwt_claims.read(credentials.token, audience)
-        self.identity = self.identity or minted.email
-        return minted.token
+            credentials.refresh(request)
+        except _MALFORMED as error:
+            raise remedies.unusable(error) from None
+        token = jwt.read(credentials.token, audience)
+        self.identity = self.identity or token.email
+        repeats = self.kind is Kind.METADATA
+        # A metadata server that says no Date leaves only this machine's clock to tell the age by.
+        now = request.date or (time.time() if repeats else None)
+        return Minted(token.value, token.seconds_left(now), repeats=repeats)
 
 
 class ImpersonatingMinter:
@@ -81,7 +95,7 @@ class ImpersonatingMinter:
         self._endpoint = endpoint
         self._delegates = [resource_name(delegate) for delegate in delegates]
 
-    def mint(self, audience: str, *, timeout: float) -> Token:
+    def mint(self, audience: str, *, timeout: float) -> Minted:
         """One token; see :class:`runscrape_proxy.model.Minter`."""
         request = self._http.within(timeout)
         try:
@@ -98,9 +112,10 @@ class ImpersonatingMinter:
                 body=json.dumps(body).encode(),
             )
             value = json.loads(answer.data)["token"]
-        except (*_MALFORMED, *_MALFORMED_VALUES) as error:
-            raise failures.unusable(error) from None
-        return jwt_claims.read(value, audience).token
+        except _MALFORMED as error:
+            raise remedies.unusable(error) from None
+        token = jwt.read(value, audience)
+        return Minted(token.value, token.seconds_left(request.date))
 
 
 class _AccessTokens:
@@ -121,7 +136,7 @@ class _AccessTokens:
 
     def _renew(self, deadline: Deadline) -> None:
         # Google calls a token stale in its last 3:45, in which it is as good as before: then
-        # nobody waits for the one that fetches another, and nobody fails with it.
+        # nobody waits for the one that fetches another, and that one leaves time for its mint.
         stale = self._source.token_state is TokenState.STALE
         if not self._lock.acquire(timeout=0 if stale else max(0.0, deadline.left)):
             if stale:
@@ -129,7 +144,8 @@ class _AccessTokens:
             raise MintError(_BUSY)
         try:
             if self._source.token_state is not TokenState.FRESH:
-                self._source.refresh(self._http.until(deadline))
+                until = Deadline(deadline.left / 2) if stale else deadline
+                self._source.refresh(self._http.until(until))
         except MintError:
             if self._source.token_state is not TokenState.STALE:
                 raise

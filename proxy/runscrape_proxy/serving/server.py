@@ -119,7 +119,7 @@ def _options(settings: Settings, connections: int) -> dict[str, object]:
     return {
         "worker_class": ProxyWorker,
         "logger_class": ServerLog,
-        "workers": settings.workers,
+        "workers": 1,
         "threads": settings.threads + settings.gateway_threads,
         "worker_connections": connections,
         "backlog": listeners.BACKLOG,

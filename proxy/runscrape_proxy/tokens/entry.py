@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 LANDED: Final = threading.Event()
-"""What an audience without a mint in flight has: set, and shared."""
+"""The event of every audience that has no mint queued or in flight: set, and shared."""
 LANDED.set()
 
 
@@ -42,7 +42,7 @@ class Pool(Enum):
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One audience. Times are in seconds since the epoch."""
+    """One audience. Times are in seconds, by the clock that the ledger is called with."""
 
     audience: str
     asked_at: float
@@ -52,7 +52,7 @@ class Entry:
     due_at: float = inf
     failures: int = 0
     last_error: str = ""
-    last_error_at: float | None = None
+    last_error_at: float = 0.0
     started_at: float = 0.0
     wanted_until: float = 0.0
     """Nobody waits any more after this: it ends a mint that somebody asked for."""

@@ -1,4 +1,4 @@
-"""What is held and what is owed, for each audience: a state machine without clock or threads.
+"""What is held and what is to be minted, for each audience: a state machine without clock, threads.
 
 An audience is ``IDLE`` (nothing to do until ``due_at``), ``QUEUED`` in one of three lanes, or
 ``RUNNING`` (the one mint in flight)::
@@ -7,7 +7,7 @@ An audience is ``IDLE`` (nothing to do until ``due_at``), ``QUEUED`` in one of t
     retries    no token, nobody waits: failed before, or to be minted ahead (--prewarm)
     renewals   a token is held and its successor is due; the one that ends first goes first
 
-Two pools of workers take from the lanes: ``COLD`` from asked and retries (retries in half of it
+Two pools of threads take from the lanes: ``COLD`` from asked and retries (retries in half of it
 at most, so that whoever asks finds a slot), ``RENEWING`` from renewals. Neither can starve the
 other. The caller holds a lock around every call; :mod:`runscrape_proxy.tokens.keeper` does.
 """
@@ -19,47 +19,58 @@ import itertools
 import threading
 from collections import OrderedDict
 from math import inf
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from runscrape_proxy.errors import TemporarilyUnavailable
 from runscrape_proxy.tokens.entry import LANDED, Entry, Lane, Pool, State
-from runscrape_proxy.tokens.schedule import FRESH, is_fresh, refresh_at, retry_at
+from runscrape_proxy.tokens.schedule import SERVED, is_usable, refresh_at, retry_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runscrape_proxy.model import Kind, Token
+    from runscrape_proxy.model import Token
 
 _FORGOTTEN_AFTER: Final = 3 * 3600.0  # three lives of a token: no client holds one that long
 _FORGOTTEN_WITHOUT_TOKEN: Final = 15 * 60.0  # a failing job asks at every scrape
-_CLOCK_SET_BACK: Final = 60.0
 _LEAST_SHARE: Final = 0.1  # of the callers' patience; with less of it left no mint is begun
-_CLOCKS_DIFFER: Final = 0.1  # a wait is timed by the monotonic clock, patience ends by the other
+_CLOCKS_DIFFER: Final = 0.1  # a wait is timed by another clock than the patience of callers
+
+TOO_SLOW: Final = "Google answers too slowly: no mint slot came free in time"
 
 
 class Ledger:
-    """All audiences, at most ``limit`` of them."""
+    """All audiences: those that ``is_listed`` knows, and at most ``limit`` others.
+
+    ``obstacle`` says why mints are not begun, where that is not that Google is slow.
+    """
 
     def __init__(
-        self, kind: Kind, *, random: Callable[[], float], retry_slots: int, limit: int
+        self,
+        *,
+        random: Callable[[], float],
+        retry_slots: int,
+        limit: int,
+        is_listed: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self.entries: dict[str, Entry] = {}
-        self._kind = kind
+        self.obstacle = ""
         self._random = random
         self._retry_slots = retry_slots
         self._limit = limit
+        self._is_listed = is_listed
+        self._unlisted: dict[str, Entry] = {}
         self._retries_running = 0
         self._asked: OrderedDict[str, Entry] = OrderedDict()
         self._retries: OrderedDict[str, Entry] = OrderedDict()
         self._renewals: list[tuple[float, int, Entry]] = []
         self._due: list[tuple[float, int, Entry]] = []
         self._ticket = itertools.count()
-        self._stepped_at = -inf
 
     def ask(self, audience: str, now: float, *, patience: float) -> Entry:
         """Note that somebody wants a token now and waits ``patience`` seconds; queue its mint.
 
-        Nothing is queued for an audience that is fresh, resting or in flight. Raises
+        Nothing is queued for an audience that is usable, resting or in flight. Raises
         TemporarilyUnavailable for an audience too many.
         """
         entry = self._known(audience, now)
@@ -67,7 +78,7 @@ class Ledger:
         entry.wanted_until = now + patience
         entry.begin_by = now + patience * (1 - _LEAST_SHARE)
         idle_and_due = entry.state is State.IDLE and not entry.is_resting(now)
-        if entry.state is State.QUEUED or (idle_and_due and not is_fresh(entry.token, now)):
+        if entry.state is State.QUEUED or (idle_and_due and not is_usable(entry.token, now)):
             self._queue(entry, Lane.ASKED)
         return entry
 
@@ -76,23 +87,17 @@ class Ledger:
         if audience not in self.entries:
             self._queue(self._known(audience, now), Lane.RETRIES)
 
-    def step(self, now: float) -> bool:
-        """Queue what is due, forget what nobody asks for; whether anything was queued."""
-        if now < self._stepped_at - _CLOCK_SET_BACK:
-            self._catch_up(now)
-        self._stepped_at = now
-        queued = False
+    def step(self, now: float) -> None:
+        """Queue what is due, forget what nobody asks for any more."""
         while self._due and self._due[0][0] <= now:
             due_at, _, entry = heapq.heappop(self._due)
             if entry.state is not State.IDLE or entry.due_at != due_at or not self._knows(entry):
                 continue
             if self._is_abandoned(entry, now):
                 self.forget(entry)
-                continue
-            held = entry.token is not None and entry.token.expires_at > now
-            self._queue(entry, Lane.RENEWALS if held else Lane.RETRIES)
-            queued = True
-        return queued
+            else:
+                usable = is_usable(entry.token, now)
+                self._queue(entry, Lane.RENEWALS if usable else Lane.RETRIES)
 
     def next_due(self) -> float:
         """When :meth:`step` has something to do again; infinity where it never has."""
@@ -118,17 +123,19 @@ class Ledger:
     def minted(self, entry: Entry, token: Token, now: float) -> str:
         """End a mint that gave ``token``; why that is no use, in one line, or an empty string.
 
-        A held token is never replaced by one that ends sooner.
+        A held token is never replaced by one that ends sooner, or by itself: how long it lives was
+        counted when it came first.
         """
         self._ended(entry)
-        if entry.token is None or token.expires_at > entry.token.expires_at:
-            entry.token = token
-        if not is_fresh(entry.token, now):
-            reason = _short_lived(entry.token.expires_at - now)
+        held = entry.token
+        if held is None or (token.value != held.value and token.ends_at > held.ends_at):
+            entry.token = held = token
+        if not is_usable(held, now):
+            reason = _short_lived(held.ends_at - now)
             self._rest(entry, reason, now)
             return reason
-        entry.failures, entry.last_error, entry.last_error_at = 0, "", None
-        self._schedule(entry, refresh_at(entry.token, now, self._kind, self._random()))
+        entry.failures, entry.last_error = 0, ""
+        self._schedule(entry, refresh_at(held, now, self._random()))
         _land(entry)
         return ""
 
@@ -141,32 +148,44 @@ class Ledger:
         """A caller's patience has ended: drop the mint if it has not begun and nobody waits."""
         waits = entry.state is State.QUEUED and entry.lane is Lane.ASKED
         if waits and entry.wanted_until <= now + _CLOCKS_DIFFER:
-            self._asked.pop(entry.audience, None)
+            self._unqueue(entry)
             self._drop(entry, now)
 
     def forget(self, entry: Entry) -> None:
         """Let go of an audience; what is in flight for it will be thrown away."""
-        self.entries.pop(entry.audience, None)
+        if self._knows(entry):
+            del self.entries[entry.audience]
+            self._unlisted.pop(entry.audience, None)
         self._unqueue(entry)
         _land(entry)
 
     def _known(self, audience: str, now: float) -> Entry:
         entry = self.entries.get(audience)
         if entry is None:
-            if len(self.entries) >= self._limit:
-                raise TemporarilyUnavailable(
-                    f"{self._limit} audiences are in use, which is the most that one proxy holds: "
-                    "narrow --allow-audience, or run another proxy",
-                    retry_after=60,
-                )
-            entry = self.entries[audience] = Entry(audience, asked_at=now)
+            entry = Entry(audience, asked_at=now)
+            if not self._is_listed(audience):
+                if len(self._unlisted) >= self._limit:
+                    self._make_room()
+                self._unlisted[audience] = entry
+            self.entries[audience] = entry
         return entry
+
+    def _make_room(self) -> None:
+        """Forget the audience that nobody has asked for the longest."""
+        idle = [entry for entry in self._unlisted.values() if entry.state is State.IDLE]
+        if not idle:
+            raise TemporarilyUnavailable(
+                f"tokens for {self._limit} other audiences are being minted at this moment, which"
+                " is the most that one proxy does: come again",
+                retry_after=5,
+            )
+        self.forget(min(idle, key=attrgetter("asked_at")))
 
     def _knows(self, entry: Entry) -> bool:
         return self.entries.get(entry.audience) is entry
 
     def _is_abandoned(self, entry: Entry, now: float) -> bool:
-        without = entry.token is None or entry.token.expires_at <= now
+        without = entry.token is None or entry.token.ends_at <= now
         return now - entry.asked_at > (_FORGOTTEN_WITHOUT_TOKEN if without else _FORGOTTEN_AFTER)
 
     def _queue(self, entry: Entry, lane: Lane) -> None:
@@ -179,13 +198,14 @@ class Ledger:
             entry.landed = threading.Event()
         entry.state, entry.lane = State.QUEUED, lane
         if lane is Lane.RENEWALS:
-            ends_at = entry.token.expires_at if entry.token is not None else 0.0
+            ends_at = entry.token.ends_at if entry.token is not None else 0.0
             heapq.heappush(self._renewals, (ends_at, next(self._ticket), entry))
         else:
             queue = self._asked if lane is Lane.ASKED else self._retries
             queue[entry.audience] = entry
 
     def _unqueue(self, entry: Entry) -> None:
+        """Take this very entry out of the queues, not another one of the same audience."""
         for queue in (self._asked, self._retries):
             if queue.get(entry.audience) is entry:
                 del queue[entry.audience]
@@ -209,7 +229,7 @@ class Ledger:
         return None
 
     def _drop(self, entry: Entry, now: float) -> None:
-        self._rest(entry, "Google answers too slowly: no mint slot came free in time", now)
+        self._rest(entry, self.obstacle or TOO_SLOW, now)
 
     def _ended(self, entry: Entry) -> None:
         if entry.state is State.RUNNING:
@@ -218,7 +238,7 @@ class Ledger:
     def _rest(self, entry: Entry, reason: str, now: float) -> None:
         entry.failures += 1
         entry.last_error, entry.last_error_at = reason, now
-        held_until = entry.token.expires_at if entry.token is not None else None
+        held_until = entry.token.ends_at if entry.token is not None else None
         self._schedule(entry, retry_at(now, entry.failures, self._random(), held_until=held_until))
         _land(entry)
 
@@ -226,12 +246,6 @@ class Ledger:
         entry.state, entry.due_at = State.IDLE, due_at
         if self._knows(entry):
             heapq.heappush(self._due, (due_at, next(self._ticket), entry))
-
-    def _catch_up(self, now: float) -> None:
-        """The clock was set back: what was put off until a time far ahead is due now."""
-        for entry in self.entries.values():
-            if entry.is_resting(now):
-                self._schedule(entry, now)
 
 
 def _land(entry: Entry) -> None:
@@ -242,5 +256,5 @@ def _land(entry: Entry) -> None:
 
 def _short_lived(left: float) -> str:
     if left <= 0:
-        return "Google's token has ended already: set this machine's clock (chrony, NTP)"
-    return f"the newest token ends in {left:.0f} s, and {FRESH:.0f} s must be left to use it"
+        return "Google's token has ended already: ask again, or look at what gives the tokens"
+    return f"the newest token ends in {left:.0f} s, and {SERVED:.0f} s must be left to use it"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 import time
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response, render_template, request
-from werkzeug.exceptions import HTTPException
 
-from runscrape_proxy.web import metrics, page
+from runscrape_proxy.web import errors, metrics, page
 from runscrape_proxy.web import token as endpoint
 
 if TYPE_CHECKING:
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
 
     from runscrape_proxy.access.audiences import Policy
     from runscrape_proxy.model import AudienceStatus, Minter
-
-log = logging.getLogger(__name__)
 
 MAX_REASONS = 100
 """Lines in the body of a red /-/ready."""
@@ -35,11 +31,16 @@ def create_app(
     minter: Minter,
     clock: Callable[[], float] = time.time,
 ) -> Flask:
-    """Return the WSGI application: the token endpoint in front, the rest as Flask routes."""
+    """Return the WSGI application."""
     app = Flask(__name__, static_folder=None, template_folder=".")
     app.url_map.merge_slashes = False  # //metrics is another path, and no reason to redirect
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.config["MAX_CONTENT_LENGTH"] = endpoint.MAX_BODY + 1
     app.jinja_env.trim_blocks = True
+    app.jinja_env.get_template("page.html")  # read now: later there may be no file descriptor left
+    app.before_request(lambda: policy.origin.check(request.environ))
+    app.register_blueprint(endpoint.blueprint(tokens, policy, counters))
+    errors.install(app, counters)
     inventory = policy.audiences.inventory
 
     @app.get("/")
@@ -71,22 +72,23 @@ def create_app(
         files = inventory.files if inventory is not None else ()
         reasons += [f"inventory {f.path}: {f.error}" for f in files if f.value is None]
         if not tokens.ready():
-            reasons += _missing(tokens.statuses(), clock())
+            reasons += _missing(tokens.statuses())
         if not reasons:
             return Response("ready\n", content_type=TEXT)
         body = "\n".join(["not ready", *reasons, ""])
         return Response(body, status=503, content_type=TEXT)
 
-    app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(Exception, _our_fault)
-    app.wsgi_app = endpoint.TokenEndpoint(  # type: ignore[method-assign]  # Flask's own way to wrap
-        app.wsgi_app, tokens=tokens, policy=policy, metrics=counters
-    )
+    @app.after_request
+    def keep_nothing(answer: Response) -> Response:
+        if answer.is_json:  # RFC 6749, section 5.1: no cache may keep an answer that holds a token
+            answer.headers.update({"Cache-Control": "no-store", "Pragma": "no-cache"})
+        return answer
+
     return app
 
 
-def _missing(statuses: tuple[AudienceStatus, ...], now: float) -> list[str]:
-    waiting = [s for s in statuses if s.expires_at is None or s.expires_at <= now or s.last_error]
+def _missing(statuses: tuple[AudienceStatus, ...]) -> list[str]:
+    waiting = [s for s in statuses if s.left is None or s.left <= 0 or s.last_error]
     reasons = [f"{s.audience}: {s.last_error or 'no token yet'}" for s in waiting[:MAX_REASONS]]
     if len(waiting) > MAX_REASONS:
         reasons.append(f"and {len(waiting) - MAX_REASONS} more")
@@ -106,25 +108,3 @@ def _page_headers(nonce: str) -> dict[str, str]:
         "Cross-Origin-Resource-Policy": "same-origin",
         "Cache-Control": "no-store",
     }
-
-
-def _http_error(error: HTTPException) -> Response:
-    content: dict[str, object] = {
-        "error": "invalid_request",
-        "error_description": f"{error.name}: see proxy/README.md for the paths of runscrape-proxy",
-    }
-    allow = dict(error.get_headers()).get("Allow")
-    return _response(
-        endpoint.json_answer(
-            f"{error.code} {error.name}", content, [("Allow", allow)] if allow else []
-        )
-    )
-
-
-def _our_fault(error: Exception) -> Response:
-    log.error("a request failed in a way that it must not", exc_info=error)
-    return _response(endpoint.server_error())
-
-
-def _response(answer: endpoint.Answer) -> Response:
-    return Response(answer.body, status=answer.status, headers=answer.headers)

@@ -1,11 +1,12 @@
-"""The proxy's own metrics, on a registry of their own: one set for each worker process."""
+"""The proxy's own metrics, on a registry of their own."""
 
 from __future__ import annotations
 
+import time
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client import disable_created_metrics as _disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 """Understood by every Prometheus since 0.0.4 was new."""
+
+VERSION = version("runscrape")
+"""Read once: at its limit of open files the proxy could not read it at each scrape."""
 
 MINT_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds; a mint takes 50 to 200 ms, and 4 s is the usual timeout."""
@@ -48,6 +52,8 @@ class Metrics:
         self,
         statuses: Callable[[], Iterable[AudienceStatus]],
         inventory_good: Callable[[], bool | None],
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         # Prometheus 2.42 would store each *_created as one more gauge.
         _disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -73,7 +79,14 @@ class Metrics:
             registry=self.registry,
         )
         ProcessCollector(registry=self.registry)
-        self.registry.register(_State(statuses, inventory_good))
+        self.registry.register(_State(statuses, inventory_good, clock))
+        info = Gauge(
+            METRICS_PREFIX + "build_info",
+            "1, labelled with what is running.",
+            ["version"],
+            registry=self.registry,
+        )
+        info.labels(VERSION).set(1)
 
     def token_request(self, result: str) -> None:
         """Count one answer of the token endpoint, by one of :data:`RESULTS`."""
@@ -96,9 +109,11 @@ class _State:
         self,
         statuses: Callable[[], Iterable[AudienceStatus]],
         inventory_good: Callable[[], bool | None],
+        clock: Callable[[], float],
     ) -> None:
         self._statuses = statuses
         self._inventory_good = inventory_good
+        self._clock = clock
 
     def describe(self) -> Iterable[Metric]:
         """Say nothing at registration: prometheus_client would collect for it."""
@@ -112,21 +127,17 @@ class _State:
             labels=["audience"],
         )
         audiences = 0
+        now = self._clock()
         for status in self._statuses():
             audiences += 1
-            if status.expires_at is not None:
-                expiry.add_metric([status.audience], status.expires_at)
+            if status.left is not None:
+                expiry.add_metric([status.audience], round(now + status.left))
         yield expiry
         yield _gauge("audiences", "Audiences that were asked for and are kept ready.", audiences)
         if (good := self._inventory_good()) is not None:
             yield _gauge(
                 "inventory_last_reload_successful", "1 if each inventory could be read.", int(good)
             )
-        info = GaugeMetricFamily(
-            METRICS_PREFIX + "build_info", "1, labelled with what is running.", labels=["version"]
-        )
-        info.add_metric([version("runscrape")], 1)
-        yield info
 
 
 def _gauge(name: str, documentation: str, value: float) -> Metric:

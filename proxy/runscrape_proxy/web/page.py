@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING
+
+from runscrape_proxy.web.metrics import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -76,7 +77,7 @@ def view(
     order = {"missing": 0, "failing": 1, "ok": 2}
     found.sort(key=lambda row: (order[row.state], row.audience))
     return View(
-        version=version("runscrape"),
+        version=VERSION,
         kind=minter.kind.value,
         identity=minter.identity,
         now=now,
@@ -103,15 +104,15 @@ def in_words(seconds: float) -> str:
 
 
 def _row(status: AudienceStatus, now: float) -> Row:
-    usable = status.expires_at is not None and status.expires_at > now
-    state = "missing" if not usable else "failing" if status.last_error else "ok"
+    left = status.left if status.left is not None and status.left > 0 else None
+    state = "missing" if left is None else "failing" if status.last_error else "ok"
     return Row(
         audience=status.audience,
         state=state,
-        expires_at=status.expires_at if usable else None,
-        left=in_words(status.expires_at - now) if usable and status.expires_at else "no token",
+        expires_at=None if left is None else now + left,
+        left="no token" if left is None else in_words(left),
         error=status.last_error,
-        error_age=in_words(now - status.last_error_at) if status.last_error_at else "",
+        error_age=in_words(status.failed_ago) if status.failed_ago is not None else "",
     )
 
 

@@ -1,0 +1,89 @@
+"""Every error of the Flask app, as one JSON answer of RFC 6749, section 5.2."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+
+from runscrape_proxy.access.audiences import printable
+from runscrape_proxy.errors import OAuthError
+from runscrape_proxy.web.token import AUDIENCE_PARAMETERS, FORM, MAX_BODY, PATHS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runscrape_proxy.web.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+
+def install(app: Flask, metrics: Metrics) -> None:
+    """Answer all that is raised while a request is served."""
+
+    @app.errorhandler(OAuthError)
+    def refused(error: OAuthError) -> Response:
+        _count(metrics, error.error)
+        log.warning("refused: %s", error.description, extra={"fields": _fields(error)})
+        return _answer(error.status, error.error, error.description, error.headers)
+
+    @app.errorhandler(HTTPException)
+    def not_served(error: HTTPException) -> Response:
+        _count(metrics, "invalid_request")
+        allow = _allow(error)
+        said = f"{error.name}: see proxy/README.md for the paths of runscrape-proxy"
+        if isinstance(error, RequestEntityTooLarge):
+            said = f"the body of a token request has at most {MAX_BODY // 1024} KiB"
+        elif allow and asks_for_a_token():
+            said = "a token is asked for with POST"
+        return _answer(error.code or 500, "invalid_request", said, allow)
+
+    @app.errorhandler(Exception)
+    def our_fault(error: Exception) -> Response:
+        _count(metrics, "server_error")
+        log.error("a request failed in a way that it must not", exc_info=error)
+        return _answer(500, "server_error", "an error inside runscrape-proxy: see its log")
+
+
+def asks_for_a_token() -> bool:
+    """Whether the request at hand is one of the token endpoint's."""
+    page = request.path == "/" and request.method in {"GET", "HEAD"}
+    return request.path in PATHS and not page
+
+
+def _count(metrics: Metrics, result: str) -> None:
+    if asks_for_a_token():
+        metrics.token_request(result)
+
+
+def _fields(error: OAuthError) -> dict[str, object]:
+    fields: dict[str, object] = {"error": error.error, "status": error.status.value}
+    if request.remote_addr:
+        fields["client"] = request.remote_addr
+    if audience := _audience():
+        fields["audience"] = printable(audience)
+    return fields
+
+
+def _audience() -> str:
+    """What was asked for, if that is known: a body that was not read yet is not read for this."""
+    read = request.form if "form" in vars(request) and request.mimetype == FORM else {}
+    named = (source.get(name) for source in (read, request.args) for name in AUDIENCE_PARAMETERS)
+    return next(filter(None, named), "")
+
+
+def _allow(error: HTTPException) -> Mapping[str, str]:
+    if not isinstance(error, MethodNotAllowed) or error.valid_methods is None:
+        return {}
+    return {"Allow": ", ".join(sorted(error.valid_methods))}
+
+
+def _answer(
+    status: int, error: str, description: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    answer = jsonify(error=error, error_description=printable(description, 600))
+    answer.status_code = status
+    answer.headers.update(headers or {})
+    return answer
