@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runscrape_proxy.access.audiences import Audiences, printable
-from runscrape_proxy.access.callers import parse_secrets
+from runscrape_proxy.access.callers import Clients, parse_secrets, watch_secrets
 from runscrape_proxy.access.origin import Origin, host_of
-from runscrape_proxy.errors import Forbidden, InvalidTarget, OAuthError, StartError
+from runscrape_proxy.errors import (
+    Forbidden,
+    InvalidClient,
+    InvalidTarget,
+    OAuthError,
+    StartError,
+)
 from runscrape_proxy.inventory import Inventories
 
 if TYPE_CHECKING:
@@ -211,6 +218,44 @@ def test_secrets_are_lines() -> None:
     assert all(secrets.holds(each) for each in (b"one", b" one\n", b"two words"))
     assert not any(secrets.holds(each) for each in (b"", b" ", b"o ne", b"two", b"one\ntwo words"))
     assert "one" not in repr(secrets)
+
+
+def clients(directory: Path) -> Clients:
+    file = directory / "secret"
+    file.write_text("s3c+ret%21:x\n")
+    secrets = watch_secrets(file)
+    secrets.load()
+    return Clients("me", secrets)
+
+
+def basic(pair: str) -> str:
+    return "Basic " + base64.b64encode(pair.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("pair", "good"),
+    [
+        ("me:s3c+ret%21:x", True),
+        ("me:s3c%2Bret%2521%3Ax", True),
+        ("me:s3c+ret%21:x\n", True),
+        (" me :\ts3c+ret%21:x ", True),
+        ("me:s3c%2Bret%2521%3Ax%0A", True),
+        ("me:s3c ret!:x", False),
+        ("me:s3c+ret%21", False),
+        ("you:s3c+ret%21:x", False),
+        ("me:", False),
+        ("me", False),
+    ],
+)
+def test_both_readings_of_basic(tmp_path: Path, pair: str, *, good: bool) -> None:
+    """A secret is good as RFC 7617 puts it into Basic and as RFC 6749 does, blanks at its ends."""
+    checked = clients(tmp_path)
+    for check in (checked.check_header, checked.check_basic):
+        if good:
+            check(basic(pair))
+        else:
+            with pytest.raises(InvalidClient):
+                check(basic(pair))
 
 
 def test_printable() -> None:

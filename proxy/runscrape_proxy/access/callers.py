@@ -127,13 +127,9 @@ def read_basic(authorization: str) -> tuple[Credentials, Credentials]:
     """Read a Basic header in both of the ways that clients write it.
 
     RFC 7617 puts id and secret into it as they are; RFC 6749 (section 2.3.1, appendix B) has each
-    form-encoded first. Some clients send the same header twice, which reaches us as one with a
-    comma. Raises InvalidClient.
+    form-encoded first. Raises InvalidClient.
     """
-    given = {value.strip() for value in authorization.split(",")}
-    if len(given) > 1:
-        raise InvalidClient("several Authorization headers that differ: send one")
-    scheme, _, encoded = given.pop().partition(" ")
+    scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
         raise InvalidClient("only Basic is understood in the Authorization header")
     try:
