@@ -12,7 +12,13 @@ from runscrape_generator.model import Decision, Endpoint, Job, Scope, Service
 from runscrape_generator.text import width
 
 
-def kept(name: str, *, audience: str | None = "https://a.example", paths: int = 1) -> Decision:
+def kept(
+    name: str,
+    *,
+    audience: str | None = "https://a.example",
+    paths: int = 1,
+    target: str | None = None,
+) -> Decision:
     service = Service(project="demo", region="us-central1", name=name)
     return Decision(
         service=service,
@@ -21,7 +27,7 @@ def kept(name: str, *, audience: str | None = "https://a.example", paths: int = 
                 service=service,
                 job=f"cloudrun/demo/us-central1/{name}{number or ''}",
                 audience=audience,
-                target=f"{name}.example:443",
+                target=target or f"{name}.example:443",
             )
             for number in range(paths)
         ),
@@ -68,11 +74,11 @@ def test_every_service_has_an_aligned_line() -> None:
     decisions = (skipped("old", "opted out"), kept("api"))
     assert explain.table(decisions, jobs(*decisions), (), width=None) == (
         "SERVICE  REGION        PROJECT  JOB OR REASON                  "
-        "AUDIENCE           TARGET           WARNINGS\n"
+        "AUDIENCE           TARGET           PATH      WARNINGS\n"
         "old      europe-west1  demo     opted out                      "
-        "-                  -\n"
+        "-                  -                -\n"
         "api      us-central1   demo     cloudrun/demo/us-central1/api  "
-        "https://a.example  api.example:443  maxInstances is 5\n"
+        "https://a.example  api.example:443  /metrics  maxInstances is 5\n"
         "\n"
         "2 services: 1 kept in 1 job, 1 skipped\n"
         "  1 skipped: opted out\n"
@@ -100,36 +106,43 @@ def test_no_line_is_wider_than_the_terminal(columns: int) -> None:
         assert any(line.startswith("back-office  ") for line in body)
 
 
+HOST = "checkout-x7k2mq4wza-uc.a.run.app"
 LONG = (
-    skipped("back-office", "ingress is internal: it answers only inside the VPC"),
-    kept("checkout-service-production-v1"),
-    kept("checkout-service-production-v2"),
+    skipped("back-office", "ingress is internal: it answers only inside the VPC; and so on"),
+    kept("checkout-service-production-v1", audience=f"https://{HOST}", target=f"{HOST}:443"),
+    kept("checkout-service-production-v2", audience="https://v2.dev", target=f"{HOST}:8443"),
+    kept("hello", audience=None, target=f"{HOST}:443"),
 )
 
 
 @pytest.mark.parametrize("columns", [80, 100, 130, 200])
-def test_job_or_reason_has_the_room_first(columns: int) -> None:
-    """At any usual width jobs are told apart, and a reason says more than its first words."""
+def test_audience_target_and_path_have_the_room_first(columns: int) -> None:
+    """At any usual width no host and no audience is cut; a reason and a name may be."""
     lines = explain.table(LONG, jobs(*LONG), (), width=columns).splitlines()
-    start = lines[0].index("JOB OR REASON")
-    reason, one, two = (line[start:].split("  ")[0] for line in lines[1:4])
+    start = lines[0].index("AUDIENCE AND TARGET, OR REASON")
+    reason, one, two, three = (line[start:].split("  ")[0] for line in lines[1:5])
     assert reason.startswith("ingress is internal: it answers")
-    assert one != two
-    if columns < 100:  # cut in its middle: the end is the service's name
-        assert one.startswith("cloudrun/")
-        assert one.endswith("out-service-production-v1")
+    assert (one, two) == (f"https://{HOST}", f"https://v2.dev at {HOST}:8443")
+    assert three == f"public at {HOST}"
+    assert all("  /metrics" in line for line in lines[2:5])
+    assert lines[2].split("  ")[0] != lines[3].split("  ")[0]  # cut in the middle: still told apart
+
+
+def test_all_columns_are_shown_where_they_fit() -> None:
+    """Job, audience, target, path and warnings have a column each where the terminal is wide."""
+    heading = explain.table(LONG, jobs(*LONG), (), width=250).splitlines()[0]
+    expected = "SERVICE REGION PROJECT JOB OR REASON AUDIENCE TARGET PATH WARNINGS"
+    assert " ".join(heading.split()) == expected
 
 
 def test_what_has_no_room_is_said() -> None:
-    """Columns that would show nothing are named in the last line, warnings that are cut counted."""
+    """Columns that are left out are named in the last line, warnings that are cut counted."""
     lines = explain.table(LONG, jobs(*LONG), (), width=80).splitlines()
-    assert lines[0].split("  ")[0] == "SERVICE"
-    assert "AUDIENCE" not in lines[0]
     assert lines[-2:] == [
-        "  2 warned: maxInstances is 5",
-        "no room here for PROJECT, AUDIENCE, TARGET, WARNINGS: runscrape explain | cat has all",
+        "  3 warned: maxInstances is 5",
+        "no room here for REGION, PROJECT, JOB, WARNINGS: runscrape explain | cat has all",
     ]
-    assert "no room here" not in explain.table(LONG, jobs(*LONG), (), width=200)
+    assert "no room here" not in explain.table(LONG, jobs(*LONG), (), width=250)
 
 
 def test_many_warnings_are_counted() -> None:
@@ -144,11 +157,13 @@ def test_many_warnings_are_counted() -> None:
 
 
 def test_a_project_that_all_share_gives_way() -> None:
-    """Projects are shown where there are several of them, however narrow."""
+    """Projects are shown where there are several of them, before jobs and warnings."""
     other = Service(project="other", region="us-central1", name="api")
     both = (*LONG, Decision(service=other, reason="opted out"))
-    heading = explain.table(both, jobs(*both), (), width=80).splitlines()[0]
-    assert heading.split() == ["SERVICE", "REGION", "PROJECT", "JOB", "OR", "REASON"]
+    heading = explain.table(both, jobs(*both), (), width=120).splitlines()[0]
+    assert heading.split()[:4] == ["SERVICE", "REGION", "PROJECT", "AUDIENCE"]
+    heading = explain.table(LONG, jobs(*LONG), (), width=120).splitlines()[0]
+    assert heading.split()[:3] == ["SERVICE", "REGION", "AUDIENCE"]
 
 
 def test_columns_align_for_wide_and_combining_characters() -> None:

@@ -73,8 +73,10 @@ def group() -> click.Group:
         _command("targets", "Find Cloud Run services and write file_sd targets for them.", _write),
         _command(
             "explain",
-            "Show every service found: its job, or why it has none.",
+            "Show every service found: its job, or why it has none. With names: these services in "
+            "full, every setting with where it came from.",
             _explain,
+            click.Argument(["services"], nargs=-1, metavar="[SERVICE]..."),
             flags.switch("--json", "as_json", help="Print JSON."),
         ),
         _bootstrap(),
@@ -162,7 +164,7 @@ def _without_collector() -> Iterator[None]:
 
 def _explain(call: Call) -> int:
     """List and decide as a run would, and show it; 3 where the inventory had to stand in."""
-    from runscrape_generator.cli import explain  # noqa: PLC0415 (see the module's docstring)
+    from runscrape_generator.cli import details, explain  # noqa: PLC0415 (see the module's docstring)
     from runscrape_generator.cloudrun.discovery import discover  # noqa: PLC0415
     from runscrape_generator.cloudrun.recall import recall  # noqa: PLC0415
     from runscrape_generator.publish import inventory  # noqa: PLC0415
@@ -176,9 +178,13 @@ def _explain(call: Call) -> int:
     recalled = recall(discover(settings, known, call.console.progress), known)
     decisions = decide(recalled.services, settings)
     assembled = assemble(decisions, settings)
+    names = call.own["services"]
+    named = details.named(names, decisions, settings, call.loaded.origins) if names else None
     with result() as stdout:
         if call.own["as_json"]:
-            text = explain.as_json(decisions, assembled, recalled.stale)
+            text = explain.as_json(decisions, assembled, recalled.stale, named)
+        elif named is not None:
+            text = details.text(named)
         else:
             columns = shutil.get_terminal_size().columns if stdout.isatty() else None
             text = explain.table(decisions, assembled, recalled.stale, width=columns)

@@ -7,17 +7,19 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from runscrape_generator.cli.details import Named
 from runscrape_generator.model import Decision, Endpoint, Job, Scope
 from runscrape_generator.text import cut, cut_middle, pad, plural, printable, width
 
-_NAMES, _FATE = ("SERVICE", "REGION", "PROJECT"), "JOB OR REASON"
-_WARNINGS, _AUDIENCE, _TARGET = "WARNINGS", "AUDIENCE", "TARGET"
-_HEADINGS = (*_NAMES, _FATE, _AUDIENCE, _TARGET, _WARNINGS)
+_SERVICE, _REGION, _PROJECT, _FATE = "SERVICE", "REGION", "PROJECT", "JOB OR REASON"
+_AUDIENCE, _TARGET, _PATH, _WARNINGS = "AUDIENCE", "TARGET", "PATH", "WARNINGS"
+_WIDE = (_SERVICE, _REGION, _PROJECT, _FATE, _AUDIENCE, _TARGET, _PATH, _WARNINGS)
+_BOTH, _JOB = "AUDIENCE AND TARGET, OR REASON", "JOB"
+_NARROW = (_SERVICE, _REGION, _PROJECT, _BOTH, _PATH, _JOB, _WARNINGS)
+"""Where there is no room for all. What is skipped has a reason in place of audience and target."""
 _GAP = "  "
-_LEAST = {_FATE: 36, _WARNINGS: 16, _AUDIENCE: 24, _TARGET: 20}
-"""Columns below which a cell says nothing, in the order in which room is given."""
-_NARROWEST = 6
-"""Columns that a name keeps however narrow the terminal is."""
+_LEAST = {_SERVICE: 10, _PATH: 8, _BOTH: 6, _JOB: 16, _WARNINGS: 16}
+"""Columns below which a cell says nothing; hosts are cut last of all."""
 _MOST_WARNINGS = 5
 
 Row = Mapping[str, str]
@@ -35,32 +37,35 @@ def table(
 ) -> str:
     """Give an aligned line per service, then the counts; fit for *width* columns unless None.
 
-    Where not all fits, job or reason gets the room first. A column that would say nothing is left
-    out, and named in the last line; warnings that were cut are counted like the reasons.
+    Where not all fits, audience, target and path have the room first; reasons are cut, and columns
+    left out, which the last line names. Warnings that were cut are counted like reasons.
     """
     lines: list[str] = []
     left_out: list[str] = []
     if decisions:
-        rows = [{name: name for name in _HEADINGS}, *map(_row, decisions)]
-        natural = _natural(rows)
-        widths = _fitted(rows, natural, width)
+        rows = [{name: name for name in (*_WIDE, *_NARROW)}, *map(_row, decisions)]
+        widths = _fitted(rows, width)
         lines = [*(_line(row, widths) for row in rows), ""]
         if width is not None:
             lines = [cut(line, width) for line in lines]
-        left_out = list(_left_out(decisions, natural, widths))
+        left_out = list(_left_out(decisions, _natural(rows), widths))
     footer = [printable(line) for line in (*_footer(decisions, jobs, stale), *left_out)]
     return "\n".join([*lines, *footer]) + "\n"
 
 
 def _row(decision: Decision) -> Row:
     service, ends = decision.service, decision.endpoints
+    jobs = _several(endpoint.job for endpoint in ends)
     cells = {
-        "SERVICE": service.name,
-        "REGION": service.region,
-        "PROJECT": service.project,
-        _FATE: _several(endpoint.job for endpoint in ends) or decision.reason,
+        _SERVICE: service.name,
+        _REGION: service.region,
+        _PROJECT: service.project,
+        _FATE: jobs or decision.reason,
         _AUDIENCE: _several(_audience(endpoint) for endpoint in ends) or "-",
         _TARGET: _several(endpoint.target for endpoint in ends) or "-",
+        _BOTH: _several(_audience_and_target(endpoint) for endpoint in ends) or decision.reason,
+        _PATH: _several(endpoint.metrics_path for endpoint in ends) or "-",
+        _JOB: jobs or "-",
         _WARNINGS: "; ".join(decision.warnings),
     }
     return {name: printable(cell) for name, cell in cells.items()}
@@ -68,6 +73,13 @@ def _row(decision: Decision) -> Row:
 
 def _audience(endpoint: Endpoint) -> str:
     return "public" if endpoint.audience is None else endpoint.audience
+
+
+def _audience_and_target(endpoint: Endpoint) -> str:
+    """The audience; the host too, where the audience is not its URL."""
+    host = endpoint.target.removesuffix(":443")
+    audience = _audience(endpoint)
+    return audience if audience == f"https://{host}" else f"{audience} at {host}"
 
 
 def _several(values: Iterable[str]) -> str:
@@ -81,50 +93,39 @@ def _line(row: Row, widths: Mapping[str, int]) -> str:
 
 
 def _cut(row: Row, name: str, room: int) -> str:
-    """Cut names and jobs in the middle, so that they still differ; sentences at their end."""
-    named = name in _NAMES or (name == _FATE and row[_TARGET] != "-")
-    return (cut_middle if named else cut)(row[name], room)
+    """Cut names, hosts and jobs in the middle, so that they still differ; sentences at the end."""
+    sentence = name == _WARNINGS or (name in {_FATE, _BOTH} and row[_JOB] == "-")
+    return (cut if sentence else cut_middle)(row[name], room)
+
+
+def _fitted(rows: Sequence[Row], columns: int | None) -> dict[str, int]:
+    """Give each column that is shown its width, in the order of the headings."""
+    natural = _natural(rows)
+    if columns is None or _total(natural[name] for name in _WIDE) <= columns:
+        return {name: natural[name] for name in _WIDE}
+    hosts = (width(row[_BOTH]) for row in rows[1:] if row[_JOB] != "-")
+    widths = {_SERVICE: natural[_SERVICE], _BOTH: max(hosts, default=natural[_BOTH])}
+    widths[_PATH] = natural[_PATH]
+    for name in (_SERVICE, _PATH, _BOTH):
+        too_many = max(_total(widths.values()) - columns, 0)
+        widths[name] = max(widths[name] - too_many, min(widths[name], _LEAST[name]))
+    varied = [name for name in (_REGION, _PROJECT) if len({row[name] for row in rows[1:]}) > 1]
+    for name in (*varied, _BOTH, _JOB, _WARNINGS, _REGION, _PROJECT):
+        now = widths.get(name, -len(_GAP))  # a new column brings its gap along
+        wanted = min(natural[name], now + columns - _total(widths.values()))
+        if wanted > now and wanted >= min(natural[name], _LEAST.get(name, natural[name])):
+            widths[name] = wanted
+    return {name: widths[name] for name in _NARROW if name in widths}
 
 
 def _natural(rows: Sequence[Row]) -> dict[str, int]:
-    return {name: max(width(row[name]) for row in rows) for name in _HEADINGS}
+    return {name: max(width(row[name]) for row in rows) for name in rows[0]}
 
 
-def _fitted(rows: Sequence[Row], natural: Mapping[str, int], columns: int | None) -> dict[str, int]:
-    """Give each column that is shown its width, in the order of the headings."""
-    if columns is None or sum(natural.values()) + len(_GAP) * (len(natural) - 1) <= columns:
-        return dict(natural)
-    names = {name: natural[name] for name in _NAMES}
-    if len({row["PROJECT"] for row in rows[1:]}) == 1:
-        del names["PROJECT"]  # the same on every line
-    room = columns - len(_GAP) * len(names)
-    names = _shrunk(names, room - min(natural[_FATE], _LEAST[_FATE]))
-    given, room = _given(natural, room - sum(names.values()))
-    for name in given:  # what is left, in the same order
-        more = min(natural[name] - given[name], room)
-        given[name], room = given[name] + more, room - more
-    widths = names | given
-    return {name: widths[name] for name in _HEADINGS if name in widths}
-
-
-def _given(natural: Mapping[str, int], room: int) -> tuple[dict[str, int], int]:
-    """Give each column its least while there is room for that; also what is left."""
-    given = {_FATE: min(natural[_FATE], _LEAST[_FATE], max(room, _NARROWEST))}
-    room -= given[_FATE]
-    for name, least in list(_LEAST.items())[1:]:
-        wanted = min(natural[name], least)
-        if wanted + len(_GAP) <= room:
-            given[name] = wanted
-            room -= wanted + len(_GAP)
-    return given, max(room, 0)
-
-
-def _shrunk(widths: Mapping[str, int], room: int) -> dict[str, int]:
-    """Take columns from the widest names until all fit, or all are as narrow as may be."""
-    widths = dict(widths)
-    while sum(widths.values()) > room and max(widths.values()) > _NARROWEST:
-        widths[max(widths, key=widths.__getitem__)] -= 1
-    return widths
+def _total(widths: Iterable[int]) -> int:
+    """Columns of a line, with the gaps between its cells."""
+    each = list(widths)
+    return sum(each) + len(_GAP) * (len(each) - 1)
 
 
 def _left_out(
@@ -137,7 +138,8 @@ def _left_out(
             yield f"  {number} warned: {warning}"
         if rest := counted.total() - sum(n for _, n in counted.most_common(_MOST_WARNINGS)):
             yield f"  {rest} more warnings"
-    if names := ", ".join(name for name in _HEADINGS if name not in widths):
+    headings = _NARROW if _BOTH in widths else _WIDE
+    if names := ", ".join(name for name in headings if name not in widths):
         yield f"no room here for {names}: runscrape explain | cat has all"
 
 
@@ -156,14 +158,24 @@ def _footer(
         yield f"not listed now, taken from the inventory: {scopes}"
 
 
-def as_json(decisions: Sequence[Decision], jobs: Sequence[Job], stale: Iterable[Scope]) -> str:
-    """Give the same as one JSON object, in ASCII, for programs."""
+def as_json(
+    decisions: Sequence[Decision],
+    jobs: Sequence[Job],
+    stale: Iterable[Scope],
+    named: Named | None = None,
+) -> str:
+    """Give the same as one JSON object, in ASCII, for programs; of *named* services in full."""
     content = {
         "services": [_object(decision) for decision in decisions],
         "jobs": [job.name for job in jobs],
         "skipped": dict(reasons(decisions)),
         "stale": [scope.key for scope in stale],
     }
+    if named is not None:
+        content["services"] = [
+            _object(decision) | {"settings": [fact.as_json() for fact in facts]}
+            for decision, facts in named
+        ]
     return json.dumps(content, indent=2) + "\n"
 
 

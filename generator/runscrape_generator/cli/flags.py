@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
-from runscrape_generator.config.settings import OPTIONS, Option
+from runscrape_generator.config.settings import BY_KEY, OPTIONS, Option
 
 OTHER = "Other"
 MESSAGES = "How to talk"
@@ -32,6 +34,7 @@ def flags(command: str) -> list[click.Option]:
         Flag(
             "--config",
             metavar="FILE",
+            shell_complete=partial(_complete, "FILE"),
             help="Read settings from this YAML file (also RUNSCRAPE_CONFIG).",
         ),
         switch("--print-config", help="Print the settings in force, and exit."),
@@ -52,9 +55,20 @@ def _flag(option: Option) -> Flag:
     """Make the flag of *option*; all texts stay texts, to be read with the other settings."""
     names = [option.flag, *([option.short] if option.short else [])]
     more: dict[str, Any] = {"metavar": option.metavar, "multiple": option.repeatable}
+    more["shell_complete"] = partial(_complete, option.metavar)
     if option.switch:
         names, more = [f"{option.flag}/--no-{option.flag[2:]}"], {"is_flag": True}
     return Flag(*names, option.key, default=None, help=_help(option), heading=option.group, **more)
+
+
+def _complete(
+    metavar: str, _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Suggest files, or the words that a value may be."""
+    if metavar == "FILE":
+        return [CompletionItem(incomplete, type="file")]
+    words = (word for word in metavar.split("|") if word.islower())
+    return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 
 def _help(option: Option) -> str:
@@ -73,7 +87,7 @@ def given(context: click.Context) -> dict[str, object]:
     verbose, quiet = values.pop("verbose", 0), values.pop("quiet", False)
     if verbose and quiet:
         raise click.UsageError("-v and -q exclude each other", context)
-    keys = {"config", *(option.key for option in OPTIONS)}
+    keys = {"config", *BY_KEY}
     flags = {name: value for name, value in values.items() if name in keys}
     if verbose or quiet:
         flags["verbosity"] = -1 if quiet else min(verbose, 2)

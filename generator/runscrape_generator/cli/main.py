@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import click
+from click.shell_completion import shell_complete
 
 from runscrape_generator.cli import commands
 from runscrape_generator.cli.console import PROGRAM, Console
@@ -19,6 +20,9 @@ from runscrape_generator.errors import ConfigError, RunscrapeError
 from runscrape_generator.signals import Hangup, Interrupted, raising
 
 log = logging.getLogger(__name__)
+
+COMPLETE = "_RUNSCRAPE_COMPLETE"
+"""Set by the shell where it asks for completions: ``bash_source`` gives the script that does."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _log_until_settings_are_read(words, os.environ)
     hangup = Hangup()
     try:
+        if instruction := os.environ.get(COMPLETE):
+            return shell_complete(commands.group(), {}, PROGRAM, COMPLETE, instruction)
         with raising(), hangup.installed():
             return _invoke(words, hangup)
     except KeyboardInterrupt as error:
