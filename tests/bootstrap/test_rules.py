@@ -133,7 +133,7 @@ CRONJOB = {
 def test_they_name_metrics_that_exist(rules: Path) -> None:
     """Each runscrape metric in a rule is one that the proxy or the generator has."""
     root = Path(__file__).parents[2]
-    code = (root / "proxy/runscrape_proxy/web/metrics.py").read_text()
+    code = "".join(path.read_text() for path in (root / "proxy").rglob("metrics.py"))
     code += (root / "generator/runscrape_generator/publish/metrics.py").read_text()
     names = set(re.findall(r"\brunscrape_\w+(?=[{ )])", (rules / "alerts.yml").read_text()))
     names |= set(re.findall(r"\brunscrape_\w+(?=[{ )])", (rules / "recording.yml").read_text()))

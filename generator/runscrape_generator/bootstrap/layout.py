@@ -160,6 +160,7 @@ def _values(asked: Asked, processes: Commands) -> dict[str, Any]:
         ),
         "external_labels": dict(each.split("=", 1) for each in choices.external_label),
         "alertmanager_ports": sorted({each.rpartition(":")[2] for each in choices.alertmanager}),
+        "client_id": settings.client_id,
         "log_format": settings.log_format,
         "proxy_log": proxy_log,
         "generator_log": generator_log,
