@@ -139,7 +139,7 @@ def main() -> None:
         for mode in MODES:
             directory = Path(tempfile.mkdtemp(prefix="faults-"))
             with site(mode, fault, directory) as prometheus:
-                eventually(partial(all_scraped, prometheus), "all targets scraped", 120)
+                eventually(partial(all_scraped, prometheus), "all targets scraped")
                 time.sleep(SECONDS)
                 recorded.setdefault(fault, {})[mode] = list(record(prometheus))
             shutil.rmtree(directory)
