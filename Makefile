@@ -10,19 +10,31 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEMO := $(VENV)/.demo
 
 .PHONY: google demo test lint format bench docs lock setup prometheus checkers clean
 
 setup: $(STAMP)
 
+define venv
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+  || { echo "runscrape needs Python 3.11 or newer, and '$(PYTHON)' is not: try make PYTHON=python3.12" >&2; exit 1; }
+@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+  || { echo "Python's venv module is missing: sudo apt-get install python3-venv" >&2; exit 1; }
+@$(PYTHON) -m venv $(VENV)
+endef
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
+
 $(STAMP): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "runscrape needs Python 3.11 or newer, and '$(PYTHON)' is not: try make PYTHON=python3.12" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
-	  || { echo "Python's venv module is missing: sudo apt-get install python3-venv" >&2; exit 1; }
-	@echo "installing into $(VENV)"
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(venv)
+	@echo "installing into $(VENV): runscrape, and what its tests and checks need"
+	@$(INSTALL) '.[dev]'
+	@touch $@ $(DEMO)
+
+$(DEMO): pyproject.toml
+	$(venv)
+	@echo "installing into $(VENV): runscrape; cryptography, pydantic, pyjwt and trustme for its Google"
+	@$(INSTALL) '.[demo]'
 	@touch $@
 
 # By apt, where that needs no question. The demo and the tests need Prometheus (CI: must have it);
@@ -34,7 +46,7 @@ checkers: prometheus
 	@examples/demo/install-packages vmagent=victoria-metrics systemd-analyze=systemd \
 	  prometheus-node-exporter=prometheus-node-exporter || true
 
-demo: $(STAMP)
+demo: $(DEMO)
 	@examples/demo/install-packages prometheus=prometheus 2>/dev/null || true
 	@PYTHONPATH=examples $(BIN)/python -m demo
 

@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from .complaints import Complaints
 from .processes import DemoError
 from .stack import Stack, stack
 from .table import Row, render, rows
@@ -59,11 +60,13 @@ def _interrupt(*_: object) -> None:
 def _show(running: Stack) -> int:
     table = _settle(running)
     print(f"\n{render(table)}\n")
+    complaints = Complaints(running.directory)
+    _complain(complaints)
     missing = [row for row in table if row.kept and not row.up]
     if missing:
         print(f"demo: {len(missing)} of the targets should be up and are not", file=sys.stderr)
     if sys.stdout.isatty():
-        _stay(running, table)
+        _stay(running, table, complaints)
     return 1 if missing else 0
 
 
@@ -77,8 +80,13 @@ def _settle(running: Stack) -> list[Row]:
         time.sleep(0.25)
 
 
-def _stay(running: Stack, table: list[Row]) -> None:
-    """Keep the stack up for a look around, and say what changes."""
+def _complain(complaints: Complaints) -> None:
+    for line in complaints.new():
+        print(line, file=sys.stderr, flush=True)
+
+
+def _stay(running: Stack, table: list[Row], complaints: Complaints) -> None:
+    """Keep the stack up for a look around; say what changes, and what is wrong."""
     if running.prometheus:
         print(f"Prometheus' targets:  {running.prometheus}/targets")
     print(f"The proxy:            {running.proxy}/")
@@ -87,6 +95,7 @@ def _stay(running: Stack, table: list[Row]) -> None:
     seen, parent = _states(table), os.getppid()
     while os.getppid() == parent:  # a terminal that is closed takes the parent, not always us
         time.sleep(1)
+        _complain(complaints)
         now = _states(rows(running.inventory, running.scraper.scrapes()))
         for job in sorted(seen.keys() | now.keys()):
             if seen.get(job) != now.get(job):

@@ -49,9 +49,11 @@ def stack(directory: Path, *, prometheus: str | None) -> Iterator[Stack]:
     web = f"http://127.0.0.1:{free_port(9090)}" if prometheus else None
     with contextlib.ExitStack() as processes:
         google = processes.enter_context(_google(directory, world))
-        proxy = processes.enter_context(_proxy(directory, google))
+        address = f"127.0.0.1:{free_port(7777)}"
+        proxy = f"http://{address}"
         generate = _generate(directory, google, proxy)
         _once(generate, google)
+        processes.enter_context(_proxy(directory, google, address))
         if prometheus and web:
             processes.enter_context(_prometheus(prometheus, web, directory))
             generate += ["--reload", f"{web}/-/reload"]
@@ -90,13 +92,12 @@ def _google(directory: Path, world: Path) -> Iterator[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def _proxy(directory: Path, google: Mapping[str, Any]) -> Iterator[str]:
-    address = f"127.0.0.1:{free_port(7777)}"
+def _proxy(directory: Path, google: Mapping[str, Any], address: str) -> Iterator[None]:
     argv: list[str | Path] = [COMMANDS / "runscrape-proxy", "--listen", address]
     argv += ["--inventory", directory / "inventory.json"]
     with running("runscrape-proxy", argv, log=directory / "proxy.log", env=google["env"]) as wait:
         wait(lambda: answers(f"http://{address}/-/healthy"))
-        yield f"http://{address}"
+        yield
 
 
 @contextlib.contextmanager

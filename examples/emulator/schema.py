@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -43,7 +42,7 @@ def build(cls: type[M], value: object, where: str) -> M:
         raise WorldError("\n".join(_line(one, where) for one in error.errors())) from None
 
 
-def _line(error: ErrorDetails, where: str) -> str:
+def _line(error: Mapping[str, Any], where: str) -> str:
     *place, last = error["loc"]
     if error["type"] == "extra_forbidden":
         return f"{where}{_path(place)}: unknown key {last!r}"

@@ -110,8 +110,8 @@ class State:
             return
         with self._lock:
             stamp = self._file_stamp()
-            if self._file is None or stamp in (self._stamp, None):
-                return
+            if self._file is None or stamp in (self._stamp, None) or stamp[1] == 0:
+                return  # an editor that empties a file is about to fill it
             self._stamp = stamp
             try:
                 self._swap(Index(load(self._file)))

@@ -27,7 +27,7 @@ def load(source: Mapping[str, Any] | Path) -> World:
         try:
             value = json.loads(text) if source.suffix == ".json" else yaml.load(text, _LOADER)
         except (yaml.YAMLError, ValueError) as error:
-            raise WorldError(f"{source}: {error}") from None
+            raise WorldError(f"{source}: {' '.join(str(error).split())}") from None
     return _fill(build(World, value, "world"))
 
 

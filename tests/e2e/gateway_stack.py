@@ -127,7 +127,11 @@ class Prometheus:
             found.update(self.seen())
             return {name: each["health"] for name, each in found.items()} == wanted
 
-        until(as_wanted, why=f"{len(wanted)} targets as wanted")
+        until(
+            as_wanted,
+            why=f"{len(wanted)} targets as wanted",
+            changing=lambda: sorted((name, each["health"]) for name, each in found.items()),
+        )
         return found
 
     def series(self, query: str) -> list[dict[str, Any]]:

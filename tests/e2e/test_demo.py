@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.metadata
 import os
 import pty
 import re
@@ -12,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +23,7 @@ import pytest
 from demo.processes import free_port
 
 ROOT = Path(__file__).parents[2]
+MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 DEMO = [sys.executable, "-m", "demo"]
 KEPT = ["api", "billing", "checkout", "search", "status-page"]
 SKIPPED = ["backoffice", "batch", "launching", "ledger"]
@@ -27,6 +31,40 @@ SKIPPED = ["backoffice", "batch", "launching", "ledger"]
 
 def environment(tmp_path: Path, **extra: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT / "examples"), "TMPDIR": str(tmp_path), **extra}
+
+
+def test_it_needs_no_more_than_it_installs() -> None:
+    """What demo and emulator import is runscrape's own or the extra's that make demo installs."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extra = project["optional-dependencies"]["demo"]
+    installed = {name_of(one) for one in (*project["dependencies"], *extra)}
+    # google-cloud-run's own needs, which its users take for granted.
+    installed |= {"grpcio", "googleapis-common-protos", "protobuf"}
+    packages = importlib.metadata.packages_distributions()
+    for file in [
+        *(ROOT / "examples/demo").glob("*.py"),
+        *(ROOT / "examples/emulator").glob("*.py"),
+    ]:
+        for module in imported(file) - {"emulator", "demo", "__future__"} - sys.stdlib_module_names:
+            found = {name_of(one) for one in packages[module]}
+            assert found & installed, f"{file.name}: {module}"
+    (said,) = re.findall(r'"installing into \$\(VENV\): runscrape; (.*) for its Google"', MAKEFILE)
+    assert set(re.split(", | and ", said)) == {name_of(one) for one in extra}
+
+
+def name_of(requirement: str) -> str:
+    return re.split(r"[\[<>=! ]", requirement)[0].lower()
+
+
+def imported(file: Path) -> set[str]:
+    """The top-level modules that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {one.name.split(".")[0] for one in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
 
 
 def left_running(tmp_path: Path) -> list[str]:
@@ -124,7 +162,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     shutil.which("prometheus") is None and "CI" not in os.environ, reason="needs Prometheus"
 )
 def test_services_come_and_go_while_it_stays(terminal: Terminal, tmp_path: Path) -> None:
-    """On a terminal the demo stays; an edit of Google's world shows; Ctrl-C ends it with 0."""
+    """On a terminal the demo stays; edits of Google's world show, and complaints about them."""
     terminal.wait_for(lambda text: "Ctrl-C ends" in text)
     match = re.search(r"Google's services: +(\S+)", terminal.text)
     assert match
@@ -135,6 +173,12 @@ def test_services_come_and_go_while_it_stays(terminal: Terminal, tmp_path: Path)
     terminal.wait_for(lambda text: "/us-central1/newcomer: up" in text)
     world.write_text(before, "utf-8")
     terminal.wait_for(lambda text: "/us-central1/newcomer: gone" in text)
+    world.write_text(before + "      - {nam: newcomer, region: us-central1}\n", "utf-8")
+    terminal.wait_for(lambda text: "emulator: the world is kept as it was: world." in text)
+    assert "services[10]: unknown key 'nam'" in terminal.text
+    world.write_text(re.sub(r".*\{name: .*(us-central1|europe-west1),.*\n", "", before), "utf-8")
+    terminal.wait_for(lambda text: "runscrape: error: refused to remove" in text)
+    world.write_text(before, "utf-8")
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.process.wait(60) == 0
     assert left_running(tmp_path) == []
