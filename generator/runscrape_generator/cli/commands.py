@@ -33,10 +33,16 @@ log = logging.getLogger(__name__)
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _EPILOG = (
-    "Each option is also an environment variable (--token-url: RUNSCRAPE_TOKEN_URL; several values "
-    "with commas or blanks between) and a key of the file that --config names (token_url). A flag "
-    "beats the variable, which beats the file."
+    "Every option can also be set by a variable (RUNSCRAPE_TOKEN_URL for --token-url; several "
+    "values with commas or blanks between them), or as a key of the --config file (token_url). A "
+    "flag beats the variable, which beats the file."
 )
+_EXAMPLES = {
+    "generate": "runscrape generate --project my-project --output prometheus.yml",
+    "targets": "runscrape targets --project my-project --mode gateway --output targets.json",
+    "explain": "runscrape explain --project my-project",
+    "bootstrap": "runscrape bootstrap ./monitoring --platform compose --project my-project",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +74,28 @@ def group() -> click.Group:
     """Build the ``runscrape`` command."""
     commands = (
         _command(
-            "generate", "Find Cloud Run services and write Prometheus scrape jobs for them.", _write
+            "generate",
+            "Find Cloud Run services, and write Prometheus scrape jobs for them.",
+            _write,
         ),
-        _command("targets", "Find Cloud Run services and write file_sd targets for them.", _write),
+        _command(
+            "targets",
+            "Find Cloud Run services, and write them as targets for file_sd_configs.",
+            _write,
+        ),
         _command(
             "explain",
-            "Show every service found: its job, or why it has none. With names: these services in "
-            "full, every setting with where it came from.",
+            "Show what would be scraped, and why the rest is not; writes nothing.",
             _explain,
-            click.Argument(["services"], nargs=-1, metavar="[SERVICE]..."),
-            flags.switch("--json", "as_json", help="Print JSON."),
+            flags.Argument(
+                "services",
+                metavar="[SERVICE]...",
+                nargs=-1,
+                heading="What to show",
+                help="Services to show in full, every setting with where it came from: names, "
+                "PROJECT/REGION/NAME, or globs.",
+            ),
+            flags.switch("--json", "as_json", heading="What to show", help="Print JSON."),
         ),
         _bootstrap(),
     )
@@ -101,7 +119,7 @@ def _command(
         call = _begin(context, name, flags.given(context))
         return _print_config(call) if own["print_config"] else body(call)
 
-    return _page(name, about, callback, [*flags.flags(name), *more])
+    return _page(name, about, callback, [*more, *flags.flags(name)])
 
 
 def _page(
@@ -111,7 +129,7 @@ def _page(
         name,
         callback=callback,
         params=params,
-        help=about,
+        help=f"{about}\n\n\b\nExample:\n  {_EXAMPLES[name]}",
         short_help=about,
         epilog=_EPILOG,
         context_settings=_CONTEXT,

@@ -12,7 +12,20 @@ from click.shell_completion import CompletionItem
 from runscrape_generator.config.settings import BY_KEY, OPTIONS, Option
 
 OTHER = "Other"
-MESSAGES = "How to talk"
+MESSAGES = "Messages"
+
+
+class Argument(click.Argument):
+    """An argument, with what ``--help`` says of it and the heading for that."""
+
+    def __init__(self, name: str, *, metavar: str, help: str, heading: str, **more: Any) -> None:  # noqa: A002 - as click has it
+        super().__init__([name], metavar=metavar, **more)
+        self.heading = heading
+        self.text = help
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:  # noqa: ARG002 - click's
+        """Give what is shown: click before 8.5 shows no arguments."""
+        return str(self.metavar), self.text
 
 
 class Flag(click.Option):

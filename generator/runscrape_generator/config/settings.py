@@ -64,7 +64,7 @@ _Percent = Annotated[float, Number("a percentage from 0 to 100", 0, 100, metavar
 _Verbosity = Annotated[int, Number("a whole number from -1 to 2", -1, 2)]
 
 _LISTING, _SELECTION, _JOBS = "What to list", "Which services become jobs", "What a job looks like"
-_FILES, _MESSAGES = "Where it goes", "How to talk"
+_FILES, _MESSAGES = "Where it goes", "Messages"
 _GENERATE, _WRITERS = ("generate",), ("generate", "targets")
 
 
@@ -74,26 +74,28 @@ class Settings:
 
     projects: words.Projects = setting(
         _LISTING,
-        "Project to list; by default the one that the credentials name.",
+        "Google Cloud project to list; by default the one that the credentials name.",
         key="project",
         default=(),
     )
     regions: words.Regions = setting(
         _LISTING,
-        "Region to list; by default every region that Google names.",
+        "Region to list; by default all regions.",
         key="region",
         default=(),
     )
     api_endpoint: words.ApiEndpoint | None = setting(
         _LISTING,
-        "Run Admin API to ask instead of Google's public one; http:// means plaintext, which "
-        "carries credentials on this machine only, and only if asked for.",
+        "Address of the Run Admin API, if it is not Google's public one. With http:// it is asked "
+        "in plaintext; credentials go there on this machine only, and only if it wants some.",
     )
     concurrency: _Concurrency = setting(
-        _LISTING, "How many scopes (project and region) to list at once.", default=32
+        _LISTING, "How many calls to Google to make at once.", default=32
     )
     timeout: words.Seconds = setting(
-        _LISTING, "Time for listing one scope, retries included.", default="60s"
+        _LISTING,
+        "How long to try to list one region of a project, retries included.",
+        default="60s",
     )
 
     include: words.ServiceGlobs = setting(
@@ -104,7 +106,7 @@ class Settings:
     )
     label: words.RunLabels = setting(
         _SELECTION,
-        "Keep only services that carry this Cloud Run label; of several, all.",
+        "Keep only services that have this Cloud Run label; with several, all of them.",
         default={},
     )
     opt_in: words.OnOff = setting(
@@ -114,7 +116,8 @@ class Settings:
     )
     ingress: Literal["all", "internal"] = setting(
         _SELECTION,
-        "internal also keeps services that answer only inside the VPC.",
+        "all: services that can be reached from anywhere; internal: also those that answer only "
+        "inside the VPC.",
         default="all",
     )
     rules: tuple[Rule, ...] = setting(
@@ -126,19 +129,22 @@ class Settings:
 
     audience: Literal["uri", "custom"] = setting(
         _JOBS,
-        "What tokens are made for: the service's URL, or its first custom audience if it has any.",
+        "What tokens are made for. uri: the service's URL; custom: its first custom audience, if "
+        "it has one.",
         default="uri",
     )
     format: Format = setting(
         _JOBS,
-        "What to render: a whole prometheus.yml, a file for scrape_config_files, a bare list of "
-        "jobs, or resources for the Prometheus Operator.",
+        "What to write. prometheus: a whole prometheus.yml; scrape-configs: a file for its "
+        "scrape_config_files; vmagent: the same for vmagent; operator: resources for the "
+        "Prometheus Operator.",
         commands=_GENERATE,
         default="prometheus",
     )
     mode: Mode = setting(
         _JOBS,
-        "A job per service with oauth2, or one job for all through the proxy's gateway.",
+        "oauth2: a job for each service, with a token from the proxy; gateway: one job for all, "
+        "scraped through the proxy.",
         default="oauth2",
     )
     template: words.File | None = setting(
@@ -165,26 +171,28 @@ class Settings:
     )
     client_id: words.ClientId = setting(
         _JOBS,
-        "What Prometheus calls itself to the proxy.",
+        "User name that Prometheus gives to the proxy.",
         commands=_GENERATE,
         default="prometheus",
     )
     client_secret_file: words.PlainText | None = setting(
         _JOBS,
-        "The file with the secret for the proxy, as Prometheus will see it.",
+        "File with the password that goes with it, as Prometheus will see it.",
         commands=_GENERATE,
     )
     job_name: words.JobName = setting(
-        _JOBS, "How jobs are named.", default="cloudrun/{project}/{region}/{service}"
+        _JOBS,
+        "Name of each job; the placeholders stand for the service's own.",
+        default="cloudrun/{project}/{region}/{service}",
     )
     scrape_interval: words.Duration | None = setting(
-        _JOBS, "How often to scrape; by default Prometheus' global setting."
+        _JOBS, "How often to scrape; by default as Prometheus' global block says."
     )
     scrape_timeout: words.Duration | None = setting(
-        _JOBS, "How long a scrape may take; by default Prometheus' global setting."
+        _JOBS, "How long a scrape may take; by default as Prometheus' global block says."
     )
     metrics_path: words.MetricsPath = setting(
-        _JOBS, "Where services serve their metrics.", default="/metrics"
+        _JOBS, "Path of the metrics, where a service or a rule names no other.", default="/metrics"
     )
     prometheus_version: words.PrometheusVersion = setting(
         _JOBS,
@@ -202,12 +210,12 @@ class Settings:
 
     output: words.FileOrStdout = setting(
         _FILES,
-        "File to write; by default (or with -) standard output.",
+        "File to write; by default, or with -, standard output.",
         commands=_WRITERS,
         short="-o",
     )
     inventory: words.File | None = setting(
-        _FILES, "File that keeps what was found; by default inventory.json beside the output."
+        _FILES, "File that remembers what was found; by default inventory.json beside the output."
     )
     dry_run: words.OnOff = setting(
         _FILES,
@@ -217,43 +225,45 @@ class Settings:
     )
     watch: words.Seconds | None = setting(
         _FILES,
-        "Stay, and run again after this time (10 % more or less), until SIGTERM.",
+        "Keep running, and look again after each DURATION (10 % more or less), until SIGTERM.",
         commands=_WRITERS,
     )
     max_removed: _Percent = setting(
         _FILES,
-        "Refuse a run that would remove more than this share of the jobs, or of their targets.",
+        "Refuse a run that would remove more than this percentage of the jobs or targets.",
         commands=_WRITERS,
         default=50,
     )
     metrics_file: words.File | None = setting(
         _FILES,
-        "Write metrics about the run, for node_exporter's textfile collector (NAME.prom).",
+        "Write metrics about the run to this file (NAME.prom), for node_exporter's textfile "
+        "collector.",
         commands=_WRITERS,
     )
     promtool: words.Promtool = setting(
         _FILES,
-        "Check the output with promtool: if it is installed, never, or with the one at PATH.",
+        "Check the output with promtool. auto: if it is installed; none: never; else the program "
+        "at PATH.",
         commands=_GENERATE,
         default="auto",
     )
     reload: words.ReloadUrl | None = setting(
         _FILES,
-        "Make Prometheus reload after a change, by POST to http://HOST:PORT/-/reload.",
+        "After a change, have Prometheus reload by a POST to this URL, http://HOST:PORT/-/reload.",
         commands=_GENERATE,
     )
     reload_command: words.PlainText | None = setting(
         _FILES,
-        "Make Prometheus reload after a change by running this.",
+        "After a change, have Prometheus reload by running this command.",
         commands=_GENERATE,
     )
 
     verbosity: _Verbosity = setting(
-        _MESSAGES, "-1: problems only; 0: as usual; 1 or 2: every step.", default=0
+        _MESSAGES, "-1: problems only; 0: as usual; 1: every step; 2: more.", default=0
     )
     log_format: Literal["text", "json"] = setting(
         _MESSAGES,
-        "How messages are written on standard error; json suits Cloud Logging.",
+        "How messages are written to standard error; json is what Cloud Logging reads.",
         default="text",
     )
 
