@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from tests.bootstrap.processes import PROGRAMS, Plan, Process, free_port
+from tests.bootstrap.processes import PROGRAMS, Plan, Process, free_port, newest_prometheus
 
 PORTS = (7777, 9090, 9101)
 
@@ -200,27 +201,60 @@ def _pod_process(
 # systemd
 
 
-def systemd(root: Path) -> Plan:
-    """Read the installed units; ``root`` is where install.sh put them."""
+DEBIAN = """\
+global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}
+rule_files: []
+scrape_configs:
+  - job_name: prometheus
+    static_configs: [{targets: ["127.0.0.1:9090"]}]
+"""
+"""A distribution's prometheus.yml: the bundle leaves it alone, and says what to add."""
+
+
+def systemd(root: Path, lines: Path, *, credentials: str = "") -> Plan:
+    """Read the installed units; ``root`` is where install.sh put them.
+
+    ``lines`` is what the README has its reader add to Prometheus' own configuration.
+    """
+    if credentials:  # which a unit loads from where it is on the machine
+        (root / credentials.lstrip("/")).parent.mkdir(parents=True)
+        shutil.copyfile(credentials, root / credentials.lstrip("/"))
     units = root / "etc/systemd/system"
     places = addresses() | {
         "/etc/runscrape": str(root / "etc/runscrape"),
         "/var/lib/runscrape": str(root / "var/lib/runscrape"),
-        "/var/lib/prometheus/metrics2": str(root / "var/lib/prometheus"),
         "/opt/runscrape/bin": str(PROGRAMS),
         "/usr/bin/prometheus-node-exporter": exporter(root / "node_exporter"),
     }
     (root / "var/lib/runscrape/metrics").mkdir(parents=True, exist_ok=True)
-    proxy = _unit(units / "runscrape-proxy.service", "runscrape-proxy", root, places)
+    (proxy,) = _unit(units / "runscrape-proxy.service", "runscrape-proxy", root, places)
     socket = unit(units / "runscrape-proxy.socket")["Socket"]["ListenStream"][-1]
-    drop_in = units / "prometheus.service.d/runscrape.conf"
     processes = [
         Process(proxy.name, proxy.argv, proxy.environment, listen=socket),
-        _unit(drop_in, "prometheus", root, places),
-        _unit(units / "runscrape-metrics.service", "runscrape-metrics", root, places),
-        _unit(units / "runscrape.service", "runscrape", root, places, once=True),
+        *_unit(units / "runscrape-metrics.service", "runscrape-metrics", root, places),
+        *_unit(units / "runscrape.service", "runscrape", root, places, once=True),
+        _debians_prometheus(root, lines),
     ]
     return Plan(processes, places, root)
+
+
+def _debians_prometheus(root: Path, lines: Path) -> Process:
+    """Start the distribution's Prometheus with the lines added, as the README says for its age."""
+    program, version = newest_prometheus()
+    config = yaml.safe_load(DEBIAN)
+    added = yaml.safe_load(lines.read_text())
+    config["rule_files"] += added["rule_files"]
+    if version >= (2, 43):
+        config["scrape_config_files"] = added["scrape_config_files"]
+    else:  # copied by hand, which only the gateway's jobs allow
+        for pattern in added["scrape_config_files"]:
+            for path in (root / pattern.lstrip("/")).parent.glob("*.yml"):
+                config["scrape_configs"] += yaml.safe_load(path.read_text())["scrape_configs"]
+    path = root / "etc/prometheus/prometheus.yml"
+    path.parent.mkdir()
+    path.write_text(yaml.safe_dump(config))
+    argv = [program, f"--config.file={path}", f"--storage.tsdb.path={root / 'data'}"]
+    return Process("prometheus", [*argv, "--web.listen-address=127.0.0.1:9090"])
 
 
 def unit(path: Path) -> dict[str, dict[str, list[str]]]:
@@ -238,7 +272,7 @@ def unit(path: Path) -> dict[str, dict[str, list[str]]]:
 
 def _unit(
     path: Path, name: str, root: Path, places: dict[str, str], *, once: bool = False
-) -> Process:
+) -> list[Process]:
     service = unit(path)["Service"]
     credentials = root / "run/credentials" / f"{name}.service"
     credentials.mkdir(parents=True)
@@ -249,10 +283,11 @@ def _unit(
     environment: dict[str, str] = {}
     for file in service.get("EnvironmentFile", []):
         environment |= env_file(root / file.lstrip("-/"))
-    (line,) = service["ExecStart"]
-    argv = [
-        word.replace("%d", str(credentials)).replace("%%", "%")
-        for word in line.split()
-        if word != "$ARGS"
+    lines = [
+        [word.replace("%d", str(credentials)).replace("%%", "%") for word in shlex.split(line)]
+        for line in service["ExecStart"]
     ]
-    return Process(name, argv, environment, once=once)
+    names = [name, *(f"{name}-{number}" for number in range(2, len(lines) + 1))]
+    return [
+        Process(each, argv, environment, once=once) for each, argv in zip(names, lines, strict=True)
+    ]

@@ -20,7 +20,15 @@ import yaml
 from emulator import Emulator
 from runscrape_generator.cli import main as cli
 from tests.bootstrap import bundles
-from tests.bootstrap.processes import PROGRAMS, Plan, eventually, get, replacer, running
+from tests.bootstrap.processes import (
+    PROGRAMS,
+    Plan,
+    eventually,
+    get,
+    newest_prometheus,
+    replacer,
+    running,
+)
 
 METRICS = {
     "process_start_time_seconds": 1_700_000_000.0,
@@ -209,7 +217,8 @@ def stack(request: pytest.FixtureRequest, stacks: Stacks) -> Iterator[Running]:
 def _stack(platform: str, google: Google, directory: Path) -> Iterator[Running]:
     bundle, logs = directory / "bundle", directory / "logs"
     logs.mkdir()
-    google.bootstrap(bundle, *_arguments(platform, google), config=platform != "gateway")
+    arguments = _arguments(platform, google)
+    google.bootstrap(bundle, *arguments, config="gateway" not in arguments)
     plan = _plan(platform, bundle, directory)
     google.emulator.update(_with_later())
     with running(plan, _machine(platform, google), logs) as places:
@@ -227,6 +236,11 @@ def _arguments(platform: str, google: Google) -> list[str]:
     if platform == "gateway":
         through = ["--mode", "gateway", "--api-endpoint", google.emulator.api]
         return [*quick, "--platform", "compose", *through]
+    if platform == "systemd":
+        if newest_prometheus()[1] < (2, 43):  # which has no scrape_config_files
+            through = ["--mode", "gateway", "--api-endpoint", google.emulator.api]
+            return [*quick, "--platform", platform, *through]
+        return [*quick, "--platform", platform]
     quick += ["--platform", platform]
     if platform == "compose":
         quick += ["--credentials-file", str(google.emulator.credentials("service_account"))]
@@ -243,7 +257,7 @@ def _plan(platform: str, bundle: Path, directory: Path) -> Plan:
     subprocess.run(
         ["sh", bundle / "install.sh"], env=os.environ | {"DESTDIR": str(root)}, check=True
     )
-    return bundles.systemd(root)
+    return bundles.systemd(root, bundle / "prometheus-lines.yml")
 
 
 def _machine(platform: str, google: Google) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -38,7 +39,7 @@ def plans(written: Written, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return {
         "compose": bundles.compose(copies["compose"]),
         "kubernetes": bundles.kubernetes(copies["kubernetes"]),
-        "systemd": bundles.systemd(root),
+        "systemd": bundles.systemd(root, copies["systemd"] / "prometheus-lines.yml"),
     }
 
 
@@ -84,7 +85,7 @@ def test_commands_in_scripts(written: Written) -> None:
     lines = re.findall(r"(?:/\S+/)?runscrape ((?:generate|targets) [^|;\n]+)", text)
     assert len(lines) == 3
     for line in lines:
-        parse(commands.group(), line.split())
+        parse(commands.group(), shlex.split(line))
     operator = written.kubernetes / "operator/prometheus.yaml"
     _, prometheus = yaml.safe_load_all(operator.read_text())
     (proxy,) = prometheus["spec"]["containers"]

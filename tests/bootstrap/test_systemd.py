@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import stat
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from runscrape_generator.cli import main as cli
 from tests.bootstrap import bundles
+from tests.bootstrap.commands import Programs, execute, shell
 from tests.bootstrap.conftest import Google, Written
+from tests.bootstrap.processes import relocate, replacer
 
 UNITS = (
     "runscrape-proxy.socket",
@@ -20,15 +25,18 @@ UNITS = (
     "runscrape.service",
     "runscrape.timer",
     "runscrape-metrics.service",
+    "runscrape-reload.path",
+    "runscrape-reload.service",
 )
-SERVICES = tuple(name for name in UNITS if name.endswith(".service"))
+SERVICES = ("runscrape-proxy.service", "runscrape.service", "runscrape-metrics.service")
+"""Those that talk to others, or read what others say."""
 PROMETHEUS = """\
 [Service]
 User=prometheus
 EnvironmentFile=/etc/default/prometheus
 ExecStart=/usr/bin/prometheus $ARGS
 """
-"""As Debian's package has it, as far as the drop-in is about it."""
+"""As Debian's package has it: the bundle has no part in it."""
 
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd is not installed"
@@ -47,6 +55,7 @@ def root(written: Written, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "usr/bin/prometheus",
         "usr/bin/prometheus-node-exporter",
         "bin/kill",
+        "bin/systemctl",
     ):
         path = root / program
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -145,22 +154,181 @@ def test_proxy_unit(root: Path) -> None:
     assert socket["ListenStream"] == ["127.0.0.1:7777"]
 
 
+def install(bundle: Path, root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"DESTDIR": str(root)}
+    command = ["sh", str(bundle / "install.sh"), *arguments]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+
+
 def test_install_keeps_what_was_edited(written: Written, tmp_path: Path) -> None:
-    """install.sh leaves a file that differs alone, names it, and never touches the generator's."""
-    environment = os.environ | {"DESTDIR": str(tmp_path)}
-    install = ["sh", str(written.systemd / "install.sh")]
-    subprocess.run(install, env=environment, check=True)
+    """install.sh leaves a file that somebody edited alone, names it, and never touches the
+    generator's, nor a secret that is there.
+    """
+    install(written.systemd, tmp_path)
     edited = tmp_path / "etc/runscrape/runscrape.yaml"
-    kept = tmp_path / "var/lib/runscrape/prometheus.yml"
+    kept = tmp_path / "var/lib/runscrape/jobs/cloudrun.yml"
     secret = tmp_path / "etc/runscrape/client-secret"
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
     edited.write_text("project: [mine]\n")
     kept.write_text("newer\n")
-    done = subprocess.run(install, env=environment, check=True, capture_output=True, text=True)
+    secret.write_text("mine")
+    done = install(written.systemd, tmp_path)
     assert str(edited) in done.stderr
     assert edited.read_text() == "project: [mine]\n"
     assert "demo" in edited.with_name("runscrape.yaml.new").read_text()
     assert kept.read_text() == "newer\n"
+    assert secret.read_text() == "mine"
+    assert not list(tmp_path.rglob("client-secret.new"))
+
+
+def test_install_upgrades_what_it_installed(written: Written, tmp_path: Path) -> None:
+    """With a newer bundle, what nobody edited is updated or removed, and said; an edit that is
+    taken back counts as none; --dry-run says the same and does nothing.
+    """
+    bundle, root = tmp_path / "b", tmp_path / "root"
+    shutil.copytree(written.systemd, bundle)
+    units = "etc/systemd/system"
+    for name in ("old.service", "old-edited.service"):
+        (bundle / "root" / units / name).write_text("[Service]\n")
+    install(bundle, root)
+    timer, proxy = root / units / "runscrape.timer", root / "etc/runscrape/proxy.env"
+    proxy.write_text("MINE=1\n")
+    (root / units / "old-edited.service").write_text("mine\n")
+    for name in ("old.service", "old-edited.service"):
+        (bundle / "root" / units / name).unlink()
+    assert cli.main(["bootstrap", str(bundle), "--every", "7m", "--log-format", "json"]) == 0
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    said = install(bundle, root, "--dry-run")
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+    done = install(bundle, root)
+    assert (done.stdout, done.stderr) == (said.stdout, said.stderr)
+    assert f"updated {timer}" in done.stdout
+    assert "OnUnitActiveSec=7m" in timer.read_text()
+    assert not (root / units / "old.service").exists()
+    assert f"removed {root / units}/old.service" in done.stdout
+    assert (root / units / "old-edited.service").read_text() == "mine\n"
+    assert proxy.read_text() == "MINE=1\n"
+    proxy.write_bytes((written.systemd / "root/etc/runscrape/proxy.env").read_bytes())
+    assert f"updated {proxy}" in install(bundle, root).stdout
+    assert install(bundle, root).stdout == ""
+
+
+def test_prometheus_is_left_alone(written: Written, tmp_path: Path) -> None:
+    """Nothing of Prometheus' own is among the files, and what its configuration needs is said; a
+    drop-in of an earlier version is named.
+    """
+    root = written.systemd / "root"
+    assert not [path for path in root.rglob("*") if "prometheus" in str(path.relative_to(root))]
+    lines = (written.systemd / "prometheus-lines.yml").read_text()
+    assert "scrape_config_files" in lines
+    old = tmp_path / "etc/systemd/system/prometheus.service.d/runscrape.conf"
+    old.parent.mkdir(parents=True)
+    old.write_text("[Service]\n")
+    assert f"{old}: an earlier version" in install(written.systemd, tmp_path).stderr
+    assert old.exists()
+
+
+def test_a_reload_needs_no_right_of_the_generators(written: Written, tmp_path: Path) -> None:
+    """The generator touches the file that the path unit watches; root's service tells systemd to
+    reload Prometheus; nothing gives up after a few failures.
+    """
+    units = written.systemd / "root/etc/systemd/system"
+    (watched,) = bundles.unit(units / "runscrape-reload.path")["Path"]["PathModified"]
+    (line,) = bundles.unit(units / "runscrape.service")["Service"]["ExecStart"]
+    words = shlex.split(line)
+    command = words[words.index("--reload-command") + 1]
+    there = tmp_path / "reload"
+    shell(command.replace(watched, str(there)), tmp_path, {"PATH": os.environ["PATH"]})
+    assert there.exists()
+    (line,) = bundles.unit(units / "runscrape-reload.service")["Service"]["ExecStart"]
+    programs = Programs(tmp_path / "programs", "systemctl")
+    shell(line.replace("/bin/systemctl", "systemctl"), tmp_path, {"PATH": programs.path})
+    assert programs.calls("systemctl") == ["try-reload-or-restart prometheus.service"]
+    for name in ("runscrape-proxy.service", "runscrape-metrics.service"):
+        assert bundles.unit(units / name)["Unit"]["StartLimitIntervalSec"] == ["0"]
+
+
+OVERLAY = """
+set -eu
+mount -t tmpfs none "$1"
+for folder in etc var; do
+  here=$1/$folder
+  mkdir -p "$here/up" "$here/work"
+  mount -t overlay overlay -o "lowerdir=/$folder,upperdir=$here/up,workdir=$here/work" /$folder
+done
+"""
+"""Lets a command write to /etc and /var and nobody else see it (needs root, and mounts)."""
+
+can_overlay = (
+    os.geteuid() == 0
+    and shutil.which("systemd-tmpfiles") is not None
+    and tempfile.gettempdir() == "/tmp"
+    and subprocess.run(
+        ["unshare", "--mount", "sh", "-c", OVERLAY, "sh", "/mnt"], capture_output=True, check=False
+    ).returncode
+    == 0
+)
+
+HERE = """
+getent group prometheus >/dev/null || groupadd --system prometheus
+sh "$2/install.sh" >"$3/first"
+systemd-tmpfiles --create runscrape.conf
+cd /var/lib/runscrape
+stat --format '%n %U:%G %a' /etc/runscrape/client-secret "$PWD" "$PWD/jobs" \
+  "$PWD/jobs/cloudrun.yml" "$PWD/inventory.json" >"$3/owners"
+echo private >/etc/private && chmod 600 /etc/private
+runuser -u runscrape -- sh -c 'rm inventory.json && ln -s /etc/private inventory.json'
+runuser -u runscrape -- sh -c 'rm -r jobs && ln -s /etc jobs'
+sh "$2/install.sh" >"$3/second" 2>&1 || true
+stat --format '%U:%G %a' /etc/private >"$3/private"
+ls /etc/cloudrun.yml >"$3/private-file" 2>&1 || true
+"""
+
+
+@pytest.mark.skipif(not can_overlay, reason="no root, or no mounts to be had")
+def test_install_for_real(written: Written, tmp_path: Path) -> None:
+    """install.sh run as root on this machine (with an overlay on it): each file has its owner and
+    mode, Prometheus reads the secret; and a second run follows no link that the generator's user
+    put into its folder.
+    """
+    programs = Programs(tmp_path / "programs", "systemctl")
+    (tmp_path / "out").mkdir()
+    command = ["unshare", "--mount", "sh", "-c", OVERLAY + HERE, "sh"]
+    environment = {"PATH": programs.path}
+    execute([*command, "/mnt", str(written.systemd), str(tmp_path / "out")], tmp_path, environment)
+    owners = (tmp_path / "out/owners").read_text().splitlines()
+    assert owners == [
+        "/etc/runscrape/client-secret root:prometheus 640",
+        "/var/lib/runscrape runscrape:runscrape 755",
+        "/var/lib/runscrape/jobs runscrape:runscrape 755",
+        "/var/lib/runscrape/jobs/cloudrun.yml runscrape:runscrape 644",
+        "/var/lib/runscrape/inventory.json runscrape:runscrape 644",
+    ]
+    assert (tmp_path / "out/private").read_text() == "root:root 600\n"
+    assert "No such file" in (tmp_path / "out/private-file").read_text()
+    assert "daemon-reload" in programs.calls("systemctl")
+
+
+def test_the_crontabs_line_runs(google: Google, tmp_path: Path) -> None:
+    """The crontab's line, run by the shell that cron takes and with the variables above it, writes
+    the jobs; the credentials that were asked for are among these variables.
+    """
+    key = str(google.emulator.credentials("service_account"))
+    arguments = ["--platform", "systemd", "--credentials-file", key, "--mode", "gateway"]
+    bundle = google.write(tmp_path / "b", *arguments)
+    root = tmp_path / "root"
+    install(bundle, root)
+    plan = bundles.systemd(root, bundle / "prometheus-lines.yml", credentials=key)
+    relocate(plan)
+    lines = (bundle / "crontab").read_text().splitlines()
+    variables = dict(line.split("=", 1) for line in lines if re.match(r"[A-Z_]+=", line))
+    assert variables["GOOGLE_APPLICATION_CREDENTIALS"] == key
+    output = root / "var/lib/runscrape/targets.json"
+    output.unlink()
+    command = lines[-1].split(None, 6)[-1]
+    environment = google.emulator.env("service_account") | variables
+    execute(["/bin/sh", "-c", replacer(plan.places)(command)], tmp_path, environment)
+    assert "run.app" in output.read_text()
 
 
 @pytest.mark.skipif(
@@ -169,10 +337,11 @@ def test_install_keeps_what_was_edited(written: Written, tmp_path: Path) -> None
 )
 def test_users_and_folders(written: Written, tmp_path: Path) -> None:
     """With systemd-sysusers and systemd-tmpfiles run as install.sh does, the generator's user owns
-    the folders that it writes to, everybody reads them, and root alone the secret.
+    the folders that it writes to, everybody reads them, and root and Prometheus alone the secret.
     """
     environment = os.environ | {"DESTDIR": str(tmp_path)}
     subprocess.run(["sh", written.systemd / "install.sh"], env=environment, check=True)
+    (tmp_path / "etc/group").write_text("prometheus:x:115:\n")
     for tool in (["systemd-sysusers"], ["systemd-tmpfiles", "--create"]):
         subprocess.run([*tool, f"--root={tmp_path}", "runscrape.conf"], check=True)
     (line,) = re.findall(r"^runscrape:.*$", (tmp_path / "etc/passwd").read_text(), re.MULTILINE)
@@ -181,7 +350,7 @@ def test_users_and_folders(written: Written, tmp_path: Path) -> None:
         ("var/lib/runscrape", user, 0o755),
         ("var/lib/runscrape/metrics", user, 0o755),
         ("etc/runscrape", 0, 0o755),
-        ("etc/runscrape/client-secret", 0, 0o600),
+        ("etc/runscrape/client-secret", 0, 0o640),
     ):
         found = (tmp_path / name).stat()
         assert (name, found.st_uid, stat.S_IMODE(found.st_mode)) == (name, owner, mode)

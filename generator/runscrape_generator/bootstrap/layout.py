@@ -11,12 +11,12 @@ from typing import Any
 from runscrape_generator.bootstrap import health
 from runscrape_generator.bootstrap.bundle import Planned
 from runscrape_generator.bootstrap.platforms import PLACES, RUN_AS, Choices, Platform
-from runscrape_generator.bootstrap.processes import Commands, commands, retention_size
+from runscrape_generator.bootstrap.processes import RELOAD, Commands, commands, retention_size
 from runscrape_generator.bootstrap.quadlet import quadlets
 from runscrape_generator.bootstrap.settings import BODY_SIZE_LIMIT, SAMPLE_LIMIT
 from runscrape_generator.bootstrap.templates import render
 from runscrape_generator.config import durations
-from runscrape_generator.config.settings import Settings
+from runscrape_generator.config.settings import Mode, Settings
 
 _INTERVAL, _TIMEOUT = "1m", "10s"
 """Prometheus' own defaults (``global`` in its configuration)."""
@@ -74,9 +74,12 @@ _PLATFORM: Mapping[Platform, Mapping[str, str]] = {
                 "runscrape.service",
                 "runscrape.timer",
                 "runscrape-metrics.service",
+                "runscrape-reload.path",
+                "runscrape-reload.service",
             )
         },
-        f"{_UNITS}/prometheus.service.d/runscrape.conf": "systemd/prometheus.conf",
+        "root/etc/runscrape/scrape/runscrape.yml": "systemd/scrape.yml",
+        "prometheus-lines.yml": "systemd/prometheus-lines.yml",
         "root/etc/sysusers.d/runscrape.conf": "systemd/sysusers.conf",
         "root/etc/tmpfiles.d/runscrape.conf": "systemd/tmpfiles.conf",
         "root/etc/runscrape/proxy.env": "common/proxy.env",
@@ -110,6 +113,8 @@ def plan(asked: Asked) -> dict[str, Planned]:
     config = PLACES[choices.platform].bundle_config
     templates = {f"{config}/{path}": name for path, name in _COMMON.items()}
     templates |= _PLATFORM[choices.platform]
+    if choices.platform is Platform.SYSTEMD:
+        del templates[f"{config}/prometheus.yml.j2"]
     templates["grafana/dashboards/runscrape.json"] = "common/dashboard.json"
     templates["README.md"] = f"{choices.platform}/README.md"
     if choices.grafana:
@@ -161,6 +166,7 @@ def _values(asked: Asked, processes: Commands) -> dict[str, Any]:
         "external_labels": dict(each.split("=", 1) for each in choices.external_label),
         "alertmanager_ports": sorted({each.rpartition(":")[2] for each in choices.alertmanager}),
         "client_id": settings.client_id,
+        "reload_file": RELOAD,
         "log_format": settings.log_format,
         "proxy_log": proxy_log,
         "generator_log": generator_log,
@@ -171,6 +177,7 @@ def _values(asked: Asked, processes: Commands) -> dict[str, Any]:
         "schedule": cron_schedule(every),
         "full_version": _full_version(choices.prometheus_image),
         "retention_size": retention_size(choices),
+        "gateway": settings.mode is Mode.GATEWAY,
         "limits": _global_limits(choices),
         "version": version("runscrape"),
         "program_root": choices.program_dir.removesuffix("/bin"),

@@ -142,7 +142,8 @@ PLACES: Mapping[Platform, Places] = {
         exporter="127.0.0.1:9101",
         # systemd.exec(5), LoadCredential=: %d, and /run/credentials/UNIT from version 250 on.
         proxy_secret="%d/client-secret",
-        prometheus_secret="/run/credentials/prometheus.service/runscrape-client-secret",
+        # Prometheus' own unit is left alone, so it reads the file, as a member of its group.
+        prometheus_secret=f"{CONFIG}/client-secret",
         bundle_config="root/etc/runscrape",
         bundle_state="root/var/lib/runscrape",
         bundle_secret="root/etc/runscrape/client-secret",

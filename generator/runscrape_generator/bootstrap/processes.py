@@ -8,6 +8,10 @@ from runscrape_generator.bootstrap.platforms import CONFIG, PLACES, STATE, Choic
 from runscrape_generator.config.settings import Mode
 
 METRICS = f"{STATE}/metrics"
+JOBS = "jobs/cloudrun.yml"
+"""Below the state: what scrape_config_files names under systemd."""
+RELOAD = f"{STATE}/reload"
+"""The file that a unit watches under systemd, to reload Prometheus as root."""
 EXPORTER = "/bin/node_exporter"
 """In node_exporter's image."""
 DEBIAN_EXPORTER = "/usr/bin/prometheus-node-exporter"
@@ -19,7 +23,7 @@ class Commands:
 
     proxy: tuple[str, ...]
     prometheus: tuple[str, ...]
-    """Without the program, which is the image's entry point."""
+    """Without the program, which is the image's entry point; under systemd it is not ours."""
     exporter: tuple[str, ...]
     first: tuple[tuple[str, ...], ...]
     """What makes the files, in this order."""
@@ -56,18 +60,25 @@ def _program(choices: Choices, name: str) -> str:
 
 def _once(choices: Choices, mode: Mode) -> tuple[tuple[str, ...], ...]:
     runscrape, config = _program(choices, "runscrape"), ("--config", f"{CONFIG}/runscrape.yaml")
-    generate = (runscrape, "generate", *config, "--output", f"{STATE}/prometheus.yml")
+    generate = (runscrape, "generate", *config, "--output", f"{STATE}/{output(choices)}")
     targets = (runscrape, "targets", *config, "--output", f"{STATE}/targets.json")
     return (generate, targets) if mode is Mode.GATEWAY else (generate,)
+
+
+def output(choices: Choices) -> str:
+    """Name what ``generate`` writes, below the state: a whole configuration, or jobs for one."""
+    return JOBS if choices.platform is Platform.SYSTEMD else "prometheus.yml"
 
 
 def _again(choices: Choices, once: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
     """Add the reload; Prometheus reads targets again by itself.
 
-    Through the gateway there is one job that never changes, so it is the targets, which come last,
-    that are kept.
+    Under systemd a unit of root's does it. Through the gateway there is one job that never
+    changes, so it is the targets, which come last, that are kept.
     """
     generate, *targets = once
+    if choices.platform is Platform.SYSTEMD:
+        return ((*generate, "--reload-command", f"touch {RELOAD}"), *targets)
     return ((*generate, "--reload", PLACES[choices.platform].reload_url), *targets)
 
 
@@ -98,12 +109,10 @@ def _operator_proxy() -> tuple[str, ...]:
 
 
 def _prometheus(choices: Choices) -> tuple[str, ...]:
-    data = "/var/lib/prometheus/metrics2" if choices.platform is Platform.SYSTEMD else "/prometheus"
-    listen = "0.0.0.0:9090" if choices.platform is not Platform.SYSTEMD else "127.0.0.1:9090"
     return (
         f"--config.file={STATE}/prometheus.yml",
-        f"--storage.tsdb.path={data}",
-        f"--web.listen-address={listen}",
+        "--storage.tsdb.path=/prometheus",
+        "--web.listen-address=0.0.0.0:9090",
         "--web.enable-lifecycle",
         "--enable-feature=extra-scrape-metrics",
         f"--storage.tsdb.retention.time={choices.retention}",

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from runscrape_generator.bootstrap.platforms import CONFIG, STATE, Choices
+from runscrape_generator.bootstrap.platforms import CONFIG, STATE, Choices, Platform
 from runscrape_generator.cloudrun.credentials import open_access
 from runscrape_generator.config import load as configuration
 from runscrape_generator.config.load import Loaded
@@ -102,11 +102,14 @@ def _places(choices: Choices, *, operator: bool) -> dict[str, object]:
         # From here the CronJob makes the ConfigMap that the proxy reads.
         ours["inventory"] = f"{STATE}/inventory/inventory.json"
         return ours | {"format": Format.OPERATOR.value, "mode": Mode.OAUTH2.value}
-    return ours | {
-        "template": f"{CONFIG}/prometheus.yml.j2",
+    ours |= {
         "metrics_file": f"{STATE}/metrics/runscrape.prom",
         "targets_file": f"{STATE}/targets.json",
     }
+    if choices.platform is Platform.SYSTEMD:
+        # Prometheus and its configuration belong to the distribution: it is given jobs.
+        return ours | {"format": Format.SCRAPE_CONFIGS.value}
+    return ours | {"template": f"{CONFIG}/prometheus.yml.j2"}
 
 
 def _version(loaded: Loaded, known: Known) -> dict[str, object]:

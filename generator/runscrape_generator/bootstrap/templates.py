@@ -55,8 +55,13 @@ def as_compose(value: object) -> str:
 
 
 def as_unit(words: Sequence[str]) -> str:
-    """Write an argument list for a unit file; raises ValueError for what would need quotes."""
-    for word in words:
-        if not _PLAIN.fullmatch(word):
-            raise ValueError(f"{word!r} cannot stand in a unit file as it is")
-    return " ".join(words)
+    """Write an argument list for a unit file; raises ValueError for what needs more than quotes."""
+    return " ".join(map(_unit_word, words))
+
+
+def _unit_word(word: str) -> str:
+    if _PLAIN.fullmatch(word):
+        return word
+    if _PLAIN.fullmatch(word.replace(" ", "")):
+        return f'"{word}"'
+    raise ValueError(f"{word!r} cannot stand in a unit file")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from runscrape_generator import run
-from runscrape_generator.bootstrap import bundle, secrets
+from runscrape_generator.bootstrap import bundle, processes, secrets
 from runscrape_generator.bootstrap import settings as bootstrap_settings
 from runscrape_generator.bootstrap.bundle import Fate, Manifest, Step
 from runscrape_generator.bootstrap.command import Load
@@ -162,6 +162,8 @@ def _put(path: Path, data: bytes) -> None:
 def _generated(choices: Choices) -> tuple[str, ...]:
     """Name the folders of the bundle that the generator writes to."""
     state = choices.places.bundle_state
+    if choices.platform is Platform.SYSTEMD:
+        return (state, f"{state}/jobs")
     return (state, "operator") if choices.operator else (state,)
 
 
@@ -212,7 +214,7 @@ def _runs(choices: Choices, scratch: Path) -> list[_Run]:
         scratch / places.bundle_config / "runscrape.yaml", choices, scratch
     )
     state = scratch / places.bundle_state
-    runs = [_Run("generate", replace(settings, output=state / "prometheus.yml"))]
+    runs = [_Run("generate", replace(settings, output=state / processes.output(choices)))]
     if settings.mode is Mode.GATEWAY:
         runs.append(_Run("targets", replace(settings, output=state / "targets.json")))
     if choices.operator:
@@ -234,6 +236,7 @@ def _made(
         for path in sorted((scratch / name).rglob("*")):
             relative = str(path.relative_to(scratch))
             if path.is_file() and not path.name.startswith(".") and relative not in planned:
+                planned.add(relative)
                 data = path.read_bytes()
                 if folder.read(relative) != data:
                     yield relative, data
@@ -321,8 +324,7 @@ def _version_warning(choices: Choices, loaded: Loaded) -> str:
         return ""
     return (
         f"--prometheus-image {choices.prometheus_image}: its tag names no version of Prometheus, so"
-        f" the jobs are written for {loaded.settings.prometheus_version}; --prometheus-version says"
-        " which it is"
+        " the jobs are such as 2.42 takes, too; --prometheus-version says which it is"
     )
 
 
