@@ -34,7 +34,7 @@ class ConfigError(RunscrapeError):
 
 
 class DiscoveryError(RunscrapeError):
-    """A scope could not be listed, and there is no inventory that knows it."""
+    """Nothing could be listed, and there is no inventory that knows any of it."""
 
     exit_code = 4
 

@@ -124,15 +124,26 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeFailure:
-    """A scope that could not be listed whole, or a project whose regions could not."""
+    """A scope or a project that could not be listed whole, or a search that failed."""
 
     project: str
+    """Or what could not be searched: ``folders/ID``, ``organizations/ID``."""
     region: str | None
-    """None where the project's regions could not be listed."""
+    """None where it is about all regions of the project."""
     reason: str
     """Google's, in one line."""
     remedy: str
     """What to do about it: which role, which API to enable, which flag."""
+
+    @property
+    def where(self) -> str:
+        """``PROJECT/REGION``, or the project alone."""
+        return self.project if self.region is None else f"{self.project}/{self.region}"
+
+    @property
+    def is_search(self) -> bool:
+        """Whether it is a search of a folder or organisation that failed."""
+        return "/" in self.project
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,3 +152,6 @@ class Discovery:
 
     scopes: Mapping[Scope, tuple[Service, ...]]
     failures: tuple[ScopeFailure, ...] = ()
+    listed: bool = False
+    """Whether anything could be listed, though there may be no scope in it: projects without
+    services have none."""

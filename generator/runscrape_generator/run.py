@@ -151,6 +151,7 @@ def _summary(
         removed=len(before - now),
         skipped=sum(not item.kept for item in made.decisions),
         stale=made.recalled.stale,
+        missing=made.recalled.missing,
         output=settings.output,
         written=places.output is None or places.output in published.written,
         inventory_written=places.inventory in published.written,
@@ -170,6 +171,7 @@ def _measured(made: Made) -> textfile.Measured:
         jobs=len(made.jobs),
         services={"kept": kept, "skipped": len(made.decisions) - kept},
         scopes={scope: scope in stale for scope in made.recalled.scopes},
+        missing=tuple((one.project, one.region or "") for one in made.recalled.missing),
     )
 
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from runscrape_generator.model import Decision, Scope
+from runscrape_generator.model import Decision, Scope, ScopeFailure
 from runscrape_generator.publish.reload import Outcome
 from runscrape_generator.text import plural
 
-PARTLY_STALE = 3
-"""Exit code: published, with some scopes from the inventory."""
+PARTLY_LISTED = 3
+"""Exit code: published, with some scopes from the inventory, or missing."""
 
 _NAMED_REASONS = 5
 _NAMED_AUDIENCES = 3
@@ -35,6 +35,8 @@ class Summary:
     """What is counted: ``job``, or ``target`` where a list of those was made."""
     stale: tuple[Scope, ...] = ()
     """The scopes that the inventory stood in for."""
+    missing: tuple[ScopeFailure, ...] = ()
+    """What could not be listed, and the inventory does not know."""
     output: Path | None = None
     """None: standard output."""
     written: bool = False
@@ -45,8 +47,8 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """0, or 3 where the inventory stood in for a scope."""
-        return PARTLY_STALE if self.stale else 0
+        """0, or 3 where not all could be listed."""
+        return PARTLY_LISTED if self.stale or self.missing else 0
 
     @property
     def reloaded(self) -> bool:
@@ -56,7 +58,8 @@ class Summary:
     @property
     def eventful(self) -> bool:
         """Whether there is anything to tell: a change, a reload, a scope that failed."""
-        return bool(self.written or self.inventory_written or self.reload or self.stale)
+        done = self.written or self.inventory_written or self.reload
+        return bool(done or self.stale or self.missing)
 
     def line(self) -> str:
         """``128 services, 120 jobs (+2), 8 skipped, written to prometheus.yml, …``."""
@@ -71,6 +74,8 @@ class Summary:
         yield f"{self.skipped} skipped"
         if self.stale:
             yield f"{plural(len(self.stale), 'scope')} from the inventory"
+        if self.missing:
+            yield f"{len(self.missing)} not listed"
 
     def _deeds(self) -> Iterable[str]:
         if self.dry_run:

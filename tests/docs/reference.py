@@ -34,7 +34,7 @@ BEGIN, END = "<!-- reference: begin -->\n", "<!-- reference: end -->\n"
 STATUS = AudienceStatus("https://one.a.run.app", 1.0, "", None)
 MEANINGS = {
     0: ("Published, or nothing changed", "new, or untouched (same bytes, same mtime, no reload)"),
-    3: ("Published, with some scopes from the inventory", "new"),
+    3: ("Published, with some scopes from the inventory, or missing some never listed", "new"),
     1: ("A bug: please report it", "untouched"),
     8: (None, "as before: put back, and reloaded again"),
     130: ("SIGINT", "untouched, or whole"),
@@ -172,7 +172,10 @@ def _exit_codes() -> str:
 
 def _generator_exposition() -> str:
     measured = textfile.Measured(
-        jobs=1, services={"kept": 1, "skipped": 0}, scopes={Scope("p", "r"): False}
+        jobs=1,
+        services={"kept": 1, "skipped": 0},
+        scopes={Scope("p", "r"): False},
+        missing=(("p", "q"),),
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "runscrape.prom"

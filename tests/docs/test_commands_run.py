@@ -18,6 +18,7 @@ WORLD: dict[str, Any] = {
     "projects": {
         project: {
             "number": number,
+            "folders": ["123456789012"],
             "services": [
                 {
                     "name": name,

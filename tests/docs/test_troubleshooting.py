@@ -44,9 +44,22 @@ def locked(desk: Desk) -> int:
         return desk.demo()
 
 
-def listing_fails(desk: Desk) -> int:
+def a_region_fails(desk: Desk) -> int:
     desk.google.update(world(faults=failing("europe-west1")))
     return desk.demo()
+
+
+def nothing_listed(desk: Desk) -> int:
+    desk.google.update(world(faults=failing("*")))
+    return desk.demo()
+
+
+def left_the_folder(desk: Desk) -> int:
+    assert desk.demo() == 0
+    content = world()
+    content["projects"]["other"] = {"number": 2, "folders": ["12"]}
+    desk.google.update(content)
+    return desk.run("--folder", "12")
 
 
 def shrinks(desk: Desk) -> int:
@@ -78,7 +91,9 @@ CASES: dict[str, tuple[int, Callable[[Desk], int]]] = {
     "`project …: permission denied: …`": (4, lambda desk: desk.run("--project", "foreign")),
     "`no credentials, and no --project: …`": (4, lambda desk: desk.run()),
     "`no project: the credentials name none`": (2, no_project),
-    "`no inventory stands in for what failed`": (4, listing_fails),
+    "`… missing until it can be listed`": (3, a_region_fails),
+    "`nothing could be listed, and no inventory stands in`": (4, nothing_listed),
+    "`… the search does not find it and it has services`": (0, left_the_folder),
     "`refused to remove … of … jobs`": (5, shrinks),
     "`other settings than these wrote …`": (0, shared),
     "`another run of runscrape is at work on …`": (9, locked),

@@ -40,7 +40,7 @@ def services(pages: dict[str, run_v2.ListServicesResponse]) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def locations(status: int, body: Any) -> Iterator[str]:
+def rest(status: int, body: Any) -> Iterator[str]:
     """Answer every GET with this status and body (bytes, or JSON); gives the endpoint."""
     answer = answers(status, body, Location="https://login.example.com/")
     with OddServer(otherwise=answer) as server:

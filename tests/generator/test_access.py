@@ -133,7 +133,7 @@ def test_refusal_names_the_caller(strict: tuple[Emulator, str, Path]) -> None:
     emu.update({"projects": {"demo": demo}, "settings": {"require_credentials": True}})
     ((project, region, reason, remedy),) = listed(*strict, "service_account")["failures"]
     assert (project, region) == ("demo", None)
-    assert "run.locations.list" in reason
+    assert "run.services.list" in reason
     email = "prometheus@demo.iam.gserviceaccount.com"
     assert f"--member=serviceAccount:{email} --role=roles/run.viewer" in remedy
 
@@ -145,7 +145,7 @@ def test_unknown_authority(strict: tuple[Emulator, str, Path], regions: tuple[st
     ca.write_text(emu.ca_file.read_text())
     ((_, _, reason, remedy),) = listed(emu, endpoint, ca, "service_account", *regions)["failures"]
     assert "CERTIFICATE_VERIFY_FAILED" in reason
-    assert "set REQUESTS_CA_BUNDLE and GRPC_DEFAULT_SSL_ROOTS_FILE_PATH" in remedy
+    assert "set REQUESTS_CA_BUNDLE to a file with its CA" in remedy
 
 
 UNUSED = "https://127.0.0.1:9"
@@ -246,7 +246,7 @@ def test_plaintext_to_another_host(nobody: pytest.MonkeyPatch, make_emulator: Ma
     """A host that only resolves to loopback gets no token over http://, whatever it asks for."""
     emu = make_emulator(WANTS)
     use_key(nobody, emu)
-    elsewhere = emu.api.replace("127.0.0.1", "127.1")
+    elsewhere = emu.api.replace("127.0.0.1", "emulator.localhost")
     (failure,) = discover(Settings(api_endpoint=elsewhere, timeout=10), {}, Recorder()).failures
     assert failure.remedy == "http:// sends no credentials: give --api-endpoint as https://"
     assert emu.counts()["access_tokens"] == {}
@@ -294,7 +294,7 @@ class Spy(BaseHTTPRequestHandler):
 def test_a_token_on_loopback_takes_no_proxy(
     nobody: pytest.MonkeyPatch, make_emulator: MakeEmulator
 ) -> None:
-    """A proxy of the environment is another host: it does not see the token."""
+    """A proxy of the environment is another host: it sees neither the token nor the calls."""
     emu = make_emulator(WANTS)
     use_key(nobody, emu)
     with ThreadingHTTPServer(("127.0.0.1", 0), Spy) as proxy:
@@ -306,8 +306,7 @@ def test_a_token_on_loopback_takes_no_proxy(
         found = discover(Settings(api_endpoint=endpoint, timeout=10), {}, Recorder())
         proxy.shutdown()
     assert len(found.scopes) == 2
-    assert Spy.heard
-    assert "authorization" not in " ".join(Spy.heard).lower()
+    assert Spy.heard == []
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ PATIENCE = 30.0
 
 BAD_FLAGS: Mapping[str, str] = {
     "project": "Demo",
+    "organization": "example.com",
+    "folder": "folders/12",
     "region": "-",
     "api_endpoint": "a b",
     "concurrency": "none",
@@ -375,7 +377,7 @@ def test_explain_of_nothing_counts_the_reasons(google: Emulator) -> None:
 def test_explain_takes_from_the_inventory_what_google_does_not_give(
     make_emulator: MakeEmulator, tmp_path: Path
 ) -> None:
-    """With a region that fails: its services from the inventory and exit 3; without one, exit 4."""
+    """With a region that fails: its services from the inventory and exit 3; without one, too."""
     google = make_emulator()
     output = str(tmp_path / "prometheus.yml")
     listing = ("--project", "demo", "--api-endpoint", google.api)
@@ -388,7 +390,9 @@ def test_explain_takes_from_the_inventory_what_google_does_not_give(
     assert "api-" in ended.stdout
     assert "demo" in ended.stderr
     ended = run("explain", *listing)
-    assert (ended.returncode, ended.stdout) == (4, "")
+    assert ended.returncode == 3
+    assert "hello" in ended.stdout
+    assert "not listed, and in no inventory: demo/us-central1" in ended.stdout
 
 
 def test_cron_gets_one_line_and_none_with_q(google: Emulator, tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ BAD = sorted((CORPUS / "bad").glob("*.yaml"))
 # flag; and what Settings holds of each.
 SAMPLES: Mapping[str, tuple[tuple[str, str, str], tuple[object, object, object]]] = {
     "project": (("in-file", "in-env", "by-flag"), (("in-file",), ("in-env",), ("by-flag",))),
+    "organization": (("1", "2", "3"), (("1",), ("2",), ("3",))),
+    "folder": (("12", "34", "56"), (("12",), ("34",), ("56",))),
     "region": (("us-east1", "us-east4", "us-east5"), (("us-east1",), ("us-east4",), ("us-east5",))),
     "api_endpoint": (("a", "b", "c"), ("a", "b", "c")),
     "concurrency": (("1", "2", "3"), (1, 2, 3)),

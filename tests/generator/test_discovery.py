@@ -18,46 +18,15 @@ from emulator.api import Api
 from runscrape_generator.cloudrun import calls
 from runscrape_generator.cloudrun.discovery import discover
 from runscrape_generator.config.settings import Settings
-from runscrape_generator.model import Discovery, Scope, ScopeFailure
+from runscrape_generator.model import Discovery, Scope
 from tests.conftest import MakeEmulator
 from tests.generator import odd_google
+from tests.generator.discovery_kit import EU, US, faulty, found, names, only, world
 from tests.generator.recorder import Recorder
-
-EU, US = Scope("demo", "europe-west1"), Scope("demo", "us-central1")
-
-
-def world(*services: dict[str, Any], **more: Any) -> dict[str, Any]:
-    regions = ["europe-west1", "us-central1"]
-    demo = {"number": 123456789012, "regions": regions, "services": list(services)}
-    return {"projects": {"demo": demo | more.pop("demo", {})}, **more}
-
-
-def faulty(kind: str, *faults: dict[str, Any], **settings: Any) -> dict[str, Any]:
-    services = [{"name": f"svc-{n}", "region": "us-central1"} for n in range(5)]
-    return world(
-        *services,
-        {"name": "eu", "region": "europe-west1"},
-        faults={kind: list(faults)},
-        settings=settings,
-    )
-
-
-def found(emu: Emulator, talk: Recorder | None = None, **settings: Any) -> Discovery:
-    given = {"projects": ("demo",), "api_endpoint": emu.api} | settings
-    return discover(Settings(**given), {}, talk or Recorder())
-
-
-def names(discovery: Discovery) -> dict[str, list[str]]:
-    return {s.key: [one.name for one in services] for s, services in discovery.scopes.items()}
-
-
-def only(discovery: Discovery) -> ScopeFailure:
-    (failure,) = discovery.failures
-    return failure
 
 
 def test_every_region(emulator: Emulator) -> None:
-    """Every service of every region that Google lists is found, sorted, with nothing by hand."""
+    """Every service of a project is found by one call, and one for a region that it leaves open."""
     talk = Recorder()
     discovery = found(emulator, talk)
     assert discovery.failures == ()
@@ -65,50 +34,41 @@ def test_every_region(emulator: Emulator) -> None:
         ("demo/europe-west1", ["back-office", "hello"]),
         ("demo/us-central1", ["api", "shop"]),
     ]
-    assert emulator.counts()["locations"] == {"demo": {"200": 1}}
+    assert emulator.counts()["locations"] == {}
+    assert emulator.counts()["list_services"] == {"demo/-": {"1": 1}, "demo/me-central2": {"1": 1}}
     details = talk.of("detail")
-    assert "demo: 3 regions" in details
+    assert any(d.startswith("demo: 4 services in 2 regions on 1 page in ") for d in details)
     assert "demo/me-central2: not available to this project" in details
-    assert any(d.startswith("demo/us-central1: 2 services on 1 page in 0.") for d in details)
-
-
-def test_a_region_that_is_not_available(emulator: Emulator) -> None:
-    """A region that Google names and refuses is no failure, unless --region asks for it."""
-    assert found(emulator).failures == ()
-    failure = only(found(emulator, regions=("us-central1", "me-central2")))
-    assert (failure.region, "not available to the project" in failure.reason) == (
-        "me-central2",
-        True,
-    )
 
 
 def test_progress(emulator: Emulator) -> None:
-    """A bar over the projects, then one over the scopes, both of which reach their end."""
+    """A bar over the projects, then one over the regions that they left open, both to the end."""
     talk = Recorder()
     found(emulator, talk)
     assert [(label, total, sum(steps)) for label, total, steps in talk.bars] == [
+        ("projects", 1, 1),
         ("regions", 1, 1),
-        ("services", 3, 3),
     ]
 
 
 def test_given_regions(emulator: Emulator) -> None:
-    """With --region, no list of regions is asked for, and only those regions are listed."""
+    """With --region, only those regions are listed, each by itself."""
     talk = Recorder()
     discovery = found(emulator, talk, regions=("us-central1", "us-central1"))
     assert list(names(discovery)) == ["demo/us-central1"]
-    assert emulator.counts()["locations"] == {}
-    assert talk.bars == [("services", 1, [1])]
+    assert emulator.counts()["list_services"] == {"demo/us-central1": {"1": 1}}
+    assert talk.bars == [("regions", 1, [1])]
+    assert talk.of("detail")[-1].startswith("demo/us-central1: 2 services on 1 page in ")
 
 
 def test_pages(make_emulator: MakeEmulator) -> None:
-    """All pages of services, and of regions, are read, each once."""
+    """All pages of services are read, each once, with one region or all."""
     services = [{"name": f"svc-{n}", "region": "us-central1"} for n in range(5)]
-    emu = make_emulator(world(*services, settings={"page_size_cap": 2, "locations_page_size": 1}))
-    discovery = found(emu)
-    assert names(discovery)["demo/us-central1"] == [f"svc-{n}" for n in range(5)]
-    assert emu.counts()["list_services"]["demo/us-central1"] == {"1": 1, "2": 1, "3": 1}
-    assert emu.counts()["locations"]["demo"] == {"200": 3}
+    emu = make_emulator(world(*services, settings={"page_size_cap": 2}))
+    for regions, scope in (((), "demo/-"), (("us-central1",), "demo/us-central1")):
+        discovery = found(emu, regions=regions)
+        assert names(discovery)["demo/us-central1"] == [f"svc-{n}" for n in range(5)]
+        assert emu.counts()["list_services"][scope] == {"1": 1, "2": 1, "3": 1}
 
 
 def test_project_by_number(emulator: Emulator) -> None:
@@ -168,16 +128,18 @@ def test_passing_failure(make_emulator: MakeEmulator, code: str) -> None:
     """A call that fails in passing is made again, and nothing is lost."""
     fault = {"region": "us-central1", "page": 2, "code": code, "first": 1}
     emu = make_emulator(faulty("list_services", fault, page_size_cap=2))
-    discovery = found(emu)
-    assert discovery.failures == ()
-    assert len(discovery.scopes[US]) == 5
-    assert emu.counts()["list_services"]["demo/us-central1"] == {"1": 1, "2": 2, "3": 1}
+    for regions, scope in (((), "demo/-"), (("us-central1",), "demo/us-central1")):
+        emu.update(faulty("list_services", fault | {"region": scope[5:]}, page_size_cap=2))
+        discovery = found(emu, regions=regions)
+        assert discovery.failures == ()
+        assert len(discovery.scopes[US]) == 5
+        assert emu.counts()["list_services"][scope]["2"] == 2
 
 
 def test_hang_then_answer(make_emulator: MakeEmulator) -> None:
     """A call that hangs once is given up in time to be made again."""
     emu = make_emulator(faulty("list_services", {"hang": True, "region": "us*", "first": 1}))
-    assert found(emu, timeout=3.0).failures == ()
+    assert found(emu, timeout=3.0, regions=("us-central1",)).failures == ()
 
 
 @pytest.mark.parametrize(
@@ -195,7 +157,7 @@ def test_refused_page(make_emulator: MakeEmulator, code: str, reason: str, calls
     """A scope that is refused on any page fails whole, at once; the others are listed."""
     fault = {"region": "us-central1", "page": 2, "code": code}
     emu = make_emulator(faulty("list_services", fault, page_size_cap=2))
-    discovery = found(emu)
+    discovery = found(emu, regions=("europe-west1", "us-central1"))
     assert list(names(discovery)) == ["demo/europe-west1"]
     assert only(discovery).region == "us-central1"
     assert only(discovery).reason.startswith(reason)
@@ -212,7 +174,9 @@ def test_failure_that_stays(make_emulator: MakeEmulator) -> None:
     }
     faults = [fault | {"region": region} for region, (fault, _) in down.items()]
     regions = ["europe-west1", *down]
-    emu = make_emulator(world(demo={"regions": regions}, faults={"list_services": faults}))
+    service = {"name": "api", "region": "europe-west1"}
+    demo = {"regions": regions}
+    emu = make_emulator(world(service, demo=demo, faults={"list_services": faults}))
     begun = time.monotonic()
     discovery = found(emu, timeout=2.5)
     assert time.monotonic() - begun < 3 * 2.5
@@ -241,54 +205,6 @@ def test_disabled_api(make_emulator: MakeEmulator) -> None:
         failure = only(found(emu, regions=regions))
         assert failure.reason.startswith("the Cloud Run Admin API is not enabled")
         assert "gcloud services enable run.googleapis.com --project demo" in failure.remedy
-
-
-def test_regions_not_listed(make_emulator: MakeEmulator) -> None:
-    """A project whose regions cannot be listed is one failure, and --region a way out."""
-    down: dict[str, tuple[dict[str, Any], str]] = {
-        "denied": ({"code": "PERMISSION_DENIED"}, "permission denied: "),
-        "hung": ({"hang": True}, "no answer within 2.5 s (locations.list)"),
-        "lost": ({"code": "UNAVAILABLE"}, "cannot reach "),
-    }
-    content = world(faults={"locations": [f | {"project": p} for p, (f, _) in down.items()]})
-    content["projects"] = dict.fromkeys(("demo", *down), content["projects"]["demo"])
-    discovery = found(make_emulator(content), projects=("demo", *down), timeout=2.5)
-    assert {scope.project for scope in discovery.scopes} == {"demo"}
-    assert [(each.project, each.region) for each in discovery.failures] == [
-        (project, None) for project in down
-    ]
-    for failure in discovery.failures:
-        assert failure.reason.startswith(down[failure.project][1])
-        assert "--region" in failure.remedy
-
-
-def test_regions_listed_at_last(make_emulator: MakeEmulator) -> None:
-    """The list of regions is asked for again after a failure in passing."""
-    emu = make_emulator(faulty("locations", {"code": "INTERNAL", "first": 1}))
-    assert found(emu).failures == ()
-    assert emu.counts()["locations"]["demo"] == {"200": 1, "500": 1}
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "reason"),
-    [
-        (200, {}, "the list of regions is empty"),
-        (200, b"<html>log in</html>", "the list of regions is not a JSON object"),
-        (200, [], "the list of regions is not a JSON object"),
-        (200, {"locations": [{}]}, "has an entry without locationId"),
-        (200, {"locations": [1]}, "has an entry without locationId"),
-        (200, {"nextPageToken": "x"}, "the list of regions leads back to an earlier page"),
-        (302, b"", "Google answered 302"),
-        (404, b"<html>", "not found: <html>"),
-        (400, {"error": {"message": "bad"}}, "invalid: bad"),
-    ],
-)
-def test_odd_regions(status: int, body: Any, reason: str) -> None:
-    """An answer that is no whole list of regions is a failure, and never an empty project."""
-    with odd_google.locations(status, body) as endpoint:
-        talk = Recorder()
-        discovery = discover(Settings(projects=("demo",), api_endpoint=endpoint), {}, talk)
-    assert reason in only(discovery).reason
 
 
 def page(*services: run_v2.Service, token: str = "", **more: Any) -> run_v2.ListServicesResponse:
@@ -381,28 +297,33 @@ class Peak:
 
 
 def test_side_by_side(make_emulator: MakeEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scopes are listed side by side, up to --concurrency at once and never more."""
+    """Projects are listed side by side, up to --concurrency at once and never more."""
     peak = Peak()
     monkeypatch.setattr(Api, "_list_services", peak.around(Api._list_services))
     content = world(faults={"list_services": [{"latency": 0.3}]})
-    projects = tuple(f"p-{n}" for n in range(10))
+    projects = tuple(f"p-{n}" for n in range(20))
     content["projects"] = dict.fromkeys(projects, content["projects"]["demo"])
     emu = make_emulator(content)
-    assert len(found(emu, projects=projects, concurrency=5).scopes) == 20
+    assert found(emu, projects=projects, concurrency=5).failures == ()
     assert peak.highest == 5
     peak.highest = 0
-    assert len(found(emu, projects=projects, concurrency=32).scopes) == 20
+    assert found(emu, projects=projects, concurrency=32).failures == ()
     assert peak.highest > 10
 
 
 def test_slow_project_holds_up_nobody(make_emulator: MakeEmulator) -> None:
-    """A project's scopes are listed while another's regions are still awaited."""
+    """A project is listed to the end while another is still awaited."""
     content = world({"name": "api", "region": "us-central1"})
     content["projects"]["slow"] = content["projects"]["demo"] | {"number": 2}
-    content["faults"] = {"locations": [{"project": "slow", "hang": True}]}
+    content["faults"] = {
+        "list_services": [
+            {"project": "slow", "hang": True},
+            {"project": "demo", "region": "-", "code": "NOT_FOUND"},
+        ]
+    }
     discovery = found(make_emulator(content), projects=("slow", "demo"), timeout=1.5)
     assert names(discovery)["demo/us-central1"] == ["api"]
-    assert (only(discovery).project, only(discovery).region) == ("slow", None)
+    assert {one.project for one in discovery.failures} == {"slow"}
 
 
 def test_google_out_of_reach(make_emulator: MakeEmulator) -> None:
@@ -412,18 +333,19 @@ def test_google_out_of_reach(make_emulator: MakeEmulator) -> None:
     content["projects"] = dict.fromkeys(projects, content["projects"]["demo"])
     emu, talk = make_emulator(content), Recorder()
     discovery = found(emu, talk, projects=projects, concurrency=4, timeout=1.0)
-    assert len(discovery.failures) == 60
+    assert [one.where for one in discovery.failures] == sorted(projects)
     assert len(emu.counts()["list_services"]) < 10
-    assert [(total, sum(steps)) for _, total, steps in talk.bars] == [(20, 20), (60, 60)]
+    assert [(total, sum(steps)) for _, total, steps in talk.bars] == [(20, 20)]
 
 
 def test_part_of_google_out_of_reach(make_emulator: MakeEmulator) -> None:
     """Once a scope was answered, every scope gets its chance, however many time out in a row."""
-    content = world(faults={"list_services": [{"code": "UNAVAILABLE", "region": "us*"}]})
-    projects = tuple(f"p-{n}" for n in range(4))
+    fault = {"code": "UNAVAILABLE", "region": "us*"}
+    content = world({"name": "api", "region": "us-central1"}, faults={"list_services": [fault]})
+    projects = ("p-0", "p-1")
     content["projects"] = dict.fromkeys(projects, content["projects"]["demo"])
-    discovery = found(make_emulator(content), projects=projects, concurrency=1, timeout=0.3)
-    assert [f.region for f in discovery.failures] == ["us-central1"] * 4
+    discovery = found(make_emulator(content), projects=projects, concurrency=1, timeout=1.5)
+    assert [f.region for f in discovery.failures] == ["us-central1"] * 2
 
 
 def test_calls_are_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -457,7 +379,8 @@ discover(Settings(projects=("demo",), api_endpoint=sys.argv[1], timeout=300), {}
 @pytest.mark.parametrize("kind", ["list_services", "locations"])
 def test_sigterm_while_hanging(make_emulator: MakeEmulator, kind: str) -> None:
     """A signal ends a listing that hangs at once, and no thread holds up the exit."""
-    emu = make_emulator(faulty(kind, {"hang": True}))
+    refused = {"region": "-", "code": "UNIMPLEMENTED"}
+    emu = make_emulator(world(faults={"list_services": [refused]} | {kind: [{"hang": True}]}))
     with subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, emu.api], stdout=subprocess.PIPE, text=True
     ) as process:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,10 +104,64 @@ def test_3_nothing_changed(published: Site) -> None:
     assert "nothing changed" in failed(published, 3)
 
 
-def test_4_first_run(site: Site) -> None:
-    """4: with no inventory for the failed region nothing is published, not even the rest."""
+def test_3_first_run(site: Site) -> None:
+    """3: on a first run a region that fails costs its own services, and is named."""
     site.google.update(world(faults=failing("europe-west1")))
-    assert site.run().returncode == 4
+    done = site.run()
+    assert done.returncode == 3
+    assert "region europe-west1: permission denied" in done.stderr
+    assert "missing until it can be listed" in done.stderr
+    assert "1 not listed" in done.stderr
+    text = site.output.read_text()
+    assert [name for name in "abcd" if f"svc-{name}-" in text] == ["b", "d"]
+    assert site.measured()['scope_missing{project="demo",region="europe-west1"}'] == 1
+    assert site.measured()["last_run_success"] == 1
+
+
+def test_3_a_new_region_that_hangs(published: Site) -> None:
+    """3: it costs the time of a call, and neither what is known nor what is new elsewhere."""
+    content = world("abcde", {"list_services": [{"region": "us-east1", "hang": True}]})
+    content["projects"]["demo"]["regions"].append("us-east1")
+    published.google.update(content)
+    done = published.run("--timeout", "2s")
+    assert done.returncode == 3
+    assert "5 jobs (+1)" in done.stderr
+    assert "region us-east1: no answer within 2 s" in done.stderr
+
+
+def test_3_a_second_project_without_its_role(published: Site) -> None:
+    """3: a project that may not be listed yet costs nothing of the first one."""
+    content = world("abcde")
+    content["projects"]["other"] = {"number": 2, "viewers": []}
+    published.google.update(content)
+    done = published.run("--project", "other")
+    assert done.returncode == 3
+    assert "5 jobs (+1)" in done.stderr
+    assert "project other: permission denied" in done.stderr
+    assert "roles/run.viewer on project other" in done.stderr
+
+
+def test_3_explain_shows_what_it_can(published: Site) -> None:
+    """3: explain shows what could be listed, what stands in and what is missing."""
+    content = world(faults=failing("europe-west1"))
+    content["projects"]["other"] = {"number": 2, "viewers": []}
+    published.google.update(content)
+    words = [sys.executable, "-m", "runscrape_generator", "explain", "--project", "demo"]
+    words += ["--project", "other", "--api-endpoint", published.google.api]
+    words += ["--inventory", str(published.folder / "inventory.json")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 3
+    assert all(f"svc-{name}" in done.stdout for name in "abcd")
+    assert "taken from the inventory: demo/europe-west1\n" in done.stdout
+    assert "not listed, and in no inventory: other\n" in done.stdout
+
+
+def test_4_nothing_listed(site: Site) -> None:
+    """4: where nothing can be listed and there is no inventory nothing is published."""
+    site.google.update(world(faults=failing("*")))
+    done = site.run()
+    assert done.returncode == 4
+    assert "nothing could be listed, and no inventory stands in" in done.stderr
     assert visible(site.folder) == []
     assert site.measured()["last_run_success"] == 0
 
@@ -114,7 +169,7 @@ def test_4_first_run(site: Site) -> None:
 def test_4_keeps_what_is_there(published: Site) -> None:
     """4: without its inventory, a failed listing leaves the output alone."""
     (published.folder / "inventory.json").unlink()
-    published.google.update(world(faults=failing("europe-west1")))
+    published.google.update(world(faults=failing("*")))
     before = published.measured()
     failed(published, 4)
     after = published.measured()

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from runscrape_generator.cli import explain
-from runscrape_generator.model import Decision, Endpoint, Job, Scope, Service
+from runscrape_generator.model import Decision, Endpoint, Job, Scope, ScopeFailure, Service
 from runscrape_generator.text import width
 
 
@@ -195,6 +195,18 @@ def test_stale_scopes_are_named() -> None:
     stale = (Scope("demo", "us-central1"), Scope("demo", "us-east1"))
     last = explain.table(DECISIONS, (), stale, width=None).splitlines()[-1]
     assert last == "not listed now, taken from the inventory: demo/us-central1, demo/us-east1"
+
+
+def test_what_is_missing_is_named() -> None:
+    """What could not be listed and is in no inventory is said to be missing, in both forms."""
+    missing = [
+        ScopeFailure(project="demo", region="us-east1", reason="down", remedy="wait"),
+        ScopeFailure(project="other", region=None, reason="denied", remedy="grant"),
+    ]
+    last = explain.table(DECISIONS, (), (), width=None, missing=missing).splitlines()[-1]
+    assert last == "not listed, and in no inventory: demo/us-east1, other"
+    content = json.loads(explain.as_json(DECISIONS, (), (), missing=missing))
+    assert content["missing"] == ["demo/us-east1", "other"]
 
 
 def test_reasons_are_counted_most_frequent_first() -> None:

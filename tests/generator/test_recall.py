@@ -41,7 +41,7 @@ def test_recall_of_a_region() -> None:
     assert recalled.stale == (US,)
     assert recalled.scopes == (EU, US)
     assert talk.of("warning") == [
-        "project demo, region us-central1: down; wait; kept 1 services of the inventory"
+        "project demo, region us-central1: down; wait; kept 1 service of the inventory"
     ]
 
 
@@ -55,11 +55,43 @@ def test_recall_of_a_project() -> None:
 
 
 @pytest.mark.parametrize("known", [{}, remembered(service("a", EU))], ids=["none", "others"])
-def test_recall_without_knowledge(known: LastKnown) -> None:
-    """A failed scope that no inventory knows ends the run, whatever else was listed."""
-    found = Discovery(scopes={EU: ()}, failures=(failed("us-central1"),))
+def test_what_was_never_listed_costs_itself(known: LastKnown) -> None:
+    """A scope that fails and that no inventory knows is missing, and named; the rest is there."""
+    found = Discovery(scopes={EU: (service("b", EU),)}, failures=(failed("us-central1"),))
+    talk = Recorder()
+    recalled = recall(found, known)
+    assert [one.id for one in recalled.services] == ["demo/europe-west1/b"]
+    assert (recalled.stale, recalled.scopes) == ((), (EU,))
+    assert [one.where for one in recalled.missing] == ["demo/us-central1"]
+    assert talk.of("warning") == [
+        "project demo, region us-central1: down; wait; missing until it can be listed"
+    ]
+
+
+def test_known_and_unknown_scopes_are_told_apart() -> None:
+    """Of regions that failed alike, those in the inventory are kept and the others missing."""
+    both = (failed("us-central1"), failed("europe-west1"))
+    talk = Recorder()
+    recalled = recall(Discovery(scopes={}, failures=both), remembered(service("a")))
+    assert (recalled.stale, [one.where for one in recalled.missing]) == ((US,), [EU.key])
+    assert talk.of("warning") == [
+        "project demo, region us-central1: down; wait; kept 1 service of the inventory",
+        "project demo, region europe-west1: down; wait; missing until it can be listed",
+    ]
+
+
+@pytest.mark.parametrize("known", [{}, remembered(service("a", EU))], ids=["none", "others"])
+def test_nothing_at_all(known: LastKnown) -> None:
+    """Where nothing could be listed and the inventory knows nothing of it, nothing is published."""
+    found = Discovery(scopes={}, failures=(failed("us-central1"),))
     with pytest.raises(DiscoveryError, match=r"us-central1: down; wait\n.*nothing is published"):
         recall(found, known)
+
+
+def test_an_empty_project_is_something() -> None:
+    """A project that was listed and has no services counts as listed."""
+    found = Discovery(scopes={}, failures=(failed(None, "other"),), listed=True)
+    assert [one.where for one in recall(found, {}).missing] == ["other"]
 
 
 def test_recall_of_an_empty_scope() -> None:

@@ -10,8 +10,9 @@ import pytest
 import requests.exceptions
 import urllib3
 
-from runscrape_generator.cloudrun.client import ListingError
-from runscrape_generator.cloudrun.failures import Circumstances, failure, folded
+from runscrape_generator.cloudrun.failures import failure, folded, search_failure
+from runscrape_generator.cloudrun.remedies import Circumstances
+from runscrape_generator.cloudrun.rest import ListingError
 from runscrape_generator.cloudrun.retries import CallFailedError, is_transient
 from runscrape_generator.model import ScopeFailure
 
@@ -31,10 +32,7 @@ LOGIN = (
 REACH = "check the network, HTTPS_PROXY and --api-endpoint, or run again later"
 
 
-TRUST = (
-    "if a proxy inspects TLS, set REQUESTS_CA_BUNDLE and "
-    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH to a file with its CA"
-)
+TRUST = "if a proxy inspects TLS, set REQUESTS_CA_BUNDLE to a file with its CA"
 NO = "Failed to establish a new connection: "
 POOL = urllib3.HTTPSConnectionPool("run.googleapis.com")
 CONNECTION = urllib3.connection.HTTPSConnection("run.googleapis.com")
@@ -47,8 +45,9 @@ def caused_by(reason: Exception) -> Exception:
     )
 
 
-def with_reason(reason: str) -> Exception:
-    error: Exception = exceptions.PermissionDenied("no", error_info={"reason": reason})
+def with_reason(reason: str, **metadata: str) -> Exception:
+    info = {"reason": reason, "metadata": metadata}
+    error: Exception = exceptions.PermissionDenied("no", error_info=info)
     return error
 
 
@@ -69,7 +68,7 @@ def with_reason(reason: str) -> Exception:
         ),
         (
             with_reason("ACCESS_TOKEN_SCOPE_INSUFFICIENT"),
-            "the access token's scopes do not cover Cloud Run",
+            "the access token's scopes do not cover the Cloud Run Admin API",
             "give the VM or node pool the scope https://www.googleapis.com/auth/cloud-platform",
         ),
         (
@@ -86,6 +85,15 @@ def with_reason(reason: str) -> Exception:
             (
                 "run runscrape inside the perimeter, or let "
                 "serviceAccount:prometheus@demo.iam.gserviceaccount.com in by an access level"
+            ),
+        ),
+        (
+            with_reason("LOCATION_POLICY_VIOLATED"),
+            "the region is not available to the project: no",
+            (
+                "no role changes that (Google opens some regions on request only, and an "
+                "organisation policy may close others): take the region out of --region or, if "
+                "its services are gone for good, out of the inventory"
             ),
         ),
         (
@@ -195,18 +203,23 @@ def test_remedies(error: Exception, reason: str, remedy: str) -> None:
     assert (one.reason, one.remedy) == (reason, remedy)
 
 
+def called(what: str, error: Exception) -> Exception:
+    failed = CallFailedError(what)
+    failed.__cause__ = error
+    return failed
+
+
 def test_call_is_named() -> None:
-    """Errors keep their reason through the wrappers that say which call it was."""
-    last = exceptions.RetryError("Timeout of 60.0s exceeded", exceptions.InternalServerError("x"))
-    error = CallFailedError("ListServices, page 2")
-    error.__cause__ = last
+    """Errors keep their reason through the wrapper that says which call it was."""
+    error = called("ListServices, page 2", exceptions.InternalServerError("x"))
     one = failure(error, "demo", "us-central1", SCRAPER)
     assert one.reason == "Google answered 500: x (ListServices, page 2)"
 
 
 def test_regions_remedy() -> None:
     """Where regions may not be listed, naming them is a way out."""
-    one = failure(exceptions.Forbidden("no"), "demo", None, Circumstances())
+    error = called("locations.list", exceptions.Forbidden("no"))
+    one = failure(error, "demo", None, Circumstances())
     assert one.remedy == (
         "grant roles/run.viewer on project demo to the identity that runs runscrape, "
         "or name the regions with --region"
@@ -220,7 +233,7 @@ def test_regions_remedy() -> None:
 )
 def test_regions_are_no_remedy(error: Exception) -> None:
     """Naming the regions is not offered where it would not help."""
-    assert "--region" not in failure(error, "demo", None, SCRAPER).remedy
+    assert "--region" not in failure(called("locations.list", error), "demo", None, SCRAPER).remedy
 
 
 def test_user_is_a_user() -> None:
@@ -279,6 +292,61 @@ def test_folded() -> None:
         ("project demo, region us-central1: slow; fix us-central1", 1),
         ("project other, region region-00: down in region-00; fix region-00", 1),
     ]
+
+
+def test_many_projects_are_folded() -> None:
+    """A thousand projects that are refused alike are one line; a few have one each."""
+    many = [failed(None, "no list", f"project-{n:04}") for n in range(1000)]
+    ((line, group),) = folded([*many])
+    assert line == (
+        "projects project-0000, project-0001, project-0002 and 997 more: no list; fix None"
+    )
+    assert len(group) == 1000
+    assert len(folded(many[:3])) == 3
+
+
+SEARCHES: list[tuple[str, Exception, str, str]] = [
+    (
+        "folders/12",
+        exceptions.Forbidden("no"),
+        "permission denied: no",
+        (
+            "grant roles/cloudasset.viewer, and roles/run.viewer to list what it finds, on folder "
+            "12 to prometheus@demo.iam.gserviceaccount.com: 'gcloud resource-manager folders "
+            "add-iam-policy-binding 12 "
+            "--member=serviceAccount:prometheus@demo.iam.gserviceaccount.com "
+            "--role=roles/cloudasset.viewer'"
+        ),
+    ),
+    (
+        "organizations/4815",
+        exceptions.NotFound("gone"),
+        "not found: gone",
+        "check the ID with 'gcloud organizations describe 4815'",
+    ),
+    (
+        "folders/12",
+        with_reason("SERVICE_DISABLED", consumer="projects/77"),
+        "the Cloud Asset API is not enabled",
+        "run 'gcloud services enable cloudasset.googleapis.com --project 77'",
+    ),
+    (
+        "folders/12",
+        exceptions.TooManyRequests("400 a minute"),
+        "quota exceeded: 400 a minute",
+        "run less often, or raise --timeout to wait longer for the quota",
+    ),
+]
+
+
+@pytest.mark.parametrize(("container", "error", "reason", "remedy"), SEARCHES)
+def test_remedies_of_a_search(container: str, error: Exception, reason: str, remedy: str) -> None:
+    """A search that fails names what was searched, and what that takes."""
+    one = search_failure(called("searchAllResources", error), container, SCRAPER)
+    assert (one.reason, one.remedy) == (f"{reason} (searchAllResources)", remedy)
+    assert one.is_search
+    ((line, _),) = folded([one])
+    assert line.startswith(container.replace("s/", " ") + ": ")
 
 
 @pytest.mark.parametrize(

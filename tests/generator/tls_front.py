@@ -13,10 +13,13 @@ from tests.kit.authority import Authority
 
 
 @contextlib.contextmanager
-def tls_front(inner: str, directory: Path) -> Iterator[tuple[str, Path]]:
-    """Serve ``https://localhost:PORT`` in front of ``http://HOST:PORT``; gives it and its CA."""
+def tls_front(inner: str, directory: Path, *names: str) -> Iterator[tuple[str, Path]]:
+    """Serve ``https://localhost:PORT`` in front of ``http://HOST:PORT``; gives it and its CA.
+
+    ``names`` are other hosts that the certificate is for.
+    """
     authority = Authority(directory, "front-ca.pem")
-    context = authority.server("localhost", protocols=("h2", "http/1.1"))
+    context = authority.server("localhost", *names, protocols=("h2", "http/1.1"))
     host, _, port = inner.removeprefix("http://").rpartition(":")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         args = (listener, context, (host, int(port)))

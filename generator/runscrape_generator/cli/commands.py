@@ -181,7 +181,7 @@ def _without_collector() -> Iterator[None]:
 
 
 def _explain(call: Call) -> int:
-    """List and decide as a run would, and show it; 3 where the inventory had to stand in."""
+    """List and decide as a run would, and show it; 3 where not all could be listed."""
     from runscrape_generator.cli import details, explain  # noqa: PLC0415 (see the module's docstring)
     from runscrape_generator.cloudrun.discovery import discover  # noqa: PLC0415
     from runscrape_generator.cloudrun.recall import recall  # noqa: PLC0415
@@ -200,14 +200,18 @@ def _explain(call: Call) -> int:
     named = details.named(names, decisions, settings, call.loaded.origins) if names else None
     with result() as stdout:
         if call.own["as_json"]:
-            text = explain.as_json(decisions, assembled, recalled.stale, named)
+            text = explain.as_json(
+                decisions, assembled, recalled.stale, named, missing=recalled.missing
+            )
         elif named is not None:
             text = details.text(named)
         else:
             columns = shutil.get_terminal_size().columns if stdout.isatty() else None
-            text = explain.table(decisions, assembled, recalled.stale, width=columns)
+            text = explain.table(
+                decisions, assembled, recalled.stale, width=columns, missing=recalled.missing
+            )
         stdout.write(text)
-    return 3 if recalled.stale else 0
+    return 0 if recalled.whole else 3
 
 
 _NOT_FOR_BUNDLES = {"inventory", "print_config"}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from runscrape_generator.cli.details import Named
-from runscrape_generator.model import Decision, Endpoint, Job, Scope
+from runscrape_generator.model import Decision, Endpoint, Job, Scope, ScopeFailure
 from runscrape_generator.text import cut, cut_middle, pad, plural, printable, width
 
 _SERVICE, _REGION, _PROJECT, _FATE = "SERVICE", "REGION", "PROJECT", "JOB OR REASON"
@@ -33,7 +33,12 @@ def reasons(decisions: Iterable[Decision]) -> tuple[tuple[str, int], ...]:
 
 
 def table(
-    decisions: Sequence[Decision], jobs: Sequence[Job], stale: Iterable[Scope], *, width: int | None
+    decisions: Sequence[Decision],
+    jobs: Sequence[Job],
+    stale: Iterable[Scope],
+    *,
+    width: int | None,
+    missing: Iterable[ScopeFailure] = (),
 ) -> str:
     """Give an aligned line per service, then the counts; fit for *width* columns unless None.
 
@@ -49,7 +54,7 @@ def table(
         if width is not None:
             lines = [cut(line, width) for line in lines]
         left_out = list(_left_out(decisions, _natural(rows), widths))
-    footer = [printable(line) for line in (*_footer(decisions, jobs, stale), *left_out)]
+    footer = [printable(line) for line in (*_footer(decisions, jobs, stale, missing), *left_out)]
     return "\n".join([*lines, *footer]) + "\n"
 
 
@@ -144,7 +149,10 @@ def _left_out(
 
 
 def _footer(
-    decisions: Sequence[Decision], jobs: Sequence[Job], stale: Iterable[Scope]
+    decisions: Sequence[Decision],
+    jobs: Sequence[Job],
+    stale: Iterable[Scope],
+    missing: Iterable[ScopeFailure],
 ) -> Iterable[str]:
     kept = sum(decision.kept for decision in decisions)
     skipped = len(decisions) - kept
@@ -156,6 +164,8 @@ def _footer(
         yield f"  {number} skipped: {reason}"
     if scopes := ", ".join(scope.key for scope in stale):
         yield f"not listed now, taken from the inventory: {scopes}"
+    if places := ", ".join(failure.where for failure in missing):
+        yield f"not listed, and in no inventory: {places}"
 
 
 def as_json(
@@ -163,6 +173,8 @@ def as_json(
     jobs: Sequence[Job],
     stale: Iterable[Scope],
     named: Named | None = None,
+    *,
+    missing: Iterable[ScopeFailure] = (),
 ) -> str:
     """Give the same as one JSON object, in ASCII, for programs; of *named* services in full."""
     content = {
@@ -170,6 +182,7 @@ def as_json(
         "jobs": [job.name for job in jobs],
         "skipped": dict(reasons(decisions)),
         "stale": [scope.key for scope in stale],
+        "missing": [failure.where for failure in missing],
     }
     if named is not None:
         content["services"] = [

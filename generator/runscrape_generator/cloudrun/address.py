@@ -1,7 +1,8 @@
-"""``--api-endpoint``: where the Run Admin API answers."""
+"""``--api-endpoint``: where the Run Admin API answers, and Cloud Asset Inventory beside it."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -11,6 +12,10 @@ from runscrape_generator.errors import ConfigError
 GLOBAL_HOST = "run.googleapis.com"
 """Serves list methods for every region, so that one channel is enough; writes need a regional host
 (the Cloud Run connector's reference, ``namespaces.services.list``)."""
+
+_GOOGLE = re.compile(r"(?:.+\.)?googleapis\.com")
+_PRIVATE_CONNECT = re.compile(r"run-([^.]+)\.p\.googleapis\.com")
+"""A name of Private Service Connect, which has one like it for every API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,19 @@ class ApiAddress:
     def loopback(self) -> bool:
         """Whether what is sent there stays on this machine."""
         return is_loopback(urlsplit(self.url).hostname or "")
+
+    @property
+    def search_url(self) -> str:
+        """Where Cloud Asset Inventory answers: at Google's own, or here where this is not Google's.
+
+        ``scheme://host:port``, as ``url``.
+        """
+        host = urlsplit(self.url).hostname or ""
+        if not _GOOGLE.fullmatch(host):
+            return self.url
+        connected = _PRIVATE_CONNECT.fullmatch(host)
+        name = f"cloudasset-{connected[1]}.p" if connected else "cloudasset"
+        return f"https://{name}.googleapis.com:443"
 
 
 def api_address(text: str | None) -> ApiAddress:

@@ -1,19 +1,20 @@
-"""Run Admin API v2 over gRPC: the services of one scope, all pages or none."""
+"""Run Admin API v2 over gRPC: one page of the services of a region, or of all regions at once."""
 
 from __future__ import annotations
 
-import itertools
+import re
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import google.auth.transport.grpc
-import google.auth.transport.requests
 import grpc
 from google.cloud import run_v2
 from google.cloud.run_v2.services.services.transports import ServicesGrpcTransport
 
 from runscrape_generator.cloudrun.credentials import Access
+from runscrape_generator.cloudrun.rest import ListingError
 from runscrape_generator.cloudrun.retries import Retries
 from runscrape_generator.cloudrun.services import service_of
 from runscrape_generator.model import Scope, Service
@@ -22,22 +23,25 @@ PAGE_SIZE = 100
 """Services a page. The API names no maximum ("Maximum number of Services to return in this call",
 ListServicesRequest); a service is 2 to 10 KB, so a page stays below 1 MB."""
 
+ALL_REGIONS = "-"
+"""As the region of a scope: all of the project's. Google's reference says that the location cannot
+be this, yet Google's firebase-tools lists so (src/gcp/runv2.ts); not every endpoint takes it."""
+
 _OPTIONS = (("grpc.max_receive_message_length", -1),)
 """As Google's own client: without it a page above 4 MB fails."""
 
+_REGION = re.compile(r"(?:projects/[^/]+/)?(?:locations/)?([a-z0-9-]*[a-z0-9])", re.ASCII)
+
 
 @dataclass(frozen=True, slots=True)
-class Listing:
-    """A scope, listed whole."""
+class ServicesPage:
+    """One page of a listing."""
 
     services: tuple[Service, ...]
-    """Sorted by name, each once."""
-    pages: int
+    unreachable: frozenset[str]
+    """Names of regions that are not, or not whole, in this listing."""
+    next_token: str
     seconds: float
-
-
-class ListingError(Exception):
-    """Google's answer makes no whole list: what is wrong with it, in one line."""
 
 
 class RunApi:
@@ -58,34 +62,13 @@ class RunApi:
         self._retries.stop()
         self._channel.close()
 
-    def services(self, scope: Scope, until: float) -> Listing:
-        """List a scope whole.
+    def page(self, scope: Scope, token: str, number: int, until: float) -> ServicesPage:
+        """Get page ``number`` (from 1) of a scope, whose region may be :data:`ALL_REGIONS`.
 
-        ``until``: the deadline on ``time.monotonic``, retries included. Raises CallFailedError
-        for a call, ListingError for an answer, that did not come to a whole list.
+        ``until``: the deadline on ``time.monotonic``, retries included. Raises CallFailedError for
+        a call, ListingError for an answer, that is no page of this scope.
         """
-        found: dict[str, Service] = {}
-        token, tokens = "", {""}
         begun = time.monotonic()
-        for page in itertools.count(1):
-            answer = self._page(scope, token, page, until)
-            if answer.unreachable:
-                raise ListingError(f"Google could not reach {', '.join(answer.unreachable)}")
-            for pb in answer.services:
-                if not pb.HasField("delete_time"):  # deleted, and kept for a while by Google
-                    service = _convert(pb, scope)
-                    found.setdefault(service.name, service)
-            token = answer.next_page_token
-            if not token:
-                services = tuple(found[name] for name in sorted(found))
-                return Listing(services, page, time.monotonic() - begun)
-            if token in tokens:
-                raise ListingError(f"page {page} leads back to an earlier page")
-            tokens.add(token)
-        raise AssertionError  # count() does not end
-
-    def _page(self, scope: Scope, token: str, number: int, until: float) -> Any:
-        """Ask for one page; gives the raw ``ListServicesResponse`` message."""
         request = run_v2.ListServicesRequest(
             parent=f"projects/{scope.project}/locations/{scope.region}",
             page_size=PAGE_SIZE,
@@ -93,27 +76,58 @@ class RunApi:
         )
 
         def once(seconds: float) -> Any:
-            pager = self._client.list_services(
+            pager = self._client.list_services(  # its iterator shows services only, so one page
                 request, retry=None, timeout=seconds, metadata=self._metadata
             )
             return run_v2.ListServicesResponse.pb(next(iter(pager.pages)))
 
-        return self._retries.call(f"ListServices, page {number}", until, once)
+        answer = self._retries.call(f"ListServices, page {number}", until, once)
+        return ServicesPage(
+            _services(answer, scope),
+            _regions(answer.unreachable),
+            answer.next_page_token,
+            time.monotonic() - begun,
+        )
 
 
-def _convert(pb: Any, scope: Scope) -> Service:
+def _services(answer: Any, scope: Scope) -> tuple[Service, ...]:
+    """Convert a page's services but those that are deleted, and kept for a while by Google."""
+    region = None if scope.region == ALL_REGIONS else scope.region
     try:
-        return service_of(pb, scope)
+        return tuple(
+            service_of(pb, scope.project, region)
+            for pb in answer.services
+            if not pb.HasField("delete_time")
+        )
     except ValueError as error:
         raise ListingError(str(error)) from error
 
 
+def _regions(names: Iterable[str]) -> frozenset[str]:
+    """Read ``us-east1`` or ``projects/P/locations/us-east1``; empty names have been seen, too.
+
+    Raises ListingError for what names no region: nobody knows then what is missing.
+    """
+    found = set()
+    for name in filter(None, names):
+        match = _REGION.fullmatch(name)
+        if match is None:
+            raise ListingError(f"Google could not reach {name}")
+        found.add(match[1])
+    return frozenset(found)
+
+
 def _channel(access: Access) -> grpc.Channel:
-    target = access.address.target
+    target, url = access.address.target, access.address.url
+    options = (*_OPTIONS, *access.network.channel_options(url))
     if access.address.plaintext:
-        direct = (("grpc.enable_http_proxy", 0),) if access.credentials is not None else ()
-        return grpc.insecure_channel(target, options=(*_OPTIONS, *direct))
+        return grpc.insecure_channel(target, options=options)
     secure: Any = google.auth.transport.grpc.secure_authorized_channel
-    request = google.auth.transport.requests.Request()
-    channel: grpc.Channel = secure(access.credentials, request, target, options=_OPTIONS)
+    channel: grpc.Channel = secure(
+        access.credentials,
+        access.network.token_request(),
+        target,
+        ssl_credentials=access.network.channel_credentials(),
+        options=options,
+    )
     return channel

@@ -1,23 +1,24 @@
-"""Who calls Google, and where: Application Default Credentials, and the API's address."""
+"""Who calls Google's APIs, and by which way: Application Default Credentials, address, network."""
 
 from __future__ import annotations
 
 import dataclasses
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import google.auth
-import google.auth.transport.requests
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError
 
 from runscrape_generator.cloudrun.address import ApiAddress, api_address
+from runscrape_generator.cloudrun.network import Network
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import ConfigError, DiscoveryError
 from runscrape_generator.text import one_line
 
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
-"""The one OAuth scope that v1 ``projects.locations.list`` documents; what may be done is IAM's."""
+"""The one OAuth scope that v1 ``projects.locations.list`` and ``searchAllResources`` both document;
+what may be done is IAM's."""
 
 _no_token: Any = RefreshError  # google-auth does not annotate it
 
@@ -29,28 +30,29 @@ LOGIN = (
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The API's address, the projects to list there, and the credentials to call it with."""
+    """What an API is called with: its address, the network to it, and the caller's credentials."""
 
     address: ApiAddress
-    projects: tuple[str, ...]
+    projects: tuple[str, ...] = ()
+    """The projects to list whatever a search finds."""
     credentials: Any = None
     """``google.auth.credentials.Credentials``; None where ``problem`` is set, and over plaintext
     unless that is on loopback and the server there has asked for them."""
     problem: GoogleAuthError | None = None
     """Why there are no credentials; every call of the run then fails for this reason."""
+    network: Network = field(default_factory=Network)
 
     def refresh(self) -> None:
         """Get an access token. Raises GoogleAuthError; blocks as long as google-auth likes."""
-        request = google.auth.transport.requests.Request()
         try:
-            self.credentials.refresh(request)
+            self.credentials.refresh(self.network.token_request())
         except GoogleAuthError:
             raise
         except Exception as error:  # TypeError, of a proxy's page where the token should be
             raise _no_token(f"the answer is no token ({type(error).__name__})") from error
 
     def headers(self) -> dict[str, str]:
-        """Give what a plaintext call carries: nothing, or the token that ``refresh`` got.
+        """Give what a call carries: nothing, or the token that ``refresh`` got, and who pays.
 
         In lower case, as gRPC wants its metadata.
         """
@@ -68,29 +70,36 @@ class Access:
         account = getattr(self.credentials, "account", None)
         return f"user:{account}" if account else ""
 
+    @property
+    def quota_project(self) -> str:
+        """The project that calls are counted for, where the credentials name one; else empty."""
+        return getattr(self.credentials, "quota_project_id", None) or ""
+
 
 def open_access(settings: Settings) -> Access:
     """Find credentials and projects; asks the metadata server at most, and mints no token yet.
 
-    Credentials that cannot be found are no error while ``--project`` says what to list: then
-    every scope fails for that reason and the inventory stands in. Raises DiscoveryError where
-    nothing says the project because there are no credentials, ConfigError where they name none.
+    Credentials that cannot be found are no error while the settings say what to list: then every
+    call fails for that reason and the inventory stands in. Raises DiscoveryError where nothing says
+    the project because there are no credentials, ConfigError where they name none.
     """
     address = api_address(settings.api_endpoint)
     projects = tuple(dict.fromkeys(settings.projects))
-    if projects and address.plaintext:
+    named = bool(projects or settings.folders or settings.organizations)
+    if named and address.plaintext:
         return Access(address, projects)
     try:
-        credentials, project = _default()
+        credentials, project = _default(Network())
     except GoogleAuthError as error:
-        if projects:
+        if named:
             return Access(address, projects, problem=error)
         raise DiscoveryError(_no_project(error)) from error
-    projects = projects or ((project,) if project else ())
-    if not projects:
+    if not named and not project:
         raise ConfigError(
             "no project: the credentials name none; give --project, or set GOOGLE_CLOUD_PROJECT"
         )
+    if not named:
+        projects = (str(project),)
     return Access(address, projects, None if address.plaintext else credentials)
 
 
@@ -102,16 +111,18 @@ def with_credentials(access: Access) -> Access:
     if access.address.plaintext and not access.address.loopback:
         raise ValueError(access.address.target)
     try:
-        credentials, _ = _default()
+        credentials, _ = _default(access.network)
     except GoogleAuthError as error:
         return dataclasses.replace(access, problem=error)
     return dataclasses.replace(access, credentials=credentials)
 
 
-def _default() -> tuple[Any, str | None]:
+def _default(network: Network) -> tuple[Any, str | None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "no quota project": told by the call that needs one
-        found: tuple[Any, str | None] = google.auth.default(scopes=SCOPES)
+        found: tuple[Any, str | None] = google.auth.default(
+            scopes=SCOPES, request=network.token_request()
+        )
     return found
 
 

@@ -1,6 +1,7 @@
 """What exists, as far as is known: what was listed now, and the last known state of what was not.
 
-The last known state is the inventory's: the services of each scope, as the last run left them.
+The last known state is the inventory's: the services of each scope, as the last run left them. A
+scope without services that is in the inventory has been listed; one that is not in it never was.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from runscrape_generator.cloudrun.failures import folded
 from runscrape_generator.errors import DiscoveryError
 from runscrape_generator.model import Discovery, Scope, ScopeFailure, Service
+from runscrape_generator.text import plural
 
 log = logging.getLogger(__name__)
 
@@ -27,33 +29,42 @@ class Recalled:
     """Sorted by project, region and name."""
     stale: tuple[Scope, ...] = ()
     """The scopes that the inventory stands in for, sorted."""
+    missing: tuple[ScopeFailure, ...] = ()
+    """What could not be listed, and the inventory does not know."""
     scopes: tuple[Scope, ...] = ()
     """Every scope, listed or stale, sorted; those without services among them."""
 
+    @property
+    def whole(self) -> bool:
+        """Whether all of it was listed now."""
+        return not self.stale and not self.missing
+
 
 def recall(discovery: Discovery, known: LastKnown) -> Recalled:
-    """Take the last known services of every scope that failed, with a warning for each.
+    """Take the last known services of what failed, with a warning for each failure.
 
-    Raises DiscoveryError where a failed scope, or every scope of a project whose regions could not
-    be listed, is not known.
+    Raises DiscoveryError where nothing could be listed and nothing that failed is known.
     """
-    lost = [failure for failure in discovery.failures if not _last_known(failure, known)]
-    if lost:
-        told = [line for line, _ in folded(lost)]
-        raise DiscoveryError(
-            "\n".join([*told, "no inventory stands in for what failed: nothing is published"])
-        )
-    stale: dict[Scope, tuple[Service, ...]] = {}
-    for line, failures in folded(discovery.failures):
-        kept = {scope: known[scope] for one in failures for scope in _last_known(one, known)}
-        stale |= kept
-        log.warning(f"{line}; kept {sum(map(len, kept.values()))} services of the inventory")
-    scopes = {**stale, **discovery.scopes}
-    services = (service for found in scopes.values() for service in found)
+    last = {failure: _last_known(failure, known) for failure in discovery.failures}
+    stale = {scope: known[scope] for scopes in last.values() for scope in scopes}
+    if discovery.failures and not (stale or discovery.scopes or discovery.listed):
+        told = [line for line, _ in folded(discovery.failures)]
+        told.append("nothing could be listed, and no inventory stands in: nothing is published")
+        raise DiscoveryError("\n".join(told))
+    missing = tuple(failure for failure, scopes in last.items() if not scopes)
+    for line, failures in folded(failure for failure, scopes in last.items() if scopes):
+        kept = sum(len(known[scope]) for one in failures for scope in last[one])
+        log.warning(f"{line}; kept {plural(kept, 'service')} of the inventory")
+    for line, (first, *_) in folded(missing):
+        until = "new projects there are missing until it can be searched"
+        log.warning(f"{line}; {until if first.is_search else 'missing until it can be listed'}")
+    exist = {**stale, **discovery.scopes}
+    services = (service for found in exist.values() for service in found)
     return Recalled(
         services=tuple(sorted(services, key=lambda one: (one.project, one.region, one.name))),
         stale=tuple(sorted(stale)),
-        scopes=tuple(sorted(scopes)),
+        missing=missing,
+        scopes=tuple(sorted(exist)),
     )
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import requests.exceptions
 from google.api_core import exceptions
-from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError, TransportError
 
 Value = TypeVar("Value")
 
 FIRST_DELAY, MAX_DELAY = 0.25, 8.0
-"""Seconds; doubled after each try, with google-api-core's jitter."""
+"""Seconds, doubled after each try; between half of it and all of it is waited."""
 
 TRIES = 3
 """One try may take at most this part of the whole time, so that a call that hangs is repeated."""
@@ -51,27 +51,25 @@ class Retries:
 
         ``seconds`` is what that one try may take. Raises CallFailedError, naming ``what``.
         """
-        left = max(until - self._clock(), 0.001)
-        share = left / TRIES
+        share = max(until - self._clock(), 0.001) / TRIES
+        delay = FIRST_DELAY
+        while True:
+            try:
+                return once(max(min(share, until - self._clock()), 0.001))
+            except Exception as error:
+                wait = _asked_to_wait(error) or random.uniform(delay / 2, delay)  # noqa: S311
+                if not is_transient(error) or self._clock() + wait >= until:
+                    raise CallFailedError(what) from error
+                if self._stopped.wait(wait):
+                    raise CallFailedError(what) from error
+            delay = min(2 * delay, MAX_DELAY)
 
-        def timed() -> Value:
-            return once(max(min(share, until - self._clock()), 0.001))
 
-        retry = Retry(
-            predicate=self._again,
-            initial=FIRST_DELAY,
-            maximum=MAX_DELAY,
-            multiplier=2.0,
-            timeout=left,
-        )
-        try:
-            result: Value = retry(timed)()
-        except Exception as error:
-            raise CallFailedError(what) from error
-        return result
-
-    def _again(self, error: BaseException) -> bool:
-        return is_transient(error) and not self._stopped.is_set()
+def _asked_to_wait(error: Exception) -> float | None:
+    """Read ``Retry-After`` of a REST answer, in seconds (RFC 9110 section 10.2.3); None without."""
+    answer: Any = getattr(error, "response", None)
+    value = str(getattr(answer, "headers", {}).get("Retry-After", ""))
+    return float(value) if value.isascii() and value.isdigit() else None
 
 
 def is_transient(error: BaseException) -> bool:
@@ -94,15 +92,10 @@ def is_outage(error: BaseException) -> bool:
 def unwrapped(error: BaseException) -> tuple[str, BaseException]:
     """Take an error out of its wrappers: which call it was, and the last try's own error."""
     call = ""
-    while True:
-        if isinstance(error, CallFailedError):
-            call = call or str(error)
-        elif not isinstance(error, exceptions.RetryError):
-            return call, error
-        inner = error.__cause__ or getattr(error, "cause", None)
-        if inner is None:
-            return call, error
-        error = inner
+    while isinstance(error, CallFailedError) and error.__cause__ is not None:
+        call = call or str(error)
+        error = error.__cause__
+    return call, error
 
 
 def is_certificate_error(message: str) -> bool:

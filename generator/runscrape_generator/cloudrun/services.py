@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from runscrape_generator.model import Scope, Service
+from runscrape_generator.model import Service
 
 _NAME = re.compile(r"projects/([^/]+)/locations/([^/]+)/services/([^/]+)", re.ASCII)
 
@@ -26,16 +26,18 @@ _MANUAL = 2
 """``ServiceScaling.ScalingMode.MANUAL``."""
 
 
-def service_of(pb: Any, scope: Scope) -> Service:
-    """Convert one ``google.cloud.run.v2.Service`` message that was listed in ``scope``.
+def service_of(pb: Any, project: str, region: str | None) -> Service:
+    """Convert one ``google.cloud.run.v2.Service`` message.
 
-    Raises ValueError, saying what is wrong, for a name that is not a service of that scope.
+    ``project`` and ``region`` are those that were listed, ``region`` None if all were. Raises
+    ValueError, saying what is wrong, for a name that is not a service of those.
     """
     minimum, maximum = instances(pb.scaling, pb.template.scaling)
+    found, name = place_of(pb.name, project, region)
     return Service(
-        project=scope.project,
-        region=scope.region,
-        name=name_in(pb.name, scope),
+        project=project,
+        region=found,
+        name=name,
         uid=pb.uid,
         uri=pb.uri,
         urls=tuple(pb.urls),
@@ -53,20 +55,22 @@ def service_of(pb: Any, scope: Scope) -> Service:
     )
 
 
-def name_in(full_name: str, scope: Scope) -> str:
-    """Take the service's short name out of ``projects/P/locations/R/services/NAME``.
+def place_of(full_name: str, project: str, region: str | None) -> tuple[str, str]:
+    """Take region and short name out of ``projects/P/locations/R/services/NAME``.
 
     A project may be asked for by its number and answered by its ID, or the reverse; apart from
-    that, project and region have to be those of ``scope``, else ValueError.
+    that, project and region have to be the ones listed, else ValueError.
     """
     match = _NAME.fullmatch(full_name)
     if match is None:
         raise ValueError(f"{full_name!r} is not the name of a service")
-    project, region, name = match.groups()
-    numbered = project.isdigit() != scope.project.isdigit()
-    if region != scope.region or (project != scope.project and not numbered):
-        raise ValueError(f"{full_name!r} was listed, which is not in {scope.key}")
-    return name
+    of_project, of_region, name = match.groups()
+    numbered = of_project.isdigit() != project.isdigit()
+    elsewhere = of_region != region if region is not None else of_region == "-"
+    if elsewhere or (of_project != project and not numbered):
+        where = f"{project}/{region}" if region is not None else f"project {project}"
+        raise ValueError(f"{full_name!r} was listed, which is not in {where}")
+    return of_region, name
 
 
 def instances(service: Any, revision: Any) -> tuple[int, int]:

@@ -78,6 +78,18 @@ class Settings:
         key="project",
         default=(),
     )
+    organizations: words.ResourceIds = setting(
+        _LISTING,
+        "Organization to list: every project in it where Cloud Asset Inventory finds services.",
+        key="organization",
+        default=(),
+    )
+    folders: words.ResourceIds = setting(
+        _LISTING,
+        "Folder to list, likewise, with the folders in it.",
+        key="folder",
+        default=(),
+    )
     regions: words.Regions = setting(
         _LISTING,
         "Region to list; by default all regions.",
@@ -94,7 +106,7 @@ class Settings:
     )
     timeout: words.Seconds = setting(
         _LISTING,
-        "How long to try to list one region of a project, retries included.",
+        "How long one call to Google may take, retries included.",
         default="60s",
     )
 

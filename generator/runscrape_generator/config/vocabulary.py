@@ -104,6 +104,11 @@ Project = Annotated[
         hint=_project_hint,
     ),
 ]
+ResourceId = Annotated[
+    str,
+    Text("an id, which is a number such as 123456789012", "[0-9]{1,20}", metavar="ID"),
+]
+"""Of an organization or a folder."""
 Region = Annotated[
     str,
     Text(
@@ -117,6 +122,7 @@ ServiceGlob = Annotated[str, _glob("service names (a-z, 0-9, -, *, ?, [...])", "
 RegionGlob = Annotated[str, _glob("region names (a-z, 0-9, -, *, ?, [...])", "a-z0-9-")]
 ProjectGlob = Annotated[str, _glob("project ids (a-z, 0-9, - . :, *, ?, [...])", "a-z0-9.:-")]
 Projects = Annotated[tuple[Project, ...], OneOrMany()]
+ResourceIds = Annotated[tuple[ResourceId, ...], OneOrMany()]
 Regions = Annotated[tuple[Region, ...], OneOrMany()]
 ServiceGlobs = Annotated[tuple[ServiceGlob, ...], OneOrMany()]
 

@@ -26,6 +26,7 @@ _CHANGE = "runscrape_last_change_timestamp_seconds"
 _JOBS = "runscrape_jobs"
 _SERVICES = "runscrape_services"
 _STALE = "runscrape_scope_stale"
+_MISSING = "runscrape_scope_missing"
 
 _HELP = {
     _SUCCESS_TIME: "When a run last published, or found nothing to change.",
@@ -36,6 +37,7 @@ _HELP = {
     _JOBS: "Scrape jobs in the output.",
     _SERVICES: "Services found, by what became of them.",
     _STALE: "1 if the scope could not be listed and the inventory stood in for it.",
+    _MISSING: "1 for what could not be listed and is in no inventory: its services are missing.",
 }
 
 
@@ -48,6 +50,8 @@ class Measured:
     """By state: ``kept`` and ``skipped``."""
     scopes: Mapping[Scope, bool] = field(default_factory=dict)
     """Every scope; True where it is stale."""
+    missing: tuple[tuple[str, str], ...] = ()
+    """Project and region; the region is empty where it is about the whole project."""
 
 
 def write(
@@ -86,6 +90,9 @@ def write(
     stale = Gauge(_STALE, _HELP[_STALE], ["project", "region"], registry=registry)
     for scope, is_stale in sorted((measured.scopes if measured else old.scopes()).items()):
         stale.labels(scope.project, scope.region).set(is_stale)
+    missing = Gauge(_MISSING, _HELP[_MISSING], ["project", "region"], registry=registry)
+    for project, region in measured.missing if measured else old.missing():
+        missing.labels(project, region).set(1)
     files.replace(real, generate_latest(registry))
 
 
@@ -100,6 +107,10 @@ class _Old:
 
     def has(self, *key: str) -> bool:
         return key in self.samples
+
+    def missing(self) -> list[tuple[str, str]]:
+        named = (labels for name, *labels in self.samples if name == _MISSING)
+        return [(labels[0], labels[1]) for labels in named if len(labels) == 2]  # noqa: PLR2004
 
     def scopes(self) -> dict[Scope, bool]:
         return {
