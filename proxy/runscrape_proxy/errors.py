@@ -48,13 +48,15 @@ class CredentialsError(StartError):
 class MintError(ProxyError):
     """Google gave no token for an audience, this time.
 
-    ``remedy`` is what an operator can do about it (empty where waiting is all), in one line.
+    ``remedy`` is what an operator can do about it (empty where waiting is all), in one line;
+    ``status`` that of Google's answer, if there was one.
     """
 
-    def __init__(self, reason: str, *, remedy: str = "") -> None:
+    def __init__(self, reason: str, *, remedy: str = "", status: int | None = None) -> None:
         super().__init__(f"{reason}: {remedy}" if remedy else reason)
         self.reason = reason
         self.remedy = remedy
+        self.status = status
 
 
 class ScrapeError(ProxyError):

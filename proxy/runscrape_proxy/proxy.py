@@ -1,4 +1,4 @@
-"""One proxy, put together: credentials, tokens, policy, app, and the thread that watches files."""
+"""One proxy, put together: credentials, tokens, policy, app, and the threads that watch files."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 from runscrape_proxy.access import callers as clients
 from runscrape_proxy.access.audiences import Audiences, Policy
 from runscrape_proxy.access.origin import Origin, host_of
+from runscrape_proxy.clock import GoogleClock
 from runscrape_proxy.errors import StartError
 from runscrape_proxy.gateway import app as gateway
 from runscrape_proxy.gateway.app_credentials import AppCredentials
 from runscrape_proxy.gateway.client import Client
 from runscrape_proxy.gateway.metrics import GatewayMetrics
 from runscrape_proxy.gateway.slots import Slots
-from runscrape_proxy.google import find as credentials
+from runscrape_proxy.google.credentials import Credentials
+from runscrape_proxy.google.find import CredentialSettings
 from runscrape_proxy.inventory import Inventories
 from runscrape_proxy.tokens.keeper import MintResult, Tokens
 from runscrape_proxy.web.app import create_app
@@ -45,6 +47,8 @@ class Service:
 
     def __init__(self, settings: Settings, minter: Minter) -> None:
         self._prewarm = settings.prewarm
+        self._credentials = minter if isinstance(minter, Credentials) else None
+        self.clock = self._credentials.clock if self._credentials else GoogleClock()
         secrets = _secrets(settings)
         self._inventory = Inventories(settings.inventory) if settings.inventory else None
         self._applied: object = None
@@ -58,29 +62,41 @@ class Service:
             is_listed=lambda audience: audience in self._audiences.listed,
             on_mint=self._minted,
         )
-        self.metrics = Metrics(self.tokens.statuses, self._inventory_good)
+        self.metrics = Metrics(
+            self.tokens.statuses, self._inventory_good, skew=lambda: self.clock.skew
+        )
         self.policy = Policy(
             origin=Origin(names=_names(settings), open_allowed=secrets is not None),
             clients=clients.Clients(settings.client_id, secrets),
             audiences=self._audiences,
         )
         self.app = create_app(
-            tokens=self.tokens, policy=self.policy, counters=self.metrics, minter=minter
+            tokens=self.tokens,
+            policy=self.policy,
+            counters=self.metrics,
+            minter=minter,
+            clock=self.clock,
         )
         self.app.wsgi_app = gateway.Front(  # type: ignore[method-assign]  # Flask's own way to wrap
             self.app.wsgi_app, policy=self.policy, scrapes=self._scrapes(settings)
         )
         self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._closed = threading.Event()
         if self._inventory is not None:
             self._inventory.refresh()
 
     def start(self) -> None:
         """Start the threads, in the process that serves."""
         self.tokens.start()
-        self._refresh(first=True)
+        self._apply_inventory(first=True)
         self._thread = threading.Thread(target=self._watch, name="files", daemon=True)
         self._thread.start()
+        if self._credentials is not None and self._credentials.path is None:
+            find_out = self._credentials.find_out
+            threading.Thread(
+                target=find_out, args=(self._closed,), name="metadata", daemon=True
+            ).start()
 
     def reload(self) -> None:
         """Look at every file now. Safe in a signal handler."""
@@ -88,6 +104,7 @@ class Service:
 
     def close(self) -> None:
         """End the threads."""
+        self._closed.set()
         self._wake.put(False)
         if self._thread is not None:
             self._thread.join(CHECK_SECONDS)
@@ -95,21 +112,36 @@ class Service:
 
     def _watch(self) -> None:
         while True:
+            asked = False
             try:
-                if not self._wake.get(timeout=CHECK_SECONDS):
+                if not (asked := self._wake.get(timeout=CHECK_SECONDS)):
                     return
                 log.info("files are read again")
             except queue.Empty:
                 pass
             try:
-                self._refresh()
+                self._look(asked=asked)
             except Exception:
                 # Without this thread a rotated secret would never be seen.
                 log.exception("watching the files failed in a way that it must not")
 
-    def _refresh(self, *, first: bool = False) -> None:
+    def _look(self, *, asked: bool) -> None:
+        """Look at the files and at the clock; ``asked`` by SIGHUP."""
         for file in self._watched:
             file.refresh()
+        self._apply_credentials(again=asked)
+        self._apply_inventory()
+        self.clock.check()
+
+    def _apply_credentials(self, *, again: bool) -> None:
+        if self._credentials is None:
+            return
+        before = self._credentials.identity
+        if self._credentials.refresh(again=again):
+            changed = self._credentials.identity != before
+            self.tokens.credentials_replaced(other_identity=changed)
+
+    def _apply_inventory(self, *, first: bool = False) -> None:
         if self._inventory is None:
             return
         self._inventory.refresh()
@@ -157,13 +189,14 @@ class Service:
         if result.ok:
             log.info("minted", extra={"fields": fields})
         else:
-            log.warning("not minted: %s", result.error, extra={"fields": fields})
+            level = logging.DEBUG if result.error == result.error_before else logging.WARNING
+            log.log(level, "not minted: %s", result.error, extra={"fields": fields})
 
 
-def load_minter(settings: Settings) -> Minter:
+def load_minter(settings: Settings) -> Credentials:
     """Find the credentials that the settings name. Raises CredentialsError with the remedy."""
-    return credentials.load(
-        credentials.CredentialSettings(
+    return Credentials(
+        CredentialSettings(
             credentials_file=settings.credentials_file,
             impersonate_service_account=settings.impersonate_service_account,
             delegates=settings.delegates,

@@ -10,6 +10,7 @@ import pytest
 from runscrape_proxy.access.audiences import Audiences, Policy
 from runscrape_proxy.access.callers import Clients
 from runscrape_proxy.access.origin import Origin
+from runscrape_proxy.clock import GoogleClock
 from runscrape_proxy.errors import TemporarilyUnavailable
 from runscrape_proxy.inventory import Inventories
 from runscrape_proxy.model import AudienceStatus, Token
@@ -64,7 +65,12 @@ def client(tokens: Holder, file: Inventories | None = None) -> FlaskClient:
     )
     policy = Policy(Origin(), Clients(), Audiences((), file))
     app = create_app(
-        tokens=tokens, policy=policy, counters=counters, minter=FakeMinter(), clock=lambda: NOW
+        tokens=tokens,
+        policy=policy,
+        counters=counters,
+        minter=FakeMinter(),
+        clock=GoogleClock(),
+        wall=lambda: NOW,
     )
     return app.test_client()
 

@@ -6,9 +6,10 @@ The rules only read what they are given, so that the token endpoint and others c
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from runscrape_proxy.access.refusals import Refusals
 from runscrape_proxy.errors import InvalidTarget, StartError
 from runscrape_proxy.settings import DEFAULT_AUDIENCE
 
@@ -34,6 +35,7 @@ class Policy:
     origin: Origin
     clients: Clients
     audiences: Audiences
+    refusals: Refusals = field(default_factory=Refusals)
 
 
 class Audiences:

@@ -9,9 +9,6 @@ before it answers, and that may come up later than we do.
 
 from __future__ import annotations
 
-import json
-import logging
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +20,7 @@ from google.oauth2 import service_account
 
 from runscrape_proxy.errors import CredentialsError
 from runscrape_proxy.google import sources
+from runscrape_proxy.google.access_tokens import AccessTokens
 from runscrape_proxy.google.http import GoogleHttp
 from runscrape_proxy.google.mint import DirectMinter, ImpersonatingMinter
 from runscrape_proxy.google.remedies import clean
@@ -31,17 +29,15 @@ from runscrape_proxy.model import Kind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from runscrape_proxy.clock import GoogleClock
     from runscrape_proxy.model import Minter
-
-_LOGGER = logging.getLogger(__name__)
 
 _KEY_ID_TOKENS: Final[Any] = service_account.IDTokenCredentials  # google-auth carries no types
 _MACHINE: Final[Any] = compute_engine.Credentials
 _MACHINE_ID_TOKENS: Final[Any] = compute_engine.IDTokenCredentials
 
-_LARGEST_FILE: Final = 1 << 20
-_READABLE_BY_OTHERS: Final = 0o004
 _EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+", re.ASCII)
+_PROJECT: Final = re.compile(r"[\w.:-]{1,100}", re.ASCII)
 _UNUSABLE: Final = (GoogleAuthError, ValueError, LookupError, TypeError, AttributeError)
 
 
@@ -55,24 +51,130 @@ class CredentialSettings:
     ca_file: Path | None = None
 
 
-def load(settings: CredentialSettings, *, environ: Mapping[str, str] = os.environ) -> Minter:
-    """Find the credentials and how they mint; no call to Google is made.
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """Turns credentials into a minter; no call to Google is made.
 
-    Raises CredentialsError, which says what would do, for a file that is named and missing or
-    broken and for a kind that cannot mint an ID token.
+    ``clock`` hears of the Date of Google's answers.
     """
-    _check_names(settings)
-    path = _find(settings, environ)
-    if path is None:
-        return _from_metadata(settings, environ)
-    info = _read(path)
-    _warn_of_readers(path, info)
-    try:
-        return _from_info(info, path, settings)
-    except _UNUSABLE as error:
-        raise CredentialsError(
-            f"{path}: not a usable {info.get('type')} file: {clean(str(error))}"
-        ) from None
+
+    settings: CredentialSettings
+    environ: Mapping[str, str]
+    clock: GoogleClock
+
+    def file(self) -> Path | None:
+        """Where the credentials are; None for the metadata server."""
+        if self.settings.credentials_file is not None:
+            return self.settings.credentials_file
+        named = self.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+        if named:
+            return Path(named)
+        well_known = self.well_known()
+        return well_known if well_known.is_file() else None
+
+    def well_known(self) -> Path:
+        """Where gcloud puts what ``gcloud auth application-default login`` makes."""
+        home = self.environ.get("HOME", "")
+        folder = self.environ.get("CLOUDSDK_CONFIG") or f"{home}/.config/gcloud"
+        return Path(folder) / "application_default_credentials.json"
+
+    def from_metadata(self) -> Minter:
+        """The minter that asks the metadata server. Raises CredentialsError."""
+        _check_names(self.settings)
+        if self.environ.get("NO_GCE_CHECK") == "true":
+            raise CredentialsError(
+                "no credentials: name a file with --credentials-file or"
+                " GOOGLE_APPLICATION_CREDENTIALS (NO_GCE_CHECK forbids the metadata server)"
+            )
+        direct = self.http(direct=True)
+        if self.settings.impersonate_service_account:
+            source = _MACHINE(scopes=sources.SCOPES, universe_domain=sources.DEFAULT_UNIVERSE)
+            return self._impersonate(Kind.IMPERSONATED, source, {}, source_http=direct)
+        credentials = _MACHINE_ID_TOKENS(
+            None, target_audience="", use_metadata_identity_endpoint=True
+        )
+        return DirectMinter(Kind.METADATA, credentials, direct, identity="")
+
+    def from_file(self, info: dict[str, Any], path: Path) -> Minter:
+        """The minter for what a credentials file says.
+
+        Raises CredentialsError, which says what would do, for a broken file and for a kind that
+        cannot mint an ID token.
+        """
+        _check_names(self.settings)
+        try:
+            return self._from_info(info, path)
+        except _UNUSABLE as error:
+            raise CredentialsError(
+                f"{path}: not a usable {info.get('type')} file: {clean(str(error))}"
+            ) from None
+
+    def http(self, *, direct: bool = False) -> GoogleHttp:
+        """The way to Google. Raises CredentialsError for a ``--ca-file`` that cannot be used."""
+        ca_file = self.settings.ca_file
+        try:
+            return GoogleHttp(ca_file=ca_file, direct=direct, clock=self.clock)
+        except OSError as error:  # ssl.SSLError is one
+            named = f"--ca-file {ca_file}" if ca_file else "REQUESTS_CA_BUNDLE"
+            reason = error.strerror or "it holds no certificate"
+            raise CredentialsError(f"{named} cannot be used: {clean(str(reason))}") from None
+
+    def _from_info(self, info: dict[str, Any], path: Path) -> Minter:
+        if self.settings.impersonate_service_account:
+            kind, source = sources.source_of(info, path)
+            return self._impersonate(kind, source, info)
+        match info.get("type"):
+            case "service_account":
+                credentials = _KEY_ID_TOKENS.from_service_account_info(info, target_audience="")
+                email = credentials.service_account_email
+                return DirectMinter(Kind.SERVICE_ACCOUNT, credentials, self.http(), identity=email)
+            case "impersonated_service_account" | "external_account":
+                return self._as_the_file_says(info, path)
+        raise sources.cannot_mint(info, path)
+
+    def _impersonate(
+        self,
+        kind: Kind,
+        source: sources.Source,
+        info: dict[str, Any],
+        *,
+        source_http: GoogleHttp | None = None,
+    ) -> Minter:
+        """Mint for ``--impersonate-service-account``, on top of whatever ``source`` is."""
+        target = self.settings.impersonate_service_account
+        universe = info.get("universe_domain") or sources.DEFAULT_UNIVERSE
+        http = self.http()
+        return ImpersonatingMinter(
+            Kind.IMPERSONATED if kind is Kind.SERVICE_ACCOUNT else kind,
+            self._access_tokens(source, source_http or http, info),
+            http,
+            target=target,
+            endpoint=f"https://iamcredentials.{universe}/v1/projects/-/serviceAccounts/{target}:generateIdToken",
+            delegates=self.settings.delegates,
+        )
+
+    def _as_the_file_says(self, info: dict[str, Any], path: Path) -> Minter:
+        found = sources.impersonation_of(info, path)
+        http = self.http()
+        return ImpersonatingMinter(
+            found.kind,
+            self._access_tokens(found.source, http, info),
+            http,
+            target=found.target,
+            endpoint=found.endpoint,
+            delegates=found.delegates,
+        )
+
+    def _access_tokens(
+        self, source: sources.Source, http: GoogleHttp, info: dict[str, Any]
+    ) -> AccessTokens:
+        """As google.auth.default: the variable beats what the file says."""
+        variable = self.environ.get("GOOGLE_CLOUD_QUOTA_PROJECT")
+        quota_project = str(variable or info.get("quota_project_id") or "")
+        if quota_project and not _PROJECT.fullmatch(quota_project):
+            named = "GOOGLE_CLOUD_QUOTA_PROJECT" if variable else "quota_project_id"
+            raise CredentialsError(f"{named} is not the name of a project")
+        return AccessTokens(source, http, quota_project=quota_project)
 
 
 def _check_names(settings: CredentialSettings) -> None:
@@ -85,107 +187,3 @@ def _check_names(settings: CredentialSettings) -> None:
                 f"{name!r} is not a service account's e-mail address "
                 "(NAME@PROJECT.iam.gserviceaccount.com)"
             )
-
-
-def _find(settings: CredentialSettings, environ: Mapping[str, str]) -> Path | None:
-    if settings.credentials_file is not None:
-        return settings.credentials_file
-    named = environ.get("GOOGLE_APPLICATION_CREDENTIALS")
-    if named:
-        return Path(named)
-    folder = environ.get("CLOUDSDK_CONFIG") or f"{environ.get('HOME', '')}/.config/gcloud"
-    well_known = Path(folder) / "application_default_credentials.json"
-    return well_known if well_known.is_file() else None
-
-
-def _from_metadata(settings: CredentialSettings, environ: Mapping[str, str]) -> Minter:
-    if environ.get("NO_GCE_CHECK") == "true":
-        raise CredentialsError(
-            "no credentials: name a file with --credentials-file or GOOGLE_APPLICATION_CREDENTIALS "
-            "(NO_GCE_CHECK forbids the metadata server)"
-        )
-    _LOGGER.info("no credentials file: tokens come from the metadata server")
-    direct = _http(settings, direct=True)
-    if settings.impersonate_service_account:
-        source = _MACHINE(scopes=sources.SCOPES, universe_domain=sources.DEFAULT_UNIVERSE)
-        return _impersonate(Kind.IMPERSONATED, source, settings, source_http=direct)
-    credentials = _MACHINE_ID_TOKENS(None, target_audience="", use_metadata_identity_endpoint=True)
-    return DirectMinter(Kind.METADATA, credentials, direct, identity="")
-
-
-def _from_info(info: dict[str, Any], path: Path, settings: CredentialSettings) -> Minter:
-    if settings.impersonate_service_account:
-        kind, source = sources.source_of(info, path)
-        universe = info.get("universe_domain") or sources.DEFAULT_UNIVERSE
-        return _impersonate(kind, source, settings, universe=universe)
-    match info.get("type"):
-        case "service_account":
-            credentials = _KEY_ID_TOKENS.from_service_account_info(info, target_audience="")
-            email = credentials.service_account_email
-            return DirectMinter(Kind.SERVICE_ACCOUNT, credentials, _http(settings), identity=email)
-        case "impersonated_service_account" | "external_account":
-            return _as_the_file_says(sources.impersonation_of(info, path), settings)
-    raise sources.cannot_mint(info, path)
-
-
-def _impersonate(
-    kind: Kind,
-    source: sources.Source,
-    settings: CredentialSettings,
-    *,
-    universe: str = sources.DEFAULT_UNIVERSE,
-    source_http: GoogleHttp | None = None,
-) -> Minter:
-    """Mint for ``--impersonate-service-account``, on top of whatever ``source`` is."""
-    target = settings.impersonate_service_account
-    return ImpersonatingMinter(
-        Kind.IMPERSONATED if kind is Kind.SERVICE_ACCOUNT else kind,
-        source,
-        _http(settings),
-        target=target,
-        endpoint=f"https://iamcredentials.{universe}/v1/projects/-/serviceAccounts/{target}:generateIdToken",
-        delegates=settings.delegates,
-        source_http=source_http,
-    )
-
-
-def _as_the_file_says(found: sources.Impersonation, settings: CredentialSettings) -> Minter:
-    return ImpersonatingMinter(
-        found.kind,
-        found.source,
-        _http(settings),
-        target=found.target,
-        endpoint=found.endpoint,
-        delegates=found.delegates,
-    )
-
-
-def _http(settings: CredentialSettings, *, direct: bool = False) -> GoogleHttp:
-    try:
-        return GoogleHttp(ca_file=settings.ca_file, direct=direct)
-    except OSError as error:  # ssl.SSLError is one
-        named = f"--ca-file {settings.ca_file}" if settings.ca_file else "REQUESTS_CA_BUNDLE"
-        reason = error.strerror or "it holds no certificate"
-        raise CredentialsError(f"{named} cannot be used: {clean(str(reason))}") from None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            info = json.loads(file.read(_LARGEST_FILE))
-    except OSError as error:
-        raise CredentialsError(
-            f"{path}: {error.strerror}: a credentials file that is named has to be there"
-        ) from None
-    except ValueError:
-        raise CredentialsError(f"{path}: not JSON, so not a credentials file") from None
-    if not isinstance(info, dict):
-        raise CredentialsError(f"{path}: not a JSON object, so not a credentials file")
-    return info
-
-
-def _warn_of_readers(path: Path, info: dict[str, Any]) -> None:
-    if sources.is_secret(info) and path.stat().st_mode & _READABLE_BY_OTHERS:
-        _LOGGER.warning(
-            "%s holds a secret, and every user of this machine can read it: chmod 600", path
-        )

@@ -32,17 +32,19 @@ class IdToken:
     email: str
     """The address it speaks for; empty where it does not say."""
 
-    def seconds_left(self, now: float | None) -> float:
-        """How long it is still good for, where Google's clock says ``now`` (None: not known).
+    def seconds_left(self, *times: float | None) -> float:
+        """How long it is still good for: ``exp - iat``, less its age.
 
-        Its life is ``exp - iat``. Google may hand out a token that it made a while ago; one from
-        the future is new.
+        ``times`` are what clocks say now, the best one first. Nobody hands out a token that has
+        ended, or is from the future: a clock that says so is wrong. If none is right, it is new.
         """
-        begins = self.issued_at
-        if begins is None:
-            begins = now if now is not None else self.expires_at - LONGEST_LIFE
-        age = 0.0 if now is None else max(0.0, now - begins)
-        return min(self.expires_at - begins, LONGEST_LIFE) - age
+        if self.issued_at is None:
+            given = [self.expires_at - now for now in times if now is not None]
+            return min(max(given, default=LONGEST_LIFE), LONGEST_LIFE)
+        life = self.expires_at - self.issued_at
+        ages = [now - self.issued_at for now in times if now is not None]
+        age = next((age for age in ages if 0 < age < life), 0.0)
+        return min(life - age, LONGEST_LIFE)
 
 
 def read(value: object, audience: str) -> IdToken:

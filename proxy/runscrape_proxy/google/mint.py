@@ -10,26 +10,26 @@ TLS connection for each token, 120 s, redirects followed), so it is made here.
 from __future__ import annotations
 
 import json
-import threading
+import logging
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from google.auth.credentials import TokenState
 from google.auth.exceptions import GoogleAuthError
 
 from runscrape_proxy.errors import MintError
 from runscrape_proxy.google import jwt, remedies
 from runscrape_proxy.google.sources import resource_name
-from runscrape_proxy.http_client import Deadline
 from runscrape_proxy.model import Kind, Minted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runscrape_proxy.google.http import GoogleHttp
-    from runscrape_proxy.google.sources import Source
+    from runscrape_proxy.google.access_tokens import AccessTokens
+    from runscrape_proxy.google.http import GoogleHttp, Request
 
-_BUSY: Final = "the access token for the IAM Credentials API is still being fetched"
+log = logging.getLogger(__name__)
+
 _MALFORMED: Final = (
     GoogleAuthError,
     ArithmeticError,
@@ -64,33 +64,35 @@ class DirectMinter:
         except _MALFORMED as error:
             raise remedies.unusable(error) from None
         token = jwt.read(credentials.token, audience)
-        self.identity = self.identity or token.email
-        repeats = self.kind is Kind.METADATA
-        # A metadata server that says no Date leaves only this machine's clock to tell the age by.
-        now = request.date or (time.time() if repeats else None)
-        return Minted(token.value, token.seconds_left(now), repeats=repeats)
+        self._note(token.email)
+        if self.kind is not Kind.METADATA:
+            return Minted(token.value, token.seconds_left())
+        # It has kept the token for a while: its own Date tells how long, or else our clock.
+        return Minted(token.value, token.seconds_left(request.date, time.time()), repeats=True)
+
+    def _note(self, email: str) -> None:
+        if email and email != self.identity:
+            if self.identity:
+                log.warning("tokens are minted as %s from now on, not as %s", email, self.identity)
+            self.identity = email
 
 
 class ImpersonatingMinter:
-    """Mints for ``target`` (an e-mail address) at ``endpoint`` with access tokens of ``source``.
-
-    ``source_http`` is the way to the source's issuer, where that is not the way to the API.
-    """
+    """Mints for ``target`` (an e-mail address) at ``endpoint``, with a source's access tokens."""
 
     def __init__(
         self,
         kind: Kind,
-        source: Source,
+        access_tokens: AccessTokens,
         http: GoogleHttp,
         *,
         target: str,
         endpoint: str,
         delegates: Sequence[str] = (),
-        source_http: GoogleHttp | None = None,
     ) -> None:
         self.kind = kind
         self.identity = target
-        self._source = _AccessTokens(source, source_http or http)
+        self._access_tokens = access_tokens
         self._http = http
         self._endpoint = endpoint
         self._delegates = [resource_name(delegate) for delegate in delegates]
@@ -99,55 +101,29 @@ class ImpersonatingMinter:
         """One token; see :class:`runscrape_proxy.model.Minter`."""
         request = self._http.within(timeout)
         try:
-            headers = self._source.headers(request.deadline)
-            body = {
-                "audience": audience,
-                "delegates": self._delegates,
-                "includeEmail": True,
-            }
-            answer = request(
-                self._endpoint,
-                method="POST",
-                headers=headers | {"Content-Type": "application/json"},
-                body=json.dumps(body).encode(),
-            )
-            value = json.loads(answer.data)["token"]
+            value = self._generate(request, audience)
         except _MALFORMED as error:
             raise remedies.unusable(error) from None
         token = jwt.read(value, audience)
-        return Minted(token.value, token.seconds_left(request.date))
+        return Minted(token.value, token.seconds_left())
 
-
-class _AccessTokens:
-    """One access token of ``source``, fetched by one caller at a time, within its deadline."""
-
-    def __init__(self, source: Source, http: GoogleHttp) -> None:
-        self._source = source
-        self._http = http
-        self._lock = threading.Lock()
-
-    def headers(self, deadline: Deadline) -> dict[str, str]:
-        """What authorizes a call: ``Authorization``, and the quota project where there is one."""
-        if self._source.token_state is not TokenState.FRESH:
-            self._renew(deadline)
-        headers: dict[str, str] = {}
-        self._source.apply(headers)
-        return headers
-
-    def _renew(self, deadline: Deadline) -> None:
-        # Google calls a token stale in its last 3:45, in which it is as good as before: then
-        # nobody waits for the one that fetches another, and that one leaves time for its mint.
-        stale = self._source.token_state is TokenState.STALE
-        if not self._lock.acquire(timeout=0 if stale else max(0.0, deadline.left)):
-            if stale:
-                return
-            raise MintError(_BUSY)
+    def _generate(self, request: Request, audience: str) -> object:
+        """Call generateIdToken, and once more if the access token is not taken any more."""
+        headers = self._access_tokens.headers(request.deadline)
         try:
-            if self._source.token_state is not TokenState.FRESH:
-                until = Deadline(deadline.left / 2) if stale else deadline
-                self._source.refresh(self._http.until(until))
-        except MintError:
-            if self._source.token_state is not TokenState.STALE:
+            return self._call(request, audience, headers)
+        except MintError as error:
+            if error.status != HTTPStatus.UNAUTHORIZED:
                 raise
-        finally:
-            self._lock.release()
+        self._access_tokens.drop(headers)
+        return self._call(request, audience, self._access_tokens.headers(request.deadline))
+
+    def _call(self, request: Request, audience: str, headers: dict[str, str]) -> object:
+        body = {"audience": audience, "delegates": self._delegates, "includeEmail": True}
+        answer = request(
+            self._endpoint,
+            method="POST",
+            headers=headers | {"Content-Type": "application/json"},
+            body=json.dumps(body).encode(),
+        )
+        return json.loads(answer.data)["token"]

@@ -22,6 +22,7 @@ from google.auth.exceptions import GoogleAuthError, MalformedError
 from urllib3 import exceptions as urllib3_exceptions
 
 from runscrape_proxy.errors import MintError
+from runscrape_proxy.google.kubernetes import ACCOUNT, ServiceAccount, our_account
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,9 @@ _TOKEN_LIKE: Final = re.compile(
 )
 _TARGET: Final = re.compile(r"/serviceAccounts/([^/:]+):(generate\w+)")
 _METADATA_PATH: Final = "/computeMetadata/"
+
+_UNANNOTATED: Final = re.compile(r"\(([\w.-]+)/([\w.-]+)\) is not annotated")
+_NO_ACCOUNT: Final = re.compile(r"Gaia id not found for email (\S+)")
 
 _OPEN_ID: Final = "roles/iam.serviceAccountOpenIdTokenCreator"
 _CREATOR: Final = "roles/iam.serviceAccountTokenCreator"
@@ -72,7 +76,7 @@ def refused(url: str, status: int, body: bytes) -> MintError:
         said += f" {refusal.code}"
     if refusal.message:
         said += f" ({clean(refusal.message)})"
-    return MintError(said, remedy=_remedy(refusal))
+    return MintError(said, remedy=_remedy(refusal), status=status)
 
 
 def unreachable(url: str, error: Exception, seconds: float) -> MintError:
@@ -148,12 +152,29 @@ def _remedy(refusal: _Refusal) -> str:
 
 
 def _metadata_remedy(refusal: _Refusal) -> str:
-    if refusal.status == HTTPStatus.NOT_FOUND:
+    """What to do about the metadata server; GKE has one of its own, with other answers."""
+    if found := _UNANNOTATED.search(refusal.text):
+        pod = ServiceAccount(found[1], found[2])
+        return f"{pod.annotation()} (or add --impersonate-service-account {ACCOUNT})"
+    if found := _NO_ACCOUNT.search(refusal.text):
         return (
-            "this machine has no service account: attach one, bind the pod's with Workload "
-            "Identity, or use --credentials-file"
+            f"there is no service account {clean(found[1])}: correct the annotation"
+            " iam.gke.io/gcp-service-account of the pod's Kubernetes service account"
         )
-    return "is a proxy answering for the metadata server?"
+    if refusal.status == HTTPStatus.FORBIDDEN and refusal.mentions("iam returned 403", "iam.serv"):
+        return our_account().binding()
+    if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return ""  # it is starting, or has too much to do
+    return _METADATA_REMEDIES.get(refusal.status, "is a proxy answering for the metadata server?")
+
+
+_METADATA_REMEDIES: Final = {
+    HTTPStatus.NOT_FOUND.value: (
+        "this machine has no service account: attach one, bind the pod's with Workload "
+        "Identity, or use --credentials-file"
+    ),
+    HTTPStatus.TOO_MANY_REQUESTS.value: "this machine asks its metadata server too often",
+}
 
 
 def _status_remedy(refusal: _Refusal) -> str:

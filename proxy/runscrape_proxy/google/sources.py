@@ -41,10 +41,14 @@ _KEY: Final[Any] = service_account.Credentials  # google-auth's classes carry no
 _LOGIN: Final[Any] = user.Credentials
 _WORKFORCE_LOGIN: Final[Any] = external_account_authorized_user.Credentials
 _CHAIN: Final[Any] = impersonated_credentials.Credentials
+_PROGRAM: Final[Any] = pluggable.Credentials
 
 
 class Source(Protocol):
     """The part of ``google.auth.credentials.Credentials`` that impersonation needs."""
+
+    token: str | None
+    """The access token at hand; None has another one fetched."""
 
     @property
     def token_state(self) -> TokenState:
@@ -174,9 +178,32 @@ def _external(info: dict[str, Any]) -> Source:
     if info.get("subject_token_type") == _AWS:
         kind = aws.Credentials
     elif isinstance(source, dict) and source.get("executable") is not None:
-        kind = pluggable.Credentials
+        kind = _ProgramCredentials
     credentials: Source = kind.from_info(info, scopes=SCOPES)
     return credentials
+
+
+class _ProgramCredentials(_PROGRAM):  # type: ignore[misc]
+    """Workload identity federation whose subject token a program prints."""
+
+    _of_the_file = 0
+    """Milliseconds that the credentials file gives the program."""
+
+    def let_take(self, seconds: float) -> bool:
+        """Give the program at most ``seconds``; whether the file gives it more."""
+        ours, in_force = max(1, int(seconds * 1000)), "_credential_source_executable_timeout_millis"
+        if not self._of_the_file:
+            self._of_the_file = int(getattr(self, in_force))
+        setattr(self, in_force, min(self._of_the_file, ours))
+        return ours < self._of_the_file
+
+
+def let_take(source: Source, seconds: float) -> bool:
+    """Bound what google-auth does to get a token and that is no HTTP request.
+
+    Whether that is less than the credentials file gives it.
+    """
+    return isinstance(source, _ProgramCredentials) and source.let_take(seconds)
 
 
 def _with_full_delegates(info: dict[str, Any]) -> dict[str, Any]:

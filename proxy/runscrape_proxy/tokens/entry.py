@@ -47,6 +47,9 @@ class Entry:
     audience: str
     asked_at: float
     token: Token | None = None
+    held_as: int = 0
+    """Which of the identities that there were has the token; :attr:`minting_as` likewise."""
+    minting_as: int = 0
     state: State = State.IDLE
     lane: Lane = Lane.ASKED
     due_at: float = inf

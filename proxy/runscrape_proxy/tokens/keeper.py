@@ -44,6 +44,8 @@ class MintResult:
     seconds: float
     error: str
     """Why it failed and what to do, in one line; empty after a success."""
+    error_before: str
+    """Why the mint before this one failed; empty if it did not."""
 
 
 class Tokens:
@@ -142,6 +144,16 @@ class Tokens:
                 self._ledger.prewarm(audience, now)
             self._threads.wake(Pool.COLD)
 
+    def credentials_replaced(self, *, other_identity: bool) -> None:
+        """Try again what fails, and have every token replaced where they are another's now."""
+        with self._lock:
+            now = self._clock()
+            if other_identity:
+                self._ledger.replace_all(now)
+            else:
+                self._ledger.retry_all(now)
+            self._threads.reschedule()
+
     def retain(self, allowed: Callable[[str], bool]) -> None:
         """Forget every audience that is not allowed (any more)."""
         with self._lock:
@@ -220,13 +232,14 @@ class Tokens:
         seconds = time.monotonic() - began
         with self._lock:
             now = self._clock()
+            before = entry.last_error
             if minted is not None:
                 token = Token(minted.value, now + minted.seconds, minted.repeats)
                 error = self._ledger.minted(entry, token, now)
             else:
                 self._ledger.failed(entry, error, now)
             self._threads.reschedule()
-        self._report(MintResult(entry.audience, ok=not error, seconds=seconds, error=error))
+        self._report(MintResult(entry.audience, not error, seconds, error, before))
 
     def _call(self, audience: str, timeout: float) -> tuple[Minted | None, str]:
         """One call to Google: a token, or why there is none."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _FORGOTTEN_AFTER: Final = 3 * 3600.0  # three lives of a token: no client holds one that long
 _FORGOTTEN_WITHOUT_TOKEN: Final = 15 * 60.0  # a failing job asks at every scrape
+_REPLACED_WITHIN: Final = 30.0
 _LEAST_SHARE: Final = 0.1  # of the callers' patience; with less of it left no mint is begun
 _CLOCKS_DIFFER: Final = 0.1  # a wait is timed by another clock than the patience of callers
 
@@ -61,6 +62,7 @@ class Ledger:
         self._is_listed = is_listed
         self._unlisted: dict[str, Entry] = {}
         self._retries_running = 0
+        self._identity = 0
         self._asked: OrderedDict[str, Entry] = OrderedDict()
         self._retries: OrderedDict[str, Entry] = OrderedDict()
         self._renewals: list[tuple[float, int, Entry]] = []
@@ -86,6 +88,24 @@ class Ledger:
         """Queue a mint that nobody waits for, unless the audience is known already."""
         if audience not in self.entries:
             self._queue(self._known(audience, now), Lane.RETRIES)
+
+    def retry_all(self, now: float) -> None:
+        """Have all that fails tried again now: the credentials were replaced."""
+        for entry in self.entries.values():
+            if entry.is_resting(now):
+                entry.failures = 0
+                self._schedule(entry, now)
+
+    def replace_all(self, now: float) -> None:
+        """Have every token replaced by one of another identity, within half a minute.
+
+        Until then those that are held are served.
+        """
+        self._identity += 1
+        for entry in self.entries.values():
+            if entry.state is State.IDLE:
+                entry.failures = 0
+                self._schedule(entry, now + self._random() * _REPLACED_WITHIN)
 
     def step(self, now: float) -> None:
         """Queue what is due, forget what nobody asks for any more."""
@@ -117,25 +137,29 @@ class Ledger:
         if entry is not None:
             entry.state = State.RUNNING
             entry.started_at = now
+            entry.minting_as = self._identity
             self._retries_running += entry.lane is Lane.RETRIES
         return entry
 
     def minted(self, entry: Entry, token: Token, now: float) -> str:
         """End a mint that gave ``token``; why that is no use, in one line, or an empty string.
 
-        A held token is never replaced by one that ends sooner, or by itself: how long it lives was
-        counted when it came first.
+        A held token of the same identity is never replaced by one that ends sooner, or by itself:
+        how long it lives was counted when it came first.
         """
         self._ended(entry)
         held = entry.token
-        if held is None or (token.value != held.value and token.ends_at > held.ends_at):
-            entry.token = held = token
+        later = held is None or (token.value != held.value and token.ends_at > held.ends_at)
+        if held is None or later or entry.held_as != entry.minting_as:
+            entry.token, entry.held_as = token, entry.minting_as
+            held = token
         if not is_usable(held, now):
             reason = _short_lived(held.ends_at - now)
             self._rest(entry, reason, now)
             return reason
         entry.failures, entry.last_error = 0, ""
-        self._schedule(entry, refresh_at(held, now, self._random()))
+        current = entry.held_as == self._identity
+        self._schedule(entry, refresh_at(held, now, self._random()) if current else now)
         _land(entry)
         return ""
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runscrape_proxy.access.audiences import Policy
+    from runscrape_proxy.clock import GoogleClock
     from runscrape_proxy.model import AudienceStatus, Minter
 
 MAX_REASONS = 100
@@ -29,7 +30,8 @@ def create_app(
     policy: Policy,
     counters: metrics.Metrics,
     minter: Minter,
-    clock: Callable[[], float] = time.time,
+    clock: GoogleClock,
+    wall: Callable[[], float] = time.time,
 ) -> Flask:
     """Return the WSGI application."""
     app = Flask(__name__, static_folder=None, template_folder=".")
@@ -40,7 +42,7 @@ def create_app(
     app.jinja_env.get_template("page.html")  # read now: later there may be no file descriptor left
     app.before_request(lambda: policy.origin.check(request.environ))
     app.register_blueprint(endpoint.blueprint(tokens, policy, counters))
-    errors.install(app, counters)
+    errors.install(app, counters, policy)
     inventory = policy.audiences.inventory
 
     @app.get("/")
@@ -51,7 +53,8 @@ def create_app(
             inventory=inventory,
             globs=policy.audiences.globs,
             query=request.args.get("q", "")[:200].strip(),
-            now=clock(),
+            clock=clock,
+            now=wall(),
         )
         nonce = secrets.token_urlsafe(16)
         answer = Response(render_template("page.html", view=shown, nonce=nonce))

@@ -9,35 +9,51 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from runscrape_proxy.access.audiences import printable
+from runscrape_proxy.access.refusals import Trouble
 from runscrape_proxy.errors import OAuthError
 from runscrape_proxy.web.token import AUDIENCE_PARAMETERS, FORM, MAX_BODY, PATHS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from runscrape_proxy.access.audiences import Policy
     from runscrape_proxy.web.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
 
-def install(app: Flask, metrics: Metrics) -> None:
+def install(app: Flask, metrics: Metrics, policy: Policy) -> None:
     """Answer all that is raised while a request is served."""
+
+    def remember(status: int, error: str, description: str) -> None:
+        """Log a trouble when it is new, and keep it for the page."""
+        asked = printable(_asked())
+        trouble = Trouble(request.remote_addr or "", asked, status, error)
+        level = logging.WARNING if policy.refusals.note(trouble, description) else logging.DEBUG
+        fields: dict[str, object] = {"error": error, "status": status}
+        if request.remote_addr:
+            fields["client"] = request.remote_addr
+        if asked:
+            fields["audience"] = asked
+        log.log(level, "refused: %s", description, extra={"fields": fields})
 
     @app.errorhandler(OAuthError)
     def refused(error: OAuthError) -> Response:
         _count(metrics, error.error)
-        log.warning("refused: %s", error.description, extra={"fields": _fields(error)})
+        remember(error.status.value, error.error, error.description)
         return _answer(error.status, error.error, error.description, error.headers)
 
     @app.errorhandler(HTTPException)
     def not_served(error: HTTPException) -> Response:
-        _count(metrics, "invalid_request")
         allow = _allow(error)
         said = f"{error.name}: see proxy/README.md for the paths of runscrape-proxy"
         if isinstance(error, RequestEntityTooLarge):
             said = f"the body of a token request has at most {MAX_BODY // 1024} KiB"
         elif allow and asks_for_a_token():
             said = "a token is asked for with POST"
+        if asks_for_a_token():
+            metrics.token_request("invalid_request")
+            remember(error.code or 500, "invalid_request", said)
         return _answer(error.code or 500, "invalid_request", said, allow)
 
     @app.errorhandler(Exception)
@@ -58,16 +74,7 @@ def _count(metrics: Metrics, result: str) -> None:
         metrics.token_request(result)
 
 
-def _fields(error: OAuthError) -> dict[str, object]:
-    fields: dict[str, object] = {"error": error.error, "status": error.status.value}
-    if request.remote_addr:
-        fields["client"] = request.remote_addr
-    if audience := _audience():
-        fields["audience"] = printable(audience)
-    return fields
-
-
-def _audience() -> str:
+def _asked() -> str:
     """What was asked for, if that is known: a body that was not read yet is not read for this."""
     read = request.form if "form" in vars(request) and request.mimetype == FORM else {}
     named = (source.get(name) for source in (read, request.args) for name in AUDIENCE_PARAMETERS)

@@ -45,7 +45,8 @@ class Metrics:
     """Counts what happens, and collects at each scrape what is.
 
     ``statuses`` gives what is known of each audience; ``inventory_good`` whether the newest
-    reading of each inventory succeeded, None where there is none.
+    reading of each inventory succeeded, None where there is none; ``skew`` how many seconds this
+    machine's clock is ahead of Google's, None where that is not known.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Metrics:
         statuses: Callable[[], Iterable[AudienceStatus]],
         inventory_good: Callable[[], bool | None],
         *,
+        skew: Callable[[], float | None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         # Prometheus 2.42 would store each *_created as one more gauge.
@@ -79,7 +81,7 @@ class Metrics:
             registry=self.registry,
         )
         ProcessCollector(registry=self.registry)
-        self.registry.register(_State(statuses, inventory_good, clock))
+        self.registry.register(_State(statuses, inventory_good, skew, clock))
         info = Gauge(
             METRICS_PREFIX + "build_info",
             "1, labelled with what is running.",
@@ -109,9 +111,11 @@ class _State:
         self,
         statuses: Callable[[], Iterable[AudienceStatus]],
         inventory_good: Callable[[], bool | None],
+        skew: Callable[[], float | None],
         clock: Callable[[], float],
     ) -> None:
         self._statuses = statuses
+        self._skew = skew
         self._inventory_good = inventory_good
         self._clock = clock
 
@@ -137,6 +141,12 @@ class _State:
         if (good := self._inventory_good()) is not None:
             yield _gauge(
                 "inventory_last_reload_successful", "1 if each inventory could be read.", int(good)
+            )
+        if (skew := self._skew()) is not None:
+            yield _gauge(
+                "clock_skew_seconds",
+                "How far this machine's clock is ahead of Google's; negative if it is behind.",
+                round(skew, 1),
             )
 
 

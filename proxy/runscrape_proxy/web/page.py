@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from runscrape_proxy.clock import GoogleClock
     from runscrape_proxy.files import WatchedFile
     from runscrape_proxy.inventory import Inventories, Inventory
     from runscrape_proxy.model import AudienceStatus, Minter
@@ -69,6 +70,7 @@ def view(
     inventory: Inventories | None,
     globs: Sequence[str],
     query: str,
+    clock: GoogleClock,
     now: float,
 ) -> View:
     """Put the page together: what has no token first, then what fails, then by name."""
