@@ -20,6 +20,7 @@ from runscrape_proxy.settings import (
     DEFAULT_GATEWAY_CONNECTIONS,
     DEFAULT_GATEWAY_PER_HOST,
     DEFAULT_LISTEN,
+    DEFAULT_SOCKET_MODE,
     DEFAULT_THREADS,
     WARM_THREADS,
     Settings,
@@ -76,6 +77,22 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # as above
         return size
 
 
+class Mode(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.5
+    """The permissions of a file, in octal."""
+
+    name = "mode"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Parse; fails on what is no mode."""
+        if isinstance(value, int):
+            return value
+        if not re.fullmatch(r"0?[0-7]{3}", str(value), re.ASCII):
+            self.fail(f"{value!r} is not a mode such as 0660", param, ctx)
+        return int(str(value), 8)
+
+
 class Item(click.types.StringParamType):
     """One value of a repeatable option; a variable holds several, with commas or blanks between."""
 
@@ -114,6 +131,12 @@ ITEM = Item()
     default=[DEFAULT_LISTEN],
     metavar="ADDRESS",
     help="HOST:PORT, [HOST]:PORT, :PORT (all interfaces) or unix:PATH; repeatable.",
+)
+@click.option(
+    "--socket-mode",
+    type=Mode(),
+    default=f"{DEFAULT_SOCKET_MODE:04o}",
+    help="Who may connect to a Unix socket of --listen, as chmod has it.",
 )
 @click.option(
     "--threads",

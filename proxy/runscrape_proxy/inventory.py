@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from runscrape_proxy.files import WatchedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 VERSION = 1
@@ -42,9 +42,41 @@ class Endpoint:
     app_credentials: str | None = None
     urls: tuple[str, ...] = ()
     """Every URL that Google serves the service at, ``https://HOST`` each."""
+    job: str | None = None
+    target_labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels of the target beside the facts about its service, ``__scrape_interval__`` and
+    ``__param_…`` among them."""
 
 
-FIELDS: Final = tuple(name for name in Endpoint.__annotations__ if name != "urls")
+LINES: Final = tuple(
+    name for name in Endpoint.__annotations__ if name not in {"urls", "target_labels"}
+)
+"""The fields of an endpoint that are a line of text each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A kept service: where it is, and what tokens for it are made for."""
+
+    project: str
+    region: str
+    name: str
+    audience: str | None
+    endpoints: tuple[Endpoint, ...]
+    facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """What Google says of it, as the inventory has it: any JSON, not checked."""
+
+    @property
+    def id(self) -> str:
+        """``PROJECT/REGION/NAME``."""
+        return f"{self.project}/{self.region}/{self.name}"
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Its own URLs; those of its tags are not among them."""
+        urls = self.facts.get("urls")
+        named = [self.facts.get("uri"), *(urls if isinstance(urls, list) else ())]
+        return tuple(url for url in named if isinstance(url, str))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +86,13 @@ class Inventory:
     audiences: frozenset[str]
     services: int
     """How many services are kept."""
-    endpoints: tuple[Endpoint, ...] = ()
-    """Those of the kept services, in the order of the files."""
+    kept: tuple[Service, ...] = ()
+    """They themselves, in the order of the files."""
+
+    @property
+    def endpoints(self) -> Iterator[Endpoint]:
+        """Those of the kept services."""
+        return (endpoint for service in self.kept for endpoint in service.endpoints)
 
 
 class Inventories:
@@ -97,7 +134,7 @@ def _union(parts: list[Inventory]) -> Inventory:
     return Inventory(
         audiences=frozenset().union(*(part.audiences for part in parts)),
         services=sum(part.services for part in parts),
-        endpoints=tuple(endpoint for part in parts for endpoint in part.endpoints),
+        kept=tuple(service for part in parts for service in part.kept),
     )
 
 
@@ -112,17 +149,25 @@ def parse(content: bytes) -> Inventory:
     if document.get("version") != VERSION or isinstance(document["version"], bool):
         raise ValueError(f"version is not {VERSION}: written by another runscrape?")
     audiences = set[str]()
-    endpoints: list[Endpoint] = []
-    kept = 0
-    for where, service in _kept(document):
-        kept += 1
-        urls = _urls(service, where)
-        own = _endpoint(service, urls, where)
+    kept: list[Service] = []
+    for where, entry in _kept(document):
+        urls = _urls(entry, where)
+        own = _endpoint(entry, urls, where)
         # What the service says itself is the first of those that are listed.
-        listed = [_endpoint(each, urls, where) for each in _listed(service, where)]
+        listed = [_endpoint(each, urls, where) for each in _listed(entry, where)]
         audiences.update(each.audience for each in (own, *listed) if each.audience is not None)
-        endpoints += listed or [own]
-    return Inventory(frozenset(audiences), kept, tuple(endpoints))
+        project, region, name = (str(entry.get(part, "")) for part in ("project", "region", "name"))
+        kept.append(
+            Service(
+                project=project,
+                region=region,
+                name=name,
+                audience=own.audience,
+                endpoints=tuple(listed or [own]),
+                facts=entry,
+            )
+        )
+    return Inventory(frozenset(audiences), len(kept), tuple(kept))
 
 
 def _kept(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -150,11 +195,14 @@ def _urls(service: dict[str, Any], where: str) -> tuple[str, ...]:
 
 
 def _endpoint(entry: dict[str, Any], urls: tuple[str, ...], where: str) -> Endpoint:
-    fields = {name: entry.get(name) for name in FIELDS}
-    for name, value in fields.items():
+    lines = {name: entry.get(name) for name in LINES}
+    for name, value in lines.items():
         if value is not None and not _is_line(value):
             raise ValueError(f"{where}: {name} is not a line of text")
-    return Endpoint(**fields, urls=urls)
+    labels = _object(entry.get("target_labels", {}), f"{where}: target_labels")
+    if not all(isinstance(value, str) for value in labels.values()):
+        raise ValueError(f"{where}: target_labels are not texts")
+    return Endpoint(**lines, urls=urls, target_labels=labels)
 
 
 def _is_line(value: object) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import queue
+import stat
 import threading
 from typing import TYPE_CHECKING
 
 from runscrape_proxy.access import callers as clients
-from runscrape_proxy.access.audiences import Audiences, Policy
+from runscrape_proxy.access.audiences import Audiences
 from runscrape_proxy.access.origin import Origin, host_of
+from runscrape_proxy.access.policy import Policy
 from runscrape_proxy.clock import GoogleClock
 from runscrape_proxy.errors import StartError
 from runscrape_proxy.gateway import app as gateway
@@ -206,10 +208,15 @@ def load_minter(settings: Settings) -> Credentials:
 
 
 def _secrets(settings: Settings) -> WatchedFile[clients.Secrets] | None:
-    if settings.client_secret_file is None:
+    path = settings.client_secret_file
+    if path is None:
         return None
-    secrets = clients.watch_secrets(settings.client_secret_file)
+    secrets = clients.watch_secrets(path)
     secrets.load()
+    if path.stat().st_mode & stat.S_IROTH:
+        log.warning(
+            "%s holds a secret, and every user of this machine can read it: chmod 640", path
+        )
     return secrets
 
 

@@ -13,6 +13,8 @@ LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 DEFAULT_LISTEN = "127.0.0.1:7777"
+DEFAULT_SOCKET_MODE = 0o660
+"""Of a Unix socket: its owner and group may connect."""
 DEFAULT_CLIENT_ID = "prometheus"
 DEFAULT_AUDIENCE = "https://*.run.app"
 """What may be asked for where neither an inventory nor an --allow-audience says otherwise."""
@@ -37,6 +39,7 @@ class Settings:
     """One proxy. Times are in seconds; names are those of the options."""
 
     listen: tuple[str, ...] = (DEFAULT_LISTEN,)
+    socket_mode: int = DEFAULT_SOCKET_MODE
     threads: int = DEFAULT_THREADS
     inventory: tuple[Path, ...] = ()
     allow_audience: tuple[str, ...] = ()

@@ -77,7 +77,7 @@ def _joined(*parts: str) -> str:
 
 
 def _proxy_exposition() -> str:
-    metrics = Metrics(lambda: (STATUS,), lambda: True)
+    metrics = Metrics(lambda: (STATUS,), lambda: True, skew=lambda: 0.0)
     GatewayMetrics(metrics.registry, Slots(1, per_host=1))
     return metrics.exposition().decode()
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runscrape_proxy.access.audiences import Audiences, Policy
-from runscrape_proxy.access.callers import Clients
+from runscrape_proxy.access.audiences import Audiences
+from runscrape_proxy.access.callers import Clients, watch_secrets
 from runscrape_proxy.access.origin import Origin
+from runscrape_proxy.access.policy import Policy
 from runscrape_proxy.clock import GoogleClock
 from runscrape_proxy.errors import TemporarilyUnavailable
 from runscrape_proxy.inventory import Inventories
@@ -59,17 +63,27 @@ def status(audience: str, left: float | None, error: str = "") -> AudienceStatus
     return AudienceStatus(audience, left, error, 90.0 if error else None)
 
 
-def client(tokens: Holder, file: Inventories | None = None) -> FlaskClient:
+def client(
+    tokens: Holder,
+    file: Inventories | None = None,
+    *,
+    secret: Path | None = None,
+    clock: GoogleClock | None = None,
+) -> FlaskClient:
     counters = Metrics(
         tokens.statuses, lambda: None if file is None else not file.error, clock=lambda: NOW
     )
-    policy = Policy(Origin(), Clients(), Audiences((), file))
+    secrets = None if secret is None else watch_secrets(secret)
+    if secrets is not None:
+        secrets.load()
+    origin = Origin(open_allowed=secret is not None)
+    policy = Policy(origin, Clients("me", secrets), Audiences((), file))
     app = create_app(
         tokens=tokens,
         policy=policy,
         counters=counters,
         minter=FakeMinter(),
-        clock=GoogleClock(),
+        clock=clock or GoogleClock(),
         wall=lambda: NOW,
     )
     return app.test_client()
@@ -121,6 +135,40 @@ def test_descriptions_hold_only_what_they_may() -> None:
     assert len(description) == 603
 
 
+class Broken(io.RawIOBase):
+    """A body that breaks off in a way of the server's own."""
+
+    def __init__(self) -> None:
+        self.was_read = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, _buffer: object) -> int:
+        self.was_read = True
+        raise KeyError("a chunk without a size")
+
+
+@pytest.mark.parametrize("secret", ["s3cret", "wrong"])
+def test_the_secret_is_looked_at_before_the_body(tmp_path: Path, secret: str) -> None:
+    """Under any server, a body that cannot be read is a 400, and none is read for a stranger."""
+    file = tmp_path / "secret"
+    file.write_text("s3cret")
+    body = Broken()
+    answer = client(Holder(), secret=file).post(
+        "/token",
+        content_type="application/x-www-form-urlencoded",
+        headers={"Authorization": "Basic " + base64.b64encode(f"me:{secret}".encode()).decode()},
+        environ_overrides={
+            "wsgi.input": body,
+            "wsgi.input_terminated": True,
+            "HTTP_TRANSFER_ENCODING": "chunked",
+        },
+    )
+    good = secret == "s3cret"
+    assert (answer.status_code, body.was_read) == (400 if good else 401, good)
+
+
 def test_ready_names_what_is_missing() -> None:
     """/-/ready is 503 and says which audience has no token and why; with all of them it is 200."""
     assert client(Holder()).get("/-/ready").status_code == 200
@@ -154,18 +202,28 @@ def test_ready_waits_for_the_inventory(tmp_path: Path) -> None:
     assert asked.get("/-/ready").status_code == 200
 
 
-def test_page_shows_what_people_look_for(tmp_path: Path) -> None:
-    """Audiences, time left, the last error with its remedy, identity and inventory; no token."""
-    paths = [tmp_path / "inventory.json", tmp_path / "broken.json"]
-    paths[0].write_text('{"version": 1, "scopes": {}}')
-    paths[1].write_text('{"version": 2}')
-    file = Inventories(paths)
+def inventory(path: Path, *services: dict[str, Any]) -> Inventories:
+    kept = [{"state": "kept"} | service for service in services]
+    path.write_text(json.dumps({"version": 1, "scopes": {"demo/us-central1": kept}}))
+    file = Inventories([path])
     file.refresh()
+    return file
+
+
+def named(name: str, audience: str) -> dict[str, Any]:
+    return {"project": "demo", "region": "us-central1", "name": name, "audience": audience}
+
+
+def test_page_shows_what_people_look_for(tmp_path: Path) -> None:
+    """Services by name, time left, the last error with its remedy, identity; no token."""
+    file = inventory(tmp_path / "good.json", named("api", API), named("shop", SHOP))
     tokens = Holder(status(API, 3125), status(SHOP, None, "permission denied: grant the role"))
     page = client(tokens, file).get("/").text
     for shown in (
+        "<strong>api</strong>",
+        "<strong>shop</strong>",
+        "demo/us-central1",
         API,
-        SHOP,
         "52 min",
         f'data-expires="{int(NOW) + 3125}"',
         "permission denied: grant the role",
@@ -174,13 +232,93 @@ def test_page_shows_what_people_look_for(tmp_path: Path) -> None:
         "1 of 2 audiences",
         FakeMinter.identity,
         "service_account",
-        *map(str, paths),
-        "0 services",
-        "version is not 1",
+        str(tmp_path / "good.json"),
+        "2 services",
     ):
         assert shown in page
     assert page.index(SHOP) < page.index(API), "what has no token comes first"
     assert "eyJ" not in page
+    assert "refusals" not in page.partition("<body>")[2]
+    assert client(tokens, file).get("/?q=us-central1/sho").text.count("<tr class") == 1
+
+
+def test_page_names_a_broken_inventory(tmp_path: Path) -> None:
+    """An inventory that cannot be read is named with the reason."""
+    path = tmp_path / "broken.json"
+    path.write_text('{"version": 2}')
+    file = Inventories([path])
+    file.refresh()
+    page = client(Holder(), file).get("/").text
+    assert str(path) in page
+    assert "version is not 1" in page
+
+
+UNKNOWN = (
+    "audience hunter2 is not allowed: the inventory does not have it; run runscrape, or start with"
+    " --allow-audience"
+)
+
+
+def test_page_shows_refusals_with_their_remedy(tmp_path: Path) -> None:
+    """Who was refused what, why, and how often: each trouble once, and nothing made up."""
+    file = inventory(tmp_path / "inventory.json", named("api", API))
+    tokens = Holder()
+    tokens.answer = TemporarilyUnavailable("grant the role", retry_after=1)
+    asked = client(tokens, file)
+    for _ in range(3):
+        asked.post("/token", data={"audience": API})
+    asked.post("/token", data={"audience": "hunter2", "client_secret": "hunter3"})
+    asked.get("/token")
+    page = asked.get("/").text
+    rows = re.findall(r'<tr class="refused">(.*?)</tr>', page, re.DOTALL)
+    texts = [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in rows]
+    assert texts == [
+        "0 s ago 127.0.0.1 405 a token is asked for with POST 1",
+        f"0 s ago 127.0.0.1 400 {UNKNOWN} 1",
+        f"0 s ago 127.0.0.1 503 grant the role asked for {API} 3",
+    ]
+    assert "hunter3" not in page
+
+
+def test_page_tells_of_a_wrong_clock() -> None:
+    """A clock that is far from Google's is a line on the page, and always a metric."""
+    wrong = GoogleClock(wall=lambda: NOW + 300, clock=lambda: 7.0)
+    asked = client(Holder(), clock=wrong)
+    assert "clock" not in asked.get("/").text.lower().partition("<table")[0].partition("<dl>")[2]
+    wrong.note(NOW - 0.5)
+    assert "clock is 300 s ahead of Google&#39;s" in asked.get("/").text
+
+
+OPEN = {"SERVER_NAME": "0.0.0.0", "HTTP_HOST": "10.1.2.3"}
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/targets"])
+def test_an_open_listener_tells_nothing_to_strangers(tmp_path: Path, path: str) -> None:
+    """Where others than this machine reach it, page, metrics and targets are the clients' only."""
+    secret = tmp_path / "secret"
+    secret.write_text("s3cret")
+    file = inventory(tmp_path / "inventory.json", named("api", API))
+    asked = client(Holder(status(SHOP, None, "no role")), file, secret=secret)
+    assert asked.get(path).status_code == 200
+    answer = asked.get(path, environ_overrides=OPEN)
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+    assert API not in answer.text
+    good = {"Authorization": "Basic " + base64.b64encode(b"me:s3cret").decode()}
+    assert asked.get(path, environ_overrides=OPEN, headers=good).status_code == 200
+    bad = {"Authorization": "Basic " + base64.b64encode(b"me:x").decode()}
+    assert asked.get(path, environ_overrides=OPEN, headers=bad).status_code == 401
+
+
+def test_probes_need_no_credentials(tmp_path: Path) -> None:
+    """Health and readiness answer anybody; the reasons are for those who may read."""
+    secret = tmp_path / "secret"
+    secret.write_text("s3cret")
+    asked = client(Holder(status(SHOP, None, "no role")), secret=secret)
+    assert asked.get("/-/healthy", environ_overrides=OPEN).status_code == 200
+    answer = asked.get("/-/ready", environ_overrides=OPEN)
+    assert (answer.status_code, answer.text) == (503, "not ready\n")
+    assert SHOP in asked.get("/-/ready").text
 
 
 def test_page_is_locked_down() -> None:

@@ -67,6 +67,7 @@ def test_options() -> None:
     assert given.listen == ("[::1]:1", "unix:/x")
     assert given.mint_timeout == 60.0
     assert given.log_level == "debug"
+    assert (settings().socket_mode, settings("--socket-mode", "600").socket_mode) == (0o660, 0o600)
     assert settings("--inventory", "a", "--inventory", "b c").inventory == (Path("a"), Path("b c"))
     impersonating = settings("--impersonate-service-account", "a@x", "--delegate", "b@x")
     assert impersonating.delegates == ("b@x",)
@@ -84,6 +85,8 @@ def test_options() -> None:
         (["--mint-timeout", "4"], "is not a duration"),
         (["--mint-timeout", "1h"], "not between 100ms and 1m"),
         (["--threads", "10"], "10 is not in the range"),
+        (["--socket-mode", "rw"], "is not a mode such as 0660"),
+        (["--socket-mode", "0888"], "is not a mode such as 0660"),
         (["--workers", "2"], "No such option"),
     ],
 )

@@ -8,13 +8,16 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from google.auth.compute_engine import _metadata
 
 from runscrape_proxy.errors import MintError
+from runscrape_proxy.google import kubernetes
 from runscrape_proxy.google.credentials import Credentials
 from runscrape_proxy.google.find import CredentialSettings
 from runscrape_proxy.model import Kind
 from tests.proxy.harness import COMMAND, eventually
 from tests.proxy.issuer import Asked, Told, jwt, serving
+from tests.proxy.test_failures import UNBOUND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -192,6 +195,48 @@ def test_a_program_that_is_too_slow(
     with pytest.raises(MintError, match=r"within 0\.\d+ s: give it more with --mint-timeout"):
         of_file(path).mint(AUDIENCE, timeout=0.3)
     assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("target", ["", SCRAPER])
+def test_workload_identity_without_its_binding(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, target: str
+) -> None:
+    """GKE's 403 names the whole command that mends it: account, pool, namespace and name."""
+    pod = jwt({"sub": "system:serviceaccount:monitoring:prometheus"})
+    monkeypatch.setattr(kubernetes, "TOKEN", tmp_path / "token")
+    kubernetes.TOKEN.write_text(pod)
+    told = {"email": IDENTITY, "project-id": "demo"}
+
+    def answer(asked: Asked) -> Told:
+        name = asked.path.partition("?")[0].rpartition("/")[2]
+        return Told(200, told[name]) if name in told else Told(403, UNBOUND)
+
+    with serving(answer) as address:
+        monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", address)
+        with pytest.raises(MintError) as caught:
+            of_file(None, target).mint(AUDIENCE, timeout=PATIENCE)
+    assert caught.value.remedy == (
+        f"gcloud iam service-accounts add-iam-policy-binding {IDENTITY}"
+        " --role roles/iam.workloadIdentityUser"
+        " --member 'serviceAccount:demo.svc.id.goog[monitoring/prometheus]'"
+    )
+
+
+def test_the_running_proxy_takes_what_is_new(
+    emulator: Emulator, start_proxy: StartProxy, tmp_path: Path
+) -> None:
+    """A login that was renewed is used without a restart, and what failed is asked for again."""
+    emulator.update(failing(kind="authorized_user", status=400))
+    path = tmp_path / "credentials.json"
+    path.write_bytes(emulator.credentials("impersonated_service_account").read_bytes())
+    env = emulator.env("impersonated_service_account")
+    proxy = start_proxy("--credentials-file", path, command=COMMAND, env=env)
+    assert proxy.token(AUDIENCE).json["error"] == "temporarily_unavailable"
+    path.write_bytes(emulator.credentials("service_account").read_bytes())
+    eventually(lambda: "credentials were read again" in proxy.log, "a look at the file")
+    eventually(lambda: proxy.token(AUDIENCE).status == 200, "a token")
+    assert "(service_account), not" in proxy.log
+    assert str(path) in proxy.get("/").text
 
 
 def test_no_credentials_at_all(start_proxy: StartProxy, tmp_path: Path) -> None:

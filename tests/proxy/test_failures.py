@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-import socket
-import ssl
 from typing import Any
 
 import pytest
-import requests
 from google.auth.exceptions import MalformedError, RefreshError
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    MaxRetryError,
-    NameResolutionError,
-    NewConnectionError,
-    ProxyError,
-    ReadTimeoutError,
-)
 
 from runscrape_proxy.errors import MintError
 from runscrape_proxy.google.remedies import clean, refused, unreachable, unusable
+from runscrape_proxy.http_client import (
+    BadAnswer,
+    BadProxy,
+    CallError,
+    NoAddress,
+    NoAnswer,
+    NoConnection,
+    NoDescriptors,
+    ProxyRefused,
+    TlsFailed,
+    TooSlow,
+)
 
 OAUTH = "https://oauth2.googleapis.com/token"
 STS = "https://sts.googleapis.com/v1/token"
@@ -32,9 +33,22 @@ METADATA = (
     "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/identity"
 )
 
-SLOW = ReadTimeoutError(None, "/", "slow")  # type: ignore[arg-type]
-REFUSED = NewConnectionError(None, "refused")  # type: ignore[arg-type]
-REFUSED.__cause__ = ConnectionRefusedError(111, "Connection refused")
+
+# As GKE's metadata server says it.
+UNANNOTATED = (
+    "Your Kubernetes service account (monitoring/prometheus) is not annotated with a target Google"
+    " service account, which is a requirement for retrieving Identity Tokens using Workload"
+    " Identity. Please add the iam.gke.io/gcp-service-account=[GSA_NAME]@[PROJECT_ID] annotation"
+)
+UNBOUND = (
+    "Unable to generate access token; IAM returned 403 Forbidden: Permission"
+    " 'iam.serviceAccounts.getAccessToken' denied on resource (or it may not exist).\nThis error"
+    " could be caused by a missing IAM policy binding on the target IAM service account."
+)
+GONE = (
+    "Unable to generate access token; IAM returned 404 Not Found: Not found; Gaia id not found for"
+    " email gone@demo.iam.gserviceaccount.com"
+)
 
 
 def iam(code: str, message: str, reason: str = "") -> str:
@@ -130,6 +144,37 @@ def oauth(code: str, description: str) -> str:
         (STS, 400, oauth("invalid_grant", "The token expired"), "sts", "identity pool's provider"),
         (METADATA, 404, "", "metadata.google.internal answered 404", "has no service account"),
         (METADATA, 403, "", "403", "is a proxy answering"),
+        (METADATA, 429, "", "429", "asks its metadata server too often"),
+        (METADATA, 500, "", "answered 500", ""),
+        (METADATA, 503, "", "answered 503", ""),
+        (
+            METADATA,
+            404,
+            UNANNOTATED,
+            "(monitoring/prometheus) is not annotated",
+            (
+                "kubectl annotate serviceaccount prometheus --namespace monitoring"
+                " iam.gke.io/gcp-service-account=NAME@PROJECT.iam.gserviceaccount.com"
+                " (or add --impersonate-service-account"
+            ),
+        ),
+        (
+            METADATA,
+            403,
+            UNBOUND,
+            "answered 403",
+            (
+                "--role roles/iam.workloadIdentityUser --member"
+                " 'serviceAccount:PROJECT.svc.id.goog[NAMESPACE/SERVICE_ACCOUNT]'"
+            ),
+        ),
+        (
+            METADATA,
+            404,
+            GONE,
+            "answered 404",
+            "there is no service account gone@demo.iam.gserviceaccount.com: correct the annotation",
+        ),
         (OAUTH, 302, "<html>log in</html>", "answered 302", "credentials follow no redirect"),
         (OAUTH, 407, "", "407", "HTTPS_PROXY"),
         (OAUTH, 500, "[1, 2]", "answered 500", ""),
@@ -148,50 +193,36 @@ def test_refusals(url: str, status: int, body: str, said: str, remedy: str) -> N
 @pytest.mark.parametrize(
     ("error", "said", "remedy"),
     [
+        (TooSlow("no answer"), "oauth2.googleapis.com did not answer within 3.8 s", ""),
+        (NoAddress("no"), "oauth2.googleapis.com has no address here (DNS)", "check the network"),
         (
-            requests.ReadTimeout(SLOW),
-            "did not answer within 3.8 s",
-            "",
-        ),
-        (
-            requests.ConnectionError(MaxRetryError(None, "/", ConnectTimeoutError(None, "slow"))),  # type: ignore[arg-type]
-            "did not answer within 3.8 s",
-            "",
-        ),
-        (
-            requests.ConnectionError(
-                MaxRetryError(None, "/", NameResolutionError("h", None, socket.gaierror()))  # type: ignore[arg-type]
-            ),
-            "oauth2.googleapis.com has no address here (DNS)",
-            "check the network",
-        ),
-        (ConnectionRefusedError(111, "Connection refused"), "(Connection refused)", "network"),
-        (
-            requests.ConnectionError(MaxRetryError(None, "/", REFUSED)),  # type: ignore[arg-type]
+            NoConnection("Connection refused"),
             "no connection to oauth2.googleapis.com (Connection refused)",
             "network",
         ),
+        (NoAnswer("closed"), "no connection to oauth2.googleapis.com (closed)", "network"),
+        (NoDescriptors("the limit is 256"), "(the limit is 256)", ""),
+        (BadAnswer("odd"), "did not answer as HTTP has it (odd)", "answering in its place"),
         (
-            requests.exceptions.ProxyError(
-                MaxRetryError(None, "/", ProxyError("http://me:pw@proxy", OSError(113, "No route")))  # type: ignore[arg-type]
-            ),
+            ProxyRefused("No route"),
             "the proxy on the way to oauth2.googleapis.com did not let us through (No route)",
             "check HTTPS_PROXY",
         ),
-        (requests.exceptions.SSLError(ssl.SSLError(1, "bad record")), "TLS to oauth2", "--ca-file"),
+        (BadProxy("must be http"), "no way to oauth2.googleapis.com (must", "SOCKS is not spoken"),
+        (TlsFailed("bad record"), "TLS to oauth2.googleapis.com failed (bad", "--ca-file"),
     ],
 )
-def test_connections_that_fail(error: Exception, said: str, remedy: str) -> None:
-    """A failed connection names the host and the system's reason, never a proxy's password."""
+def test_connections_that_fail(error: CallError, said: str, remedy: str) -> None:
+    """A failed connection names the host, the system's reason, and what to look at."""
     told = unreachable(OAUTH, error, 3.8)
     assert said in told.reason
     assert remedy in told.remedy
-    assert "me:pw" not in str(told)
+    assert bool(remedy) == bool(told.remedy)
 
 
 def test_no_metadata_server() -> None:
     """Where no metadata server answers, credentials are probably missing altogether."""
-    told = unreachable(METADATA, ConnectionRefusedError(111, "Connection refused"), 3.8)
+    told = unreachable(METADATA, NoConnection("Connection refused"), 3.8)
     assert "GOOGLE_APPLICATION_CREDENTIALS" in told.remedy
 
 

@@ -254,6 +254,51 @@ def test_a_token_about_to_end_is_no_success(left: float, said: str) -> None:
     assert entry.is_resting(1000)
 
 
+def test_other_credentials_are_tried_at_once() -> None:
+    """What failed is tried again when the credentials were replaced, and what is held stays."""
+    book = ledger()
+    good = hold(book, A, Token("good", HOUR), 0)
+    failing = ask(book, B, 0)
+    for now in range(5):
+        book.failed(take(book, now), "login expired", now)
+        book.step(60 * (now + 1))
+    book.failed(take(book, 300), "login expired", 300)
+    assert failing.is_resting(300)
+    book.retry_all(300)
+    book.step(300)
+    assert take(book, 300) is failing
+    assert good.token == Token("good", HOUR)
+    assert book.take(Pool.RENEWING, 300) is None
+
+
+def test_another_identity_replaces_every_token() -> None:
+    """Tokens of another identity take the place of those held, whichever ends first."""
+    book = ledger()
+    entry = hold(book, A, Token("old", HOUR), 0)
+    book.replace_all(10)
+    assert entry.token == Token("old", HOUR), "served until the next one is there"
+    assert book.next_due() == 25
+    book.step(25)
+    assert book.minted(take(book, 25, Pool.RENEWING), Token("new", HOUR / 2), 25) == ""
+    assert entry.token == Token("new", HOUR / 2)
+    book.step(book.next_due())
+    assert book.minted(take(book, 900, Pool.RENEWING), Token("worse", 1000), 900) == ""
+    assert entry.token == Token("new", HOUR / 2), "of one identity the longest stays"
+
+
+def test_a_mint_that_began_before_the_identity_changed() -> None:
+    """A token that comes after the change, of the identity before it, is replaced at once."""
+    book = ledger()
+    ask(book, A, 0)
+    entry = take(book, 0)
+    book.replace_all(1)
+    book.minted(entry, Token("old", HOUR), 2)
+    assert book.next_due() == 2
+    book.step(2)
+    book.minted(take(book, 2, Pool.RENEWING), Token("new", HOUR / 2), 3)
+    assert entry.token == Token("new", HOUR / 2)
+
+
 def test_what_nobody_asks_for_is_forgotten() -> None:
     """After 3 h without a question an audience is let go instead of renewed."""
     book = ledger()

@@ -66,16 +66,24 @@ def test_text_is_one_line_whatever_is_in_it() -> None:
     assert " INFO a??b?[31m audience=c?d\n" in stream.getvalue()
 
 
-def test_one_line_a_mint_and_a_refusal(start_proxy: StartProxy) -> None:
-    """Ten answers of one token are one line; each refusal is one, with who and what."""
+def test_one_line_a_mint_and_a_trouble(start_proxy: StartProxy) -> None:
+    """Ten answers of one token are one line, and so is a trouble however often it comes."""
     proxy = start_proxy("--log-format", "json")
     before = len(proxy.log.splitlines())
     for _ in range(10):
         assert proxy.token(API).status == 200
-    for _ in range(2):
+    for _ in range(20):
         proxy.token("https://evil.example")
+        proxy.token("https://fail-uc.a.run.app")
+        proxy.get("/token")
     lines = [json.loads(line) for line in proxy.log.splitlines()[before:]]
-    assert [line["severity"] for line in lines] == ["INFO", "WARNING", "WARNING"]
+    assert [line["message"].partition(":")[0] for line in lines] == [
+        "minted",
+        "refused",  # evil.example
+        "not minted",
+        "refused",  # fail
+        "refused",  # GET
+    ]
     labels = [line["logging.googleapis.com/labels"] for line in lines]
     assert labels[0]["audience"] == API
     assert labels[1] == {
@@ -84,6 +92,7 @@ def test_one_line_a_mint_and_a_refusal(start_proxy: StartProxy) -> None:
         "error": "invalid_target",
         "status": "400",
     }
+    assert (lines[1]["severity"], labels[4]["status"]) == ("WARNING", "405")
 
 
 def test_verbose_logs_warm_answers_too(start_proxy: StartProxy) -> None:

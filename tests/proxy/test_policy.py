@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +105,7 @@ def test_inventory_is_exact(tmp_path: Path) -> None:
     assert not alone.allows(api), "a missing inventory is not the default"
     assert with_glob.allows("https://extra")
     with pytest.raises(InvalidTarget, match="no inventory could be read yet"):
-        alone.check(api)
+        alone.resolve(api)
     service = f'{{"state": "kept", "audience": "{api}"}}'
     path.write_text(f'{{"version": 1, "scopes": {{"p/r": [{service}]}}}}')
     file.refresh()
@@ -112,7 +113,7 @@ def test_inventory_is_exact(tmp_path: Path) -> None:
         assert audiences.allows(api)
         assert not audiences.allows("https://other-uc.a.run.app")
     with pytest.raises(InvalidTarget, match="run runscrape"):
-        alone.check("https://other-uc.a.run.app")
+        alone.resolve("https://other-uc.a.run.app")
 
 
 def test_a_new_service_is_known_at_once(tmp_path: Path) -> None:
@@ -122,10 +123,101 @@ def test_a_new_service_is_known_at_once(tmp_path: Path) -> None:
     for number in range(3):
         audience = f"https://new{number}-uc.a.run.app"
         with pytest.raises(InvalidTarget):
-            audiences.check(audience)
+            audiences.resolve(audience)
         service = f'{{"state": "kept", "audience": "{audience}"}}'
         path.write_text(f'{{"version": 1, "scopes": {{"p/r": [{service}]}}}}')
-        audiences.check(audience)
+        audiences.resolve(audience)
+
+
+URIS = {
+    "api": "https://api-x7k2mq4wza-uc.a.run.app",
+    "shop": "https://shop-x7k2mq4wza-uc.a.run.app",
+}
+
+
+@pytest.fixture
+def two_services(tmp_path: Path) -> Audiences:
+    """The api by its URL, the shop by a custom audience; both have a second URL."""
+    services = [
+        {
+            "state": "kept",
+            "name": name,
+            "audience": audience,
+            "uri": URIS[name],
+            "urls": [URIS[name], f"https://{name}-123456789012.us-central1.run.app"],
+        }
+        for name, audience in (("api", URIS["api"]), ("shop", "the-shop"))
+    ]
+    path = tmp_path / "inventory.json"
+    path.write_text(json.dumps({"version": 1, "scopes": {"demo/us-central1": services}}))
+    file = Inventories([path])
+    file.refresh()
+    return Audiences((), file)
+
+
+@pytest.mark.parametrize(
+    ("asked", "minted"),
+    [
+        (URIS["api"], URIS["api"]),
+        (URIS["api"] + "/", URIS["api"]),
+        (URIS["api"] + ":443", URIS["api"]),
+        (URIS["api"] + ":443/", URIS["api"]),
+        (URIS["api"].upper().replace("HTTPS", "https"), URIS["api"]),
+        ("https://api-123456789012.us-central1.run.app", URIS["api"]),
+        ("https://api-123456789012.us-central1.run.app/", URIS["api"]),
+        ("the-shop", "the-shop"),
+        (URIS["shop"], "the-shop"),
+        ("https://shop-123456789012.us-central1.run.app:443", "the-shop"),
+    ],
+)
+def test_every_url_of_a_service_means_it(two_services: Audiences, asked: str, minted: str) -> None:
+    """Whatever spelling or URL of a service is asked for, its own audience is minted for."""
+    assert two_services.resolve(asked) == minted
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "meant"),
+    [
+        ("https://canary---api-x7k2mq4wza-uc.a.run.app", "tag", URIS["api"]),
+        ("https://canary---shop-x7k2mq4wza-uc.a.run.app/", "tag", "the-shop"),
+        (URIS["api"] + "/metrics", "and no more", URIS["api"]),
+        (URIS["api"].replace("https", "http"), "and no more", URIS["api"]),
+        (URIS["api"].removeprefix("https://"), "and no more", URIS["api"]),
+        (URIS["api"] + ":8443", "and no more", URIS["api"]),
+        (URIS["shop"] + "?x", "and no more", "the-shop"),
+        ("https://api-x7k2mq4wzb-uc.a.run.app", "much like it", URIS["api"]),
+    ],
+)
+def test_what_was_nearly_meant(two_services: Audiences, asked: str, said: str, meant: str) -> None:
+    """A refused audience that is nearly a service's is told which that is."""
+    with pytest.raises(InvalidTarget) as caught:
+        two_services.resolve(asked)
+    assert said in caught.value.description
+    assert caught.value.description.endswith(f"so ask for {meant}")
+
+
+@pytest.mark.parametrize("asked", ["https://evil.example", "x", "https://", "https://a b/" * 99])
+def test_what_is_like_nothing(two_services: Audiences, asked: str) -> None:
+    """An audience that is like none is only refused."""
+    with pytest.raises(InvalidTarget, match="the inventory does not have it"):
+        two_services.resolve(asked)
+
+
+def test_a_url_that_two_services_claim(tmp_path: Path) -> None:
+    """A URL of two services with different audiences means neither of them."""
+    url = "https://shared.run.app"
+    services = [{"state": "kept", "audience": each, "urls": [url]} for each in ("one", "two")]
+    path = tmp_path / "inventory.json"
+    path.write_text(json.dumps({"version": 1, "scopes": {"p/r": services}}))
+    file = Inventories([path])
+    file.refresh()
+    with pytest.raises(InvalidTarget):
+        Audiences((), file).resolve(url)
+
+
+def test_a_slash_without_an_inventory() -> None:
+    """Where globs decide, a service's URL may be spelt with port and slash as well."""
+    assert Audiences().resolve("https://api-uc.a.run.app:443/") == "https://api-uc.a.run.app"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,9 @@ from urllib.parse import urlencode
 import pytest
 
 from runscrape_proxy import cli
+from runscrape_proxy.proxy import Service
 from runscrape_proxy.serving import server
+from runscrape_proxy.settings import Settings
 from tests.kit.authority import Authority
 from tests.proxy.fake import FakeMinter
 from tests.proxy.harness import (
@@ -121,6 +123,38 @@ def fake_main() -> tuple[str, ...]:
     return (sys.executable, "-c", code)
 
 
+@pytest.mark.parametrize(("mode", "warned"), [(0o644, True), (0o640, False)])
+def test_a_secret_that_everybody_reads(
+    tmp_path: Path, mode: int, *, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client secret file that others can read gets a warning with the remedy."""
+    secret = tmp_path / "secret"
+    secret.write_text("s3cret")
+    secret.chmod(mode)
+    Service(Settings(client_secret_file=secret), FakeMinter())
+    assert ("chmod 640" in caplog.text) is warned
+    assert "s3cret" not in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "gigabyte"])
+@pytest.mark.parametrize("option", ["--client-secret-file", "--credentials-file"])
+def test_files_that_are_none(tmp_path: Path, option: str, kind: str) -> None:
+    """A pipe, a folder or a file without end in the place of a secret is one line and exit 2."""
+    path = tmp_path / "odd"
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case _:
+            path.touch()
+            os.truncate(path, 1 << 30)
+    code, error, _ = refused(option, path)
+    told = [line for line in error.splitlines() if str(path) in line]
+    assert (code, len(told)) == (2, 1)
+    assert "Traceback" not in error
+
+
 # --- Listeners -----------------------------------------------------------------------------------
 
 
@@ -133,6 +167,7 @@ def test_several_listeners(start_proxy: StartProxy, tmp_path: Path) -> None:
     assert proxy.token(API).status == 200
     assert "http://[::1]:" in proxy.log
     assert unix_get(path).startswith(OK)
+    assert path.stat().st_mode == stat.S_IFSOCK | 0o660, "owner and group, unless told otherwise"
     assert proxy.stop() == 0
     assert not path.exists()
 
@@ -144,8 +179,8 @@ def test_a_socket_file_of_a_dead_process_is_no_obstacle(
     path = tmp_path / "proxy.sock"
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(path))
-    start_proxy("--listen", f"unix:{path}")
-    assert stat.S_ISSOCK(path.stat().st_mode)
+    start_proxy("--listen", f"unix:{path}", "--socket-mode", "0600")
+    assert path.stat().st_mode == stat.S_IFSOCK | 0o600
     for taken in (path, tmp_path / "file"):
         taken.touch()
         code, error, _ = refused("--listen", f"unix:{taken}", command=fake_main())

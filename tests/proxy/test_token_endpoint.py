@@ -29,9 +29,9 @@ def assert_error(answer: Answer, status: int, error: str, *words: str) -> None:
         assert word in answer.json["error_description"]
 
 
-@pytest.mark.parametrize("path", ["/token", "/"])
+@pytest.mark.parametrize("path", ["/token", "/", "/token/", "/oauth2/token"])
 def test_token(proxy: Proxy, path: str) -> None:
-    """POST /token and POST / answer with token, type and an integer expires_in, not to cache."""
+    """Each token path answers with token, type and an integer expires_in, not to cache."""
     answer = proxy.token(path=path)
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
@@ -50,6 +50,29 @@ def test_grant_type_may_be_missing(proxy: Proxy) -> None:
     body = f"audience={quote_plus(API)}"
     answer = proxy.request("POST", "/token", body, {"Content-Type": f"{FORM}; charset=utf-8"})
     assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "body"),
+    [
+        ("", f"resource={quote_plus(API)}"),
+        ("", f"resource={quote_plus(API)}&audience={quote_plus(API)}"),
+        (f"?audience={quote_plus(API)}", ""),
+        (f"?resource={quote_plus(API)}", "grant_type=client_credentials"),
+        (f"?audience={quote_plus(API)}", f"audience={quote_plus(API)}"),
+        ("", f"audience={quote_plus(API)}&scope=openid+email&flag&=&&"),
+        ("", f"audience={quote_plus(API)}%2F"),
+    ],
+)
+def test_how_clients_name_the_audience(proxy: Proxy, query: str, body: str) -> None:
+    """Audience or resource (RFC 8707), in form or query; what else clients send is ignored."""
+    answer = proxy.request("POST", f"/token{query}", body, {"Content-Type": FORM})
+    assert answer.status == 200, answer.text
+
+
+def test_no_body_at_all(proxy: Proxy) -> None:
+    """With the audience in the query there need be no body, and no type of it."""
+    assert proxy.request("POST", f"/token?audience={quote_plus(API)}").status == 200
 
 
 @pytest.mark.parametrize(
@@ -77,6 +100,25 @@ def test_refused(
     """What is wrong with a request is named, with the status of the design's table."""
     answer = proxy.request("POST", "/token", body, {"Content-Type": content_type})
     assert_error(answer, status, error, words)
+
+
+CHUNKED = (
+    f"POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n"
+    "Transfer-Encoding: chunked\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "chunks", ["zz\r\nx\r\n", "-1\r\nx\r\n", "5\r\nabc", "5\r\nabcdefg\r\n0\r\n\r\n"]
+)
+@pytest.mark.parametrize("path", ["POST /token", "POST /", "GET /", "GET /metrics", "GET /nowhere"])
+def test_a_body_that_breaks(proxy: Proxy, path: str, chunks: str) -> None:
+    """A body with broken chunks, or one that does not end, is a 4xx, and answered once."""
+    head = CHUNKED.replace("POST /token", path)
+    answer = proxy.raw(f"{head}\r\n{chunks}".encode(), end=True)
+    assert answer.count(b"HTTP/1.1 ") == 1, answer
+    assert answer.startswith(b"HTTP/1.1 4")
+    assert "Traceback" not in proxy.log
 
 
 def test_unavailable_says_when_to_come_again(proxy: Proxy) -> None:

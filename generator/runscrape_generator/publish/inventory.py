@@ -18,6 +18,7 @@ from typing import Any
 
 from runscrape_generator.model import Decision, Endpoint, Scope
 from runscrape_generator.publish.remembered import FACTS, VERSION, CorruptError, Inventory, parse
+from runscrape_generator.render.file_sd import target_labels
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,8 @@ _ENDPOINT = ("job", "audience", "scheme", "target", "metrics_path")
 
 
 def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
-    return {field: getattr(endpoint, field) for field in _ENDPOINT}
+    entry: dict[str, Any] = {field: getattr(endpoint, field) for field in _ENDPOINT}
+    return entry | {"target_labels": target_labels(endpoint)}
 
 
 def _headers(endpoint: Endpoint) -> dict[str, str]:

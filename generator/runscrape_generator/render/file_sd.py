@@ -34,7 +34,10 @@ def _group(endpoint: Endpoint, settings: Settings) -> Group:
         **endpoint.labels,
         "__scheme__": "http" if through_gateway else endpoint.scheme,
         "__metrics_path__": endpoint.metrics_path,
-        **_times(endpoint, settings),
+        **_times(
+            endpoint.scrape_interval or settings.scrape_interval,
+            endpoint.scrape_timeout or settings.scrape_timeout,
+        ),
         **_params(endpoint),
         META + "job": endpoint.job,
         META + "audience": endpoint.audience or "",
@@ -50,10 +53,17 @@ def _gateway_target(endpoint: Endpoint) -> str:
     return f"{host}:80" if port == "443" else endpoint.target
 
 
-def _times(endpoint: Endpoint, settings: Settings) -> dict[str, str]:
+def target_labels(endpoint: Endpoint) -> dict[str, str]:
+    """Give the labels that are the endpoint's own: no fact about its service, no general setting.
+
+    The inventory has them, so that ``runscrape-proxy`` can serve the same targets.
+    """
+    times = _times(endpoint.scrape_interval, endpoint.scrape_timeout)
+    return {**endpoint.labels, **times, **_params(endpoint)}
+
+
+def _times(interval: str | None, timeout: str | None) -> dict[str, str]:
     """Both where a timeout is set: one above the job's interval would drop the target."""
-    interval = endpoint.scrape_interval or settings.scrape_interval
-    timeout = endpoint.scrape_timeout or settings.scrape_timeout
     if timeout is not None:
         interval = interval or DEFAULT_INTERVAL
     times = {}

@@ -1,24 +1,18 @@
-"""For what a request may ask; with where it comes from and who asks, the whole policy.
-
-The rules only read what they are given, so that the token endpoint and others can share them.
-"""
+"""For which audiences tokens may be asked."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from runscrape_proxy.access.refusals import Refusals
+from runscrape_proxy.access import service_urls
 from runscrape_proxy.errors import InvalidTarget, StartError
 from runscrape_proxy.settings import DEFAULT_AUDIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from runscrape_proxy.access.callers import Clients
-    from runscrape_proxy.access.origin import Origin
-    from runscrape_proxy.inventory import Inventories
+    from runscrape_proxy.inventory import Inventories, Inventory
 
 MAX_AUDIENCE = 512
 MAX_STARS = 2
@@ -26,16 +20,6 @@ MAX_STARS = 2
 
 # One or more host name labels, so that no glob reaches past the host: no slash, colon, @, ? or #.
 _STAR = r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*"
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """Where a request may come from, who may ask, and for what."""
-
-    origin: Origin
-    clients: Clients
-    audiences: Audiences
-    refusals: Refusals = field(default_factory=Refusals)
 
 
 class Audiences:
@@ -48,6 +32,8 @@ class Audiences:
     def __init__(self, globs: Collection[str] = (), inventory: Inventories | None = None) -> None:
         self.inventory = inventory
         self.globs = tuple(globs) if globs or inventory else (DEFAULT_AUDIENCE,)
+        self._aliased: Inventory | None = None
+        self._known: dict[str, str] = {}
         self._pattern = re.compile("|".join(map(_regex, self.globs)) or r"(?!)", re.ASCII)
 
     @property
@@ -62,25 +48,49 @@ class Audiences:
             len(audience) <= MAX_AUDIENCE and self._pattern.fullmatch(audience) is not None
         )
 
-    def check(self, audience: str) -> None:
-        """Raise InvalidTarget, saying where the audience would have to be allowed.
+    def resolve(self, audience: str) -> str:
+        """Return the audience to mint for, where ``audience`` is allowed or means a service.
 
-        An audience that is not known is looked for in the files as they are now: Prometheus asks
-        for a new service's token as soon as it has reloaded, and by then the inventory is written.
+        Another URL of a service means that service. An audience that is not known is looked for in
+        the files as they are now: Prometheus asks for a new service's token as soon as it has
+        reloaded, and by then the inventory is written. Raises InvalidTarget, saying what was nearly
+        meant, or where the audience would have to be allowed.
         """
-        if self.allows(audience):
-            return
-        if self.inventory is not None:
+        found = self._find(audience)
+        if found is None and self.inventory is not None:
             self.inventory.refresh()
-            if self.allows(audience):
-                return
-        raise InvalidTarget(f"audience {printable(audience)} is not allowed: {self._remedy()}")
+            found = self._find(audience)
+        if found is not None:
+            return found
+        raise InvalidTarget(
+            f"audience {printable(audience)} is not allowed: {self._remedy(audience)}"
+        )
 
-    def _remedy(self) -> str:
+    def _find(self, audience: str) -> str | None:
+        if self.allows(audience):
+            return audience
+        url = service_urls.normal(audience)
+        if url is None:
+            return None
+        return url if self.allows(url) else self._aliases.get(url)
+
+    @property
+    def _aliases(self) -> dict[str, str]:
+        held = self.inventory.value if self.inventory else None
+        if held is not self._aliased:
+            self._known = service_urls.aliases(held.kept) if held else {}
+            self._aliased = held
+        return self._known
+
+    def _remedy(self, audience: str) -> str:
         if self.inventory is None:
             return f"it does not match {' or '.join(map(printable, self.globs))} (--allow-audience)"
         if self.inventory.value is None:
             return f"no inventory could be read yet ({printable(self.inventory.error)})"
+        known = {listed: listed for listed in self.listed} | self._aliases
+        near = service_urls.nearest(audience, known)
+        if near is not None:
+            return f"{near[0]}, so ask for {printable(near[1])}"
         return "the inventory does not have it; run runscrape, or start with --allow-audience"
 
 

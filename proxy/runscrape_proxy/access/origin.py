@@ -50,19 +50,22 @@ class Origin:
         if environ.get("REMOTE_ADDR"):
             self._check_host(environ, str(environ["SERVER_NAME"]))
 
+    @staticmethod
+    def is_open(environ: Mapping[str, object]) -> bool:
+        """Say whether others than this machine's own processes reach the listener of a request."""
+        # Gunicorn gives a Unix socket's peer no address, and the Host as SERVER_NAME.
+        return bool(environ.get("REMOTE_ADDR")) and not is_loopback(str(environ["SERVER_NAME"]))
+
     def check_way(self, environ: Mapping[str, object]) -> None:
         """Check how one request came, and not what it names.
 
         Raises Forbidden for a forwarded or cross-origin one, or one on an open listener.
         """
         _check_forwarded(environ)
-        # Gunicorn gives a Unix socket's peer no address, and the Host as SERVER_NAME.
-        if not environ.get("REMOTE_ADDR"):
-            return
-        listener = str(environ["SERVER_NAME"])
-        if not self.open_allowed and not is_loopback(listener):
+        if not self.open_allowed and self.is_open(environ):
             raise Forbidden(
-                f"runscrape-proxy answers on {listener} only with --client-secret-file set"
+                f"runscrape-proxy answers on {environ['SERVER_NAME']} only with"
+                " --client-secret-file set"
             )
 
     def is_named_by(self, environ: Mapping[str, object], *, exactly: bool) -> bool:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from runscrape_proxy.access.audiences import Policy
+    from runscrape_proxy.access.policy import Policy
     from runscrape_proxy.gateway.app_credentials import AppCredentials
     from runscrape_proxy.gateway.client import Client
     from runscrape_proxy.gateway.metrics import GatewayMetrics

@@ -167,12 +167,14 @@ def _name(minter: Minter) -> str:
 
 
 def _watch(path: Path | None) -> WatchedFile[dict[str, Any]] | None:
-    return None if path is None else WatchedFile(path, _parse, what="credentials file")
+    return (
+        None
+        if path is None
+        else WatchedFile(path, _parse, what="credentials file", limit=LARGEST_FILE)
+    )
 
 
 def _parse(content: bytes) -> dict[str, Any]:
-    if len(content) > LARGEST_FILE:
-        raise ValueError("larger than 1 MiB, so not a credentials file")
     try:
         info = json.loads(content)
     except ValueError:

@@ -52,10 +52,10 @@ class ServiceAccount:
         )
 
 
-def our_account(token: Path = TOKEN) -> ServiceAccount:
+def our_account() -> ServiceAccount:
     """The account of this pod; placeholders for its names where they cannot be told."""
     try:
-        with token.open("rb") as file:
+        with TOKEN.open("rb") as file:
             payload = file.read(_LARGEST).split(b".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)))
         _, _, namespace, name = str(claims["sub"]).split(":")

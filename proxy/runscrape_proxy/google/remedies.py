@@ -10,22 +10,16 @@ from __future__ import annotations
 
 import json
 import re
-import socket
-import ssl
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-import requests
 from google.auth.exceptions import GoogleAuthError, MalformedError
-from urllib3 import exceptions as urllib3_exceptions
 
+from runscrape_proxy import http_client
 from runscrape_proxy.errors import MintError
 from runscrape_proxy.google.kubernetes import ACCOUNT, ServiceAccount, our_account
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _LONGEST: Final = 240
 _TOKEN_LIKE: Final = re.compile(
@@ -37,6 +31,7 @@ _METADATA_PATH: Final = "/computeMetadata/"
 _UNANNOTATED: Final = re.compile(r"\(([\w.-]+)/([\w.-]+)\) is not annotated")
 _NO_ACCOUNT: Final = re.compile(r"Gaia id not found for email (\S+)")
 
+_IN_PLACE: Final = "is something between here and Google answering in its place?"
 _OPEN_ID: Final = "roles/iam.serviceAccountOpenIdTokenCreator"
 _CREATOR: Final = "roles/iam.serviceAccountTokenCreator"
 _NEW_KEY: Final = "make a new one with gcloud iam service-accounts keys create"
@@ -79,29 +74,22 @@ def refused(url: str, status: int, body: bytes) -> MintError:
     return MintError(said, remedy=_remedy(refusal), status=status)
 
 
-def unreachable(url: str, error: Exception, seconds: float) -> MintError:
+def unreachable(url: str, error: http_client.CallError, seconds: float) -> MintError:
     """The connection failed, or nothing came in time."""
-    host = host_of(url)
-    metadata = _METADATA_PATH in url
-    remedy = _NO_METADATA if metadata else "check the network between here and Google"
-    causes = list(causes_of(error))
-    if any_of(causes, ssl.SSLError):
-        return MintError(
-            f"TLS to {host} failed ({words_of(causes)})",
-            remedy="if a proxy opens TLS here, name its authority with --ca-file",
-        )
-    if any_of(causes, urllib3_exceptions.NameResolutionError, socket.gaierror):
-        return MintError(f"{host} has no address here (DNS)", remedy=remedy)
-    # urllib3 counts a refused connection among the timeouts; its name for that is this one.
-    refused_at_once = any_of(causes, urllib3_exceptions.NewConnectionError)
-    if not refused_at_once and any_of(causes, urllib3_exceptions.TimeoutError, TimeoutError):
+    if isinstance(error, http_client.TooSlow):
         return too_slow(url, seconds)
-    if any_of(causes, urllib3_exceptions.ProxyError, requests.exceptions.ProxyError):
-        return MintError(
-            f"the proxy on the way to {host} did not let us through ({words_of(causes)})",
-            remedy="check HTTPS_PROXY and NO_PROXY",
-        )
-    return MintError(f"no connection to {host} ({words_of(causes)})", remedy=remedy)
+    reason, remedy = _UNREACHABLE.get(type(error), _NO_CONNECTION)
+    if remedy is _NETWORK and _METADATA_PATH in url:
+        remedy = _NO_METADATA
+    return MintError(reason.format(host=host_of(url), said=clean(str(error))), remedy=remedy)
+
+
+def no_session(url: str, error: Exception) -> MintError:
+    """The metadata server could not be asked over TLS."""
+    return MintError(
+        f"{host_of(url)} did not answer over TLS ({type(error).__name__})",
+        remedy="see GCE_METADATA_MTLS_MODE",
+    )
 
 
 def too_slow(url: str, seconds: float) -> MintError:
@@ -119,7 +107,7 @@ def unusable(error: Exception) -> MintError:
     if not detail:
         return MintError(
             f"what Google answered is not a token ({type(error).__name__})",
-            remedy="is something between here and Google answering in its place?",
+            remedy=_IN_PLACE,
         )
     return MintError(detail, remedy="check the credentials file and what it points to")
 
@@ -139,6 +127,28 @@ _NO_METADATA = (
     "not on Google Cloud? then name a credentials file with --credentials-file or "
     "GOOGLE_APPLICATION_CREDENTIALS"
 )
+
+
+_NETWORK: Final = "check the network between here and Google"
+_NO_CONNECTION: Final = "no connection to {host} ({said})", _NETWORK
+_UNREACHABLE: Final = {
+    http_client.TlsFailed: (
+        "TLS to {host} failed ({said})",
+        "if a proxy opens TLS here, name its authority with --ca-file",
+    ),
+    http_client.NoAddress: ("{host} has no address here (DNS)", _NETWORK),
+    http_client.BadProxy: (
+        "no way to {host} ({said})",
+        "check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY; SOCKS is not spoken here",
+    ),
+    http_client.ProxyRefused: (
+        "the proxy on the way to {host} did not let us through ({said})",
+        "check HTTPS_PROXY and NO_PROXY",
+    ),
+    http_client.NoDescriptors: ("no connection to {host} ({said})", ""),
+    http_client.BadAnswer: ("{host} did not answer as HTTP has it ({said})", _IN_PLACE),
+}
+"""What to say, by the kind of error; :data:`_NO_CONNECTION` for any other."""
 
 
 def _remedy(refusal: _Refusal) -> str:
@@ -242,31 +252,3 @@ def _take_apart(url: str, status: int, text: str) -> _Refusal:
             return _Refusal(url, status, clean(code), text, description)
     plain = "" if text.lstrip()[:1] in {"<", "{", "["} else text  # a page is for browsers
     return _Refusal(url, status, "", text, plain)
-
-
-def causes_of(error: BaseException) -> Iterator[BaseException]:
-    """The error and all below it: requests and urllib3 wrap by argument and by ``reason``."""
-    pending: list[object] = [error]
-    seen = set[int]()
-    while pending:
-        found = pending.pop(0)
-        if not isinstance(found, BaseException) or id(found) in seen:
-            continue
-        seen.add(id(found))
-        yield found
-        pending += [*found.args, getattr(found, "reason", None), found.__cause__]
-
-
-def any_of(causes: list[BaseException], *kinds: type[BaseException]) -> bool:
-    """Say whether one of ``causes`` is of one of ``kinds``."""
-    return any(isinstance(cause, kinds) for cause in causes)
-
-
-def words_of(causes: list[BaseException]) -> str:
-    """The words of the system, never of a wrapper: those repeat URLs, and a proxy's password."""
-    for cause in reversed(causes):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return clean(cause.verify_message)
-        if isinstance(cause, OSError) and isinstance(cause.strerror, str):
-            return clean(cause.strerror)
-    return type(causes[-1]).__name__

@@ -17,7 +17,7 @@ import h11
 import requests
 from requests.utils import get_environ_proxies, select_proxy
 
-from runscrape_proxy.http_client.connection import Origin, Proxy, open_connection
+from runscrape_proxy.http_client.connection import EndOfConnection, Origin, Proxy, open_connection
 from runscrape_proxy.http_client.errors import BadAnswer, Broken, NoAnswer
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class Client:
         self._context = context
         self._direct = direct
         self._kept = _Kept(per_host, hosts)
+        self._proxy_for = functools.lru_cache(maxsize=16_384)(_proxy_for)
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -85,7 +86,7 @@ class Client:
         A kept connection that turns out to be closed before a byte of the answer has come is
         replaced, and the request sent again. Raises CallError.
         """
-        proxy = None if self._direct else _proxy_for(request.authority, tls=request.tls)
+        proxy = None if self._direct else self._proxy_for(request.authority, tls=request.tls)
         origin = Origin(request.host, request.port, request.tls, proxy)
         outgoing = request.for_origin(origin)
         while True:
@@ -190,7 +191,12 @@ class Answer:
     def _framed(self) -> Iterator[bytes]:
         """A body in chunks, or one that ends with the connection."""
         while True:
-            event = self._connection.next_event(self._deadline, PIECE)
+            try:
+                event = self._connection.next_event(self._deadline, PIECE)
+            except EndOfConnection:
+                if self.chunked:
+                    raise
+                return
             if not isinstance(event, h11.Data):
                 return
             yield bytes(event.data)
@@ -274,7 +280,6 @@ def trust(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-@functools.lru_cache(maxsize=16_384)
 def _proxy_for(authority: str, *, tls: bool) -> Proxy | None:
     """The proxy on the way to a host, as requests reads the environment. Raises BadProxy."""
     url = f"{'https' if tls else 'http'}://{authority}"

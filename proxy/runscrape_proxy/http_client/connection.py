@@ -92,6 +92,10 @@ class Origin:
     proxy: Proxy | None = None
 
 
+class EndOfConnection(ConnectionResetError):
+    """The other side has closed the connection, in good order."""
+
+
 class Connection:
     """An open connection; one request at a time."""
 
@@ -149,7 +153,7 @@ class Connection:
         with deadline.over(self.sock):
             data: bytes = self.sock.recv(size)  # type: ignore[assignment]  # SSLTransport: or int
             if not data:
-                raise ConnectionResetError(errno.ECONNRESET, "the connection was closed")
+                raise EndOfConnection(errno.ECONNRESET, "the connection was closed")
         self.begun = True
         return data
 

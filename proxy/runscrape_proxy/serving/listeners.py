@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from runscrape_proxy.access.origin import is_loopback
 from runscrape_proxy.errors import StartError
+from runscrape_proxy.settings import DEFAULT_SOCKET_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -48,7 +49,7 @@ def open_all(settings: Settings, environ: Mapping[str, str]) -> Listening:
     if passed := inherited(environ):
         listening = Listening(tuple(passed), passed=True)
     else:
-        listening = Listening(tuple(bind(settings.listen)), passed=False)
+        listening = Listening(tuple(bind(settings.listen, settings.socket_mode)), passed=False)
     if settings.client_secret_file is None:
         try:
             refuse_open(listening.sockets)
@@ -79,15 +80,16 @@ def inherited(environ: Mapping[str, str]) -> list[socket.socket]:
     return sockets
 
 
-def bind(addresses: Iterable[str]) -> list[socket.socket]:
+def bind(addresses: Iterable[str], mode: int = DEFAULT_SOCKET_MODE) -> list[socket.socket]:
     """Open a listening socket for each ``HOST:PORT``, ``[HOST]:PORT``, ``:PORT``, ``unix:PATH``.
 
-    Raises StartError that names the address; no socket is left open then.
+    ``mode`` is that of Unix sockets. Raises StartError that names the address; no socket is left
+    open then.
     """
     sockets: list[socket.socket] = []
     try:
         for address in addresses:
-            sockets.append(_bind(address))  # noqa: PERF401  what is open must be closed on error
+            sockets.append(_bind(address, mode))  # noqa: PERF401  what is open must be closed on error
     except BaseException:
         _close(sockets)
         raise
@@ -124,10 +126,10 @@ def _close(sockets: Iterable[socket.socket]) -> None:
         opened.close()
 
 
-def _bind(address: str) -> socket.socket:
+def _bind(address: str, mode: int) -> socket.socket:
     try:
         if address.startswith(UNIX):
-            return _bind_unix(Path(address.removeprefix(UNIX)))
+            return _bind_unix(Path(address.removeprefix(UNIX)), mode)
         return _bind_tcp(*_host_and_port(address))
     except OSError as error:
         raise StartError(f"--listen {address}: {error.strerror or error}") from None
@@ -151,10 +153,17 @@ def _bind_tcp(host: str, port: int) -> socket.socket:
     return _listen(socket.socket(family, kind, protocol), name)
 
 
-def _bind_unix(path: Path) -> socket.socket:
+def _bind_unix(path: Path, mode: int) -> socket.socket:
     if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
         _remove_dead(path)
-    return _listen(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), str(path))
+    # It has no more rights for a moment than it is to have.
+    before = os.umask(~mode & 0o777)
+    try:
+        opened = _listen(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), str(path))
+    finally:
+        os.umask(before)
+    path.chmod(mode)
+    return opened
 
 
 def _remove_dead(path: Path) -> None:

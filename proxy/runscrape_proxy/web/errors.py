@@ -16,7 +16,7 @@ from runscrape_proxy.web.token import AUDIENCE_PARAMETERS, FORM, MAX_BODY, PATHS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runscrape_proxy.access.audiences import Policy
+    from runscrape_proxy.access.policy import Policy
     from runscrape_proxy.web.metrics import Metrics
 
 log = logging.getLogger(__name__)

@@ -5,19 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runscrape_proxy.google.credentials import Credentials
 from runscrape_proxy.web.metrics import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from runscrape_proxy.access.audiences import Audiences
+    from runscrape_proxy.access.policy import Policy
+    from runscrape_proxy.access.refusals import Refusal
     from runscrape_proxy.clock import GoogleClock
     from runscrape_proxy.files import WatchedFile
-    from runscrape_proxy.inventory import Inventories, Inventory
+    from runscrape_proxy.inventory import Inventory
     from runscrape_proxy.model import AudienceStatus, Minter
 
 LIMIT = 500
 """Rows on one page; the filter finds the others."""
+
+REFUSALS = 50
+"""The newest are shown."""
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 
@@ -26,12 +33,43 @@ MINUTE, HOUR, DAY = 60, 3600, 86_400
 class Row:
     """One audience. ``left`` is in words, ``state`` one of ok, failing, missing."""
 
+    services: Sequence[tuple[str, str]]
+    """The services whose tokens are made for it: name, and project and region."""
     audience: str
     state: str
     expires_at: float | None
     left: str
     error: str
     error_age: str
+
+    def has(self, text: str) -> bool:
+        """Whether the filter ``text`` (in lower case) leaves it."""
+        names = (f"{where}/{name}" for name, where in self.services)
+        return any(text in each.lower() for each in (self.audience, *names))
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalView:
+    """A trouble of a client. ``asked`` is empty where a stranger made it up."""
+
+    age: str
+    client: str
+    asked: str
+    status: int
+    description: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialsView:
+    """Where the tokens come from."""
+
+    kind: str
+    identity: str
+    source: str
+    """The file, or the metadata server; empty where it is not known."""
+    age: str
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +88,9 @@ class View:
     """The whole page."""
 
     version: str
-    kind: str
-    identity: str
+    credentials: CredentialsView
+    clock: str
+    """What is wrong with this machine's clock; empty for nothing."""
     now: float
     rows: Sequence[Row]
     matching: int
@@ -61,35 +100,39 @@ class View:
     query: str
     globs: Sequence[str]
     inventories: Sequence[InventoryView]
+    refusals: Sequence[RefusalView]
 
 
 def view(
     statuses: Iterable[AudienceStatus],
     *,
     minter: Minter,
-    inventory: Inventories | None,
-    globs: Sequence[str],
+    policy: Policy,
     query: str,
     clock: GoogleClock,
     now: float,
 ) -> View:
     """Put the page together: what has no token first, then what fails, then by name."""
-    rows = [_row(status, now) for status in statuses]
-    found = [row for row in rows if query.lower() in row.audience.lower()]
+    audiences = policy.audiences
+    names = _names(audiences)
+    rows = [_row(status, names.get(status.audience, ()), now) for status in statuses]
+    found = [row for row in rows if row.has(query.lower())]
     order = {"missing": 0, "failing": 1, "ok": 2}
-    found.sort(key=lambda row: (order[row.state], row.audience))
+    found.sort(key=lambda row: (order[row.state], row.services or [(row.audience, "")]))
+    files = audiences.inventory.files if audiences.inventory else ()
     return View(
         version=VERSION,
-        kind=minter.kind.value,
-        identity=minter.identity,
+        credentials=_credentials(minter, now),
+        clock=clock.in_words() if clock.is_wrong else "",
         now=now,
         rows=found[:LIMIT],
         matching=len(found),
         total=len(rows),
         missing=sum(row.state == "missing" for row in rows),
         query=query,
-        globs=globs,
-        inventories=[_inventory(file, now) for file in inventory.files] if inventory else [],
+        globs=audiences.globs,
+        inventories=[_inventory(file, now) for file in files],
+        refusals=[_refusal(*each, audiences) for each in policy.refusals.recent()[:REFUSALS]],
     )
 
 
@@ -105,17 +148,37 @@ def in_words(seconds: float) -> str:
     return f"{whole // DAY} d"
 
 
-def _row(status: AudienceStatus, now: float) -> Row:
+def _names(audiences: Audiences) -> Mapping[str, Sequence[tuple[str, str]]]:
+    """The services of each audience in the inventory, sorted by name."""
+    held = audiences.inventory.value if audiences.inventory else None
+    names: dict[str, set[tuple[str, str]]] = {}
+    for service in held.kept if held else ():
+        for audience in (service.audience, *(each.audience for each in service.endpoints)):
+            if audience is not None and service.name:
+                place = service.name, f"{service.project}/{service.region}"
+                names.setdefault(audience, set()).add(place)
+    return {audience: sorted(places) for audience, places in names.items()}
+
+
+def _row(status: AudienceStatus, services: Sequence[tuple[str, str]], now: float) -> Row:
     left = status.left if status.left is not None and status.left > 0 else None
-    state = "missing" if left is None else "failing" if status.last_error else "ok"
     return Row(
+        services=services,
         audience=status.audience,
-        state=state,
+        state="missing" if left is None else "failing" if status.last_error else "ok",
         expires_at=None if left is None else now + left,
         left="no token" if left is None else in_words(left),
         error=status.last_error,
         error_age=in_words(status.failed_ago) if status.failed_ago is not None else "",
     )
+
+
+def _credentials(minter: Minter, now: float) -> CredentialsView:
+    source, age, error = "", "", ""
+    if isinstance(minter, Credentials):
+        source = str(minter.path or "the metadata server")
+        age, error = in_words(now - minter.read_at), minter.error
+    return CredentialsView(minter.kind.value, minter.identity, source, age, error)
 
 
 def _inventory(file: WatchedFile[Inventory], now: float) -> InventoryView:
@@ -126,4 +189,16 @@ def _inventory(file: WatchedFile[Inventory], now: float) -> InventoryView:
         services=held.services if held else 0,
         audiences=len(held.audiences) if held else 0,
         error=file.error,
+    )
+
+
+def _refusal(refusal: Refusal, age: float, audiences: Audiences) -> RefusalView:
+    trouble = refusal.trouble
+    return RefusalView(
+        age=in_words(age),
+        client=trouble.client or "a Unix socket",
+        asked=trouble.asked if audiences.allows(trouble.asked) else "",
+        status=trouble.status,
+        description=refusal.description,
+        count=refusal.count,
     )

@@ -13,7 +13,7 @@ from runscrape_proxy.access.audiences import printable
 from runscrape_proxy.errors import InvalidRequest, UnsupportedGrantType, UnsupportedMediaType
 
 if TYPE_CHECKING:
-    from runscrape_proxy.access.audiences import Policy
+    from runscrape_proxy.access.policy import Policy
     from runscrape_proxy.model import AudienceStatus, Token
     from runscrape_proxy.web.metrics import Metrics
 
@@ -62,8 +62,7 @@ def blueprint(tokens: Tokens, policy: Policy, metrics: Metrics) -> Blueprint:
         policy.clients.check_form(form, authorization)
         if form.get("grant_type", "client_credentials") != "client_credentials":
             raise UnsupportedGrantType("only grant_type=client_credentials is supported")
-        audience = asked_for(form, request.args)
-        policy.audiences.check(audience)
+        audience = policy.audiences.resolve(asked_for(form, request.args))
         token = tokens.get(audience)
         seconds = tokens.expires_in(token)
         log.debug("token answered", extra={"fields": {"audience": audience, "expires_in": seconds}})
