@@ -7,7 +7,8 @@ from pathlib import Path
 
 from runscrape_generator.bootstrap import bundle
 from runscrape_generator.bootstrap.bundle import Manifest, Planned
-from runscrape_generator.bootstrap.folder import Changes, Folder
+from runscrape_generator.bootstrap.changes import Changes
+from runscrape_generator.bootstrap.folder import Folder
 
 
 def plan(version: int) -> Mapping[str, Planned]:

@@ -473,6 +473,8 @@ def test_google_is_down(google: Google, fresh: Path, tmp_path: Path) -> None:
         (["--program-dir", "/opt/../root/bin"], "that a sandboxed unit sees"),
         (["--alertmanager", "alerts"], "--alertmanager: 'alerts' is not an address"),
         (["--retention-size", "10Gi"], "--retention-size: '10Gi' is not a size such as 16GB"),
+        (["--external-label", "a={{ 1 }}"], "--external-label: 'a={{ 1 }}' is not a label"),
+        (["--external-label", "a=$HOME"], "--external-label: 'a=$HOME' is not a label"),
         (["--object-label", "team=core"], "--object-label: only with --platform kubernetes"),
         (["--google-service-account", "me"], "--google-service-account: 'me' is not an e-mail"),
         (["--operator"], "--operator: only with --platform kubernetes"),

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from runscrape_generator.bootstrap.folder import Changes, Folder
+from runscrape_generator.bootstrap.changes import Changes
+from runscrape_generator.bootstrap.folder import Folder
 from runscrape_generator.bootstrap.platforms import MANIFEST
 from runscrape_generator.errors import RunscrapeError
 from tests.bootstrap.conftest import Google

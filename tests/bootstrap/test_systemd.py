@@ -15,9 +15,9 @@ import pytest
 
 from runscrape_generator.cli import main as cli
 from tests.bootstrap import bundles
-from tests.bootstrap.commands import Programs, execute, shell
+from tests.bootstrap.commands import Programs, blocks, execute, shell
 from tests.bootstrap.conftest import Google, Written
-from tests.bootstrap.processes import relocate, replacer
+from tests.bootstrap.processes import eventually, relocate, replacer
 
 UNITS = (
     "runscrape-proxy.socket",
@@ -307,6 +307,51 @@ def test_install_for_real(written: Written, tmp_path: Path) -> None:
     assert (tmp_path / "out/private").read_text() == "root:root 600\n"
     assert "No such file" in (tmp_path / "out/private-file").read_text()
     assert "daemon-reload" in programs.calls("systemctl")
+
+
+def test_the_readmes_commands(google: Google, tmp_path: Path) -> None:
+    """The README's commands, typed in a shell, install the programs and the files, name only units
+    that there are, and have Prometheus reloaded and never restarted.
+    """
+    bundle = google.write(tmp_path / "b", "--platform", "systemd")
+    fakes = ("apt-get", "python3", "gcloud", "systemctl", "promtool", "pip")
+    programs = Programs(tmp_path / "programs", *fakes)
+    programs.add("sudo", 'exec "$@"')
+    environment = {"PATH": programs.path, "DESTDIR": str(tmp_path / "root"), "HOME": str(tmp_path)}
+    for commands in blocks(bundle / "README.md"):
+        shell(commands.replace("/opt/runscrape/bin/pip", "pip"), bundle, environment)
+    units = {path.name for path in (bundle / "root/etc/systemd/system").iterdir()}
+    enabled, reloaded = (call.split() for call in programs.calls("systemctl"))
+    assert enabled[:2] == ["enable", "--now"]
+    assert set(enabled[2:]) == {
+        name
+        for name in units
+        if name.endswith((".socket", ".timer", ".path")) or name == "runscrape-metrics.service"
+    }
+    assert reloaded == ["reload", "prometheus"]
+    assert (tmp_path / "root/etc/runscrape/runscrape.yaml").exists()
+    assert programs.calls("pip") == ["install ."]
+
+
+def test_a_crontab_that_stays(google: Google, tmp_path: Path) -> None:
+    """With a period that cron cannot keep, the line starts a process that writes the jobs, stays,
+    and ends at SIGTERM.
+    """
+    bundle = google.write(tmp_path / "b", "--platform", "systemd", "--every", "45m")
+    root = tmp_path / "root"
+    install(bundle, root)
+    plan = bundles.systemd(root, bundle / "prometheus-lines.yml")
+    relocate(plan)
+    output = root / "var/lib/runscrape/jobs/cloudrun.yml"
+    output.unlink()
+    *_, line = (bundle / "crontab").read_text().splitlines()
+    command = replacer(plan.places)(line.split(None, 2)[-1])
+    environment = google.emulator.env("service_account") | {"PATH": os.environ["PATH"]}
+    with subprocess.Popen(["/bin/sh", "-c", f"exec {command}"], env=environment) as process:
+        eventually(output.exists, "the jobs are written")
+        assert process.poll() is None
+        process.terminate()
+        assert process.wait() == 143
 
 
 def test_the_crontabs_line_runs(google: Google, tmp_path: Path) -> None:

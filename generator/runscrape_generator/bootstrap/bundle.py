@@ -15,7 +15,8 @@ from enum import StrEnum
 
 import yaml
 
-from runscrape_generator.bootstrap.folder import Changes, Folder
+from runscrape_generator.bootstrap.changes import Changes
+from runscrape_generator.bootstrap.folder import Folder
 from runscrape_generator.bootstrap.platforms import MANIFEST
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.publish import diff

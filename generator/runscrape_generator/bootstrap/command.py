@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from runscrape_generator.bootstrap import options
+from runscrape_generator.bootstrap import checks, options
 from runscrape_generator.bootstrap.platforms import PLACES, RUN_AS, Choices, Platform
 from runscrape_generator.config import durations
 from runscrape_generator.config.load import Loaded
@@ -97,7 +97,7 @@ def choices(given: Mapping[str, Any], known: Manifest | None, folder: Folder) ->
     platform = _platform(given["platform"] or (known.platform if known else None))
     found = options.mistakes(platform, now, values)
     found += _odd_period(platform, values)
-    if not options.is_path(given["directory"]):
+    if not checks.is_path(given["directory"]):
         found.append(f"DIR: {given['directory']!r} is not a path without spaces")
     if found:
         raise ConfigError("\n".join(found))

@@ -10,7 +10,8 @@ import logging
 import secrets
 import stat
 
-from runscrape_generator.bootstrap.folder import Changes, Folder, Owner
+from runscrape_generator.bootstrap.changes import Changes
+from runscrape_generator.bootstrap.folder import Folder, Owner
 from runscrape_generator.errors import ConfigError
 
 log = logging.getLogger(__name__)

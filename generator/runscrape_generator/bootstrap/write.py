@@ -10,34 +10,29 @@ from __future__ import annotations
 import logging
 import os
 import stat
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import TextIO
 
-from runscrape_generator import run
-from runscrape_generator.bootstrap import bundle, processes, secrets
+from runscrape_generator.bootstrap import bundle, secrets
+from runscrape_generator.bootstrap import scratch as scratch_copy
 from runscrape_generator.bootstrap import settings as bootstrap_settings
 from runscrape_generator.bootstrap.bundle import Fate, Manifest, Step
+from runscrape_generator.bootstrap.changes import Changes
 from runscrape_generator.bootstrap.command import Load
-from runscrape_generator.bootstrap.folder import Changes, Folder, Owner
+from runscrape_generator.bootstrap.folder import Folder, Owner
 from runscrape_generator.bootstrap.layout import Asked, plan, prometheus_version
 from runscrape_generator.bootstrap.platforms import MANIFEST, Choices, Platform
 from runscrape_generator.bootstrap.settings import Known
 from runscrape_generator.config.load import Loaded
-from runscrape_generator.config.settings import Mode, Settings
-from runscrape_generator.errors import ConfigError, LockedError, RunscrapeError, WriteError
+from runscrape_generator.errors import ConfigError, LockedError
 from runscrape_generator.log import NOTICE
-from runscrape_generator.progress import Progress
 from runscrape_generator.publish import diff, files, lock
 
 log = logging.getLogger(__name__)
 
 _EDITED = frozenset({Fate.KEEP, Fate.BESIDE})
-_STALE = 3
-"""The exit code where some scopes came from the inventory."""
 
 
 def write(
@@ -54,14 +49,16 @@ def write(
     Raises a RunscrapeError where that fails.
     """
     manifest = _manifest(choices, known)
-    with _scratch() as scratch:
-        with _shown_as(scratch, choices.directory):
-            own = _copy_config(choices, folder, scratch)
+    with scratch_copy.scratch_folder() as scratch:
+        with scratch_copy.shown_as(scratch, choices.directory):
+            own = scratch_copy.copy_config(choices, folder, scratch)
             loaded, progress = load(str(own) if manifest.digests and own.exists() else None)
-        with _shown_as(scratch, choices.directory):  # again: now it is decided how to log
+        with scratch_copy.shown_as(
+            scratch, choices.directory
+        ):  # again: now it is decided how to log
             decided = _decide(choices, folder, manifest, (loaded, own), scratch)
-            code = _generate(choices, progress, scratch)
-            made = dict(_made(choices, folder, decided, scratch))
+            code = scratch_copy.generate(choices, progress, scratch)
+            made = dict(scratch_copy.made(choices, folder, decided, scratch))
     if show:
         stdout.write(bundle.differences(folder, decided))
         stdout.writelines(
@@ -73,19 +70,6 @@ def write(
     return code
 
 
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    """Make a private folder that goes in the end; raises WriteError where there is no room."""
-    try:
-        with tempfile.TemporaryDirectory(prefix="runscrape-") as name:
-            yield Path(name).resolve()
-    except OSError as error:
-        raise WriteError(
-            f"no temporary files ({error.strerror or error}): make room in"
-            f" {os.environ.get('TMPDIR') or '/tmp'}, or let TMPDIR name another folder"  # noqa: S108
-        ) from error
-
-
 def _manifest(choices: Choices, known: Manifest | None) -> Manifest:
     if known is None:
         return Manifest(choices.platform.value, choices=choices.remembered)
@@ -95,34 +79,6 @@ def _manifest(choices: Choices, known: Manifest | None) -> Manifest:
             f" for {choices.platform}"
         )
     return replace(known, choices=choices.remembered)
-
-
-@contextmanager
-def _shown_as(scratch: Path, directory: Path) -> Iterator[None]:
-    """Name the bundle's folder, not the scratch folder, in what is logged and raised."""
-
-    def rename(record: logging.LogRecord) -> bool:
-        record.msg, record.args = record.getMessage().replace(str(scratch), str(directory)), ()
-        return True
-
-    handlers = logging.getLogger("runscrape_generator").handlers[:]
-    for handler in handlers:
-        handler.addFilter(rename)
-    try:
-        yield
-    except RunscrapeError as error:
-        raise type(error)(str(error).replace(str(scratch), str(directory))) from error
-    finally:
-        for handler in handlers:
-            handler.removeFilter(rename)
-
-
-def _copy_config(choices: Choices, folder: Folder, scratch: Path) -> Path:
-    """Copy what the generator reads; gives the place of runscrape.yaml, there or not."""
-    for name in (choices.places.bundle_config, *_generated(choices)):
-        for path in folder.files(name):
-            _copy(folder, path, scratch)
-    return scratch / choices.places.bundle_config / "runscrape.yaml"
 
 
 def _decide(
@@ -142,29 +98,10 @@ def _decide(
     )
     for step in decided:
         if step.planned and step.fate not in _EDITED:
-            _put(scratch / step.path, step.planned.data)
+            scratch_copy.put(scratch / step.path, step.planned.data)
     for name in _secrets(choices):
         secrets.check(folder, name)
     return decided
-
-
-def _copy(folder: Folder, path: str, scratch: Path) -> None:
-    data = folder.read(path)
-    if data is not None:
-        _put(scratch / path, data)
-
-
-def _put(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-
-
-def _generated(choices: Choices) -> tuple[str, ...]:
-    """Name the folders of the bundle that the generator writes to."""
-    state = choices.places.bundle_state
-    if choices.platform is Platform.SYSTEMD:
-        return (state, f"{state}/jobs")
-    return (state, "operator") if choices.operator else (state,)
 
 
 def _known(choices: Choices, folder: Folder, manifest: Manifest, own: Path) -> Known:
@@ -185,61 +122,6 @@ def _asked(choices: Choices, loaded: Loaded, known: Known) -> Asked:
         runscrape_yaml=bootstrap_settings.document(loaded, choices, known, operator=False),
         operator_yaml=bootstrap_settings.document(loaded, choices, known, operator=True),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """One file for the generator to write."""
-
-    command: Literal["generate", "targets"]
-    settings: Settings
-
-
-def _generate(choices: Choices, progress: Progress, scratch: Path) -> int:
-    """Run the generator in the scratch folder; gives the exit code."""
-    for name in _generated(choices):
-        (scratch / name).mkdir(parents=True, exist_ok=True)
-    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - no path of ours
-        codes = [
-            run.once(it.command, it.settings, progress, stdout=nowhere).exit_code
-            for it in _runs(choices, scratch)
-        ]
-    return _STALE if _STALE in codes else 0
-
-
-def _runs(choices: Choices, scratch: Path) -> list[_Run]:
-    """List what the generator writes; raises ConfigError for a bad runscrape.yaml."""
-    places = choices.places
-    settings = bootstrap_settings.for_scratch(
-        scratch / places.bundle_config / "runscrape.yaml", choices, scratch
-    )
-    state = scratch / places.bundle_state
-    runs = [_Run("generate", replace(settings, output=state / processes.output(choices)))]
-    if settings.mode is Mode.GATEWAY:
-        runs.append(_Run("targets", replace(settings, output=state / "targets.json")))
-    if choices.operator:
-        own = bootstrap_settings.for_scratch(scratch / "operator/runscrape.yaml", choices, scratch)
-        output = scratch / "operator" / "scrapeconfigs.yaml"
-        runs.append(_Run("generate", replace(own, output=output)))
-    return runs
-
-
-def _made(
-    choices: Choices, folder: Folder, decided: Sequence[Step], scratch: Path
-) -> Iterator[tuple[str, bytes]]:
-    """Give each file that the generator made or changed.
-
-    Its hidden files are for the next run in the same folder, and there is none in this one.
-    """
-    planned = {step.path for step in decided}
-    for name in _generated(choices):
-        for path in sorted((scratch / name).rglob("*")):
-            relative = str(path.relative_to(scratch))
-            if path.is_file() and not path.name.startswith(".") and relative not in planned:
-                planned.add(relative)
-                data = path.read_bytes()
-                if folder.read(relative) != data:
-                    yield relative, data
 
 
 def _secrets(choices: Choices) -> list[str]:
@@ -286,7 +168,7 @@ def _containers_user(choices: Choices) -> Owner | None:
 
 
 def _make_folders(choices: Choices, changes: Changes, owner: Owner | None) -> None:
-    for name in _generated(choices):
+    for name in scratch_copy.generated(choices):
         changes.make_folder(name, owner=owner)
     if choices.platform is not Platform.SYSTEMD:
         changes.make_folder("secrets", 0o700, owner)

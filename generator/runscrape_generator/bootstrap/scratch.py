@@ -1,0 +1,141 @@
+"""The scratch copy of a bundle, in which the generator runs before anything is written."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from runscrape_generator import run
+from runscrape_generator.bootstrap import processes
+from runscrape_generator.bootstrap import settings as bootstrap_settings
+from runscrape_generator.bootstrap.bundle import Step
+from runscrape_generator.bootstrap.folder import Folder
+from runscrape_generator.bootstrap.platforms import Choices, Platform
+from runscrape_generator.config.settings import Mode, Settings
+from runscrape_generator.errors import RunscrapeError, WriteError
+from runscrape_generator.progress import Progress
+
+_STALE = 3
+"""The exit code where some scopes came from the inventory."""
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Make a private folder that goes in the end; raises WriteError where there is no room."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="runscrape-") as name:
+            yield Path(name).resolve()
+    except OSError as error:
+        raise WriteError(
+            f"no temporary files ({error.strerror or error}): make room in"
+            f" {os.environ.get('TMPDIR') or '/tmp'}, or let TMPDIR name another folder"  # noqa: S108
+        ) from error
+
+
+@contextmanager
+def shown_as(scratch: Path, directory: Path) -> Iterator[None]:
+    """Name the bundle's folder, not the scratch folder, in what is logged and raised."""
+
+    def rename(record: logging.LogRecord) -> bool:
+        record.msg, record.args = record.getMessage().replace(str(scratch), str(directory)), ()
+        return True
+
+    handlers = logging.getLogger("runscrape_generator").handlers[:]
+    for handler in handlers:
+        handler.addFilter(rename)
+    try:
+        yield
+    except RunscrapeError as error:
+        raise type(error)(str(error).replace(str(scratch), str(directory))) from error
+    finally:
+        for handler in handlers:
+            handler.removeFilter(rename)
+
+
+def copy_config(choices: Choices, folder: Folder, scratch: Path) -> Path:
+    """Copy what the generator reads; gives the place of runscrape.yaml, there or not."""
+    for name in (choices.places.bundle_config, *generated(choices)):
+        for path in folder.files(name):
+            _copy(folder, path, scratch)
+    return scratch / choices.places.bundle_config / "runscrape.yaml"
+
+
+def _copy(folder: Folder, path: str, scratch: Path) -> None:
+    data = folder.read(path)
+    if data is not None:
+        put(scratch / path, data)
+
+
+def put(path: Path, data: bytes) -> None:
+    """Write a file, and make the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def generated(choices: Choices) -> tuple[str, ...]:
+    """Name the folders of the bundle that the generator writes to."""
+    state = choices.places.bundle_state
+    if choices.platform is Platform.SYSTEMD:
+        return (state, f"{state}/jobs")
+    return (state, "operator") if choices.operator else (state,)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One file for the generator to write."""
+
+    command: Literal["generate", "targets"]
+    settings: Settings
+
+
+def generate(choices: Choices, progress: Progress, scratch: Path) -> int:
+    """Run the generator in the scratch folder; gives the exit code."""
+    for name in generated(choices):
+        (scratch / name).mkdir(parents=True, exist_ok=True)
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - no path of ours
+        codes = [
+            run.once(it.command, it.settings, progress, stdout=nowhere).exit_code
+            for it in _runs(choices, scratch)
+        ]
+    return _STALE if _STALE in codes else 0
+
+
+def _runs(choices: Choices, scratch: Path) -> list[_Run]:
+    """List what the generator writes; raises ConfigError for a bad runscrape.yaml."""
+    places = choices.places
+    settings = bootstrap_settings.for_scratch(
+        scratch / places.bundle_config / "runscrape.yaml", choices, scratch
+    )
+    state = scratch / places.bundle_state
+    runs = [_Run("generate", replace(settings, output=state / processes.output(choices)))]
+    if settings.mode is Mode.GATEWAY:
+        runs.append(_Run("targets", replace(settings, output=state / "targets.json")))
+    if choices.operator:
+        own = bootstrap_settings.for_scratch(scratch / "operator/runscrape.yaml", choices, scratch)
+        output = scratch / "operator" / "scrapeconfigs.yaml"
+        runs.append(_Run("generate", replace(own, output=output)))
+    return runs
+
+
+def made(
+    choices: Choices, folder: Folder, decided: Sequence[Step], scratch: Path
+) -> Iterator[tuple[str, bytes]]:
+    """Give each file that the generator made or changed.
+
+    Its hidden files are for the next run in the same folder, and there is none in this one.
+    """
+    planned = {step.path for step in decided}
+    for name in generated(choices):
+        for path in sorted((scratch / name).rglob("*")):
+            relative = str(path.relative_to(scratch))
+            if path.is_file() and not path.name.startswith(".") and relative not in planned:
+                planned.add(relative)
+                data = path.read_bytes()
+                if folder.read(relative) != data:
+                    yield relative, data
