@@ -25,7 +25,7 @@ from runscrape_generator.pipeline import (
     targets,
 )
 from runscrape_generator.progress import Progress
-from runscrape_generator.publish import diff, files, guard, lock, reload
+from runscrape_generator.publish import diff, files, guard, lock, prometheus_version, reload
 from runscrape_generator.publish import metrics as textfile
 from runscrape_generator.publish import promtool as validation
 from runscrape_generator.publish import publish as publishing
@@ -72,6 +72,9 @@ def once(
 def _run(
     command: Command, settings: Settings, progress: Progress, stdout: TextIO, hold: Hold
 ) -> tuple[Summary, textfile.Measured]:
+    version = None
+    if command == "generate":
+        settings, version = prometheus_version.resolved(settings)
     places = find_places(settings)
     with _locked(places.output or places.inventory, settings):
         refuse_other_kinds(command, places)
@@ -82,6 +85,7 @@ def _run(
         else:
             with _locked(places.inventory if places.output else None, settings, _PATIENCE), hold():
                 published = _publish(command, settings, places, made, promtool=promtool)
+                prometheus_version.remember(version, settings)
             text = "" if places.output else made.text
     stdout.write(text)
     stdout.flush()

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from click.core import ParameterSource
@@ -28,6 +28,9 @@ from runscrape_generator.config.load import CONFIG_VARIABLE, Loaded, load
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.progress import Progress
 from runscrape_generator.signals import Hangup
+
+if TYPE_CHECKING:
+    from runscrape_generator.publish.prometheus_version import Found
 
 log = logging.getLogger(__name__)
 
@@ -152,9 +155,20 @@ def _begin(context: click.Context, name: str, given: Mapping[str, object]) -> Ca
 def _print_config(call: Call) -> int:
     from runscrape_generator.config import printing  # noqa: PLC0415 (see the module's docstring)
 
+    _, version = _resolved(call)
+    notes = {"prometheus_version": f": {version.version}, {version.told_by}"} if version else {}
     with result() as stdout:
-        stdout.write(printing.config(call.command, call.loaded))
+        stdout.write(printing.config(call.command, call.loaded, notes))
     return 0
+
+
+def _resolved(call: Call) -> tuple[Settings, Found | None]:
+    """Find out what ``--prometheus-version auto`` stands for, for commands that write jobs."""
+    from runscrape_generator.publish import prometheus_version  # noqa: PLC0415
+
+    if call.command == "targets":
+        return call.settings, None
+    return prometheus_version.resolved(call.settings)
 
 
 def _write(call: Call) -> int:
@@ -189,7 +203,7 @@ def _explain(call: Call) -> int:
     from runscrape_generator.selection.decide import decide  # noqa: PLC0415
     from runscrape_generator.selection.jobs import assemble  # noqa: PLC0415
 
-    settings = call.settings
+    settings, version = _resolved(call)
     path = settings.inventory_path
     before = inventory.load(path) if path is not None else None
     known = before.scopes if before is not None else {}
@@ -201,7 +215,12 @@ def _explain(call: Call) -> int:
     with result() as stdout:
         if call.own["as_json"]:
             text = explain.as_json(
-                decisions, assembled, recalled.stale, named, missing=recalled.missing
+                decisions,
+                assembled,
+                recalled.stale,
+                named,
+                missing=recalled.missing,
+                version=version,
             )
         elif named is not None:
             text = details.text(named)
@@ -211,6 +230,8 @@ def _explain(call: Call) -> int:
                 decisions, assembled, recalled.stale, width=columns, missing=recalled.missing
             )
         stdout.write(text)
+        if version is not None and not call.own["as_json"]:
+            stdout.write(f"for Prometheus {version.version}: {version.told_by}\n")
     return 0 if recalled.whole else 3
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from runscrape_generator.cli.details import Named
 from runscrape_generator.model import Decision, Endpoint, Job, Scope, ScopeFailure
+from runscrape_generator.publish.prometheus_version import Found
 from runscrape_generator.text import cut, cut_middle, pad, plural, printable, width
 
 _SERVICE, _REGION, _PROJECT, _FATE = "SERVICE", "REGION", "PROJECT", "JOB OR REASON"
@@ -175,15 +176,21 @@ def as_json(
     named: Named | None = None,
     *,
     missing: Iterable[ScopeFailure] = (),
+    version: Found | None = None,
 ) -> str:
-    """Give the same as one JSON object, in ASCII, for programs; of *named* services in full."""
-    content = {
+    """Give the same as one JSON object, in ASCII, for programs; of *named* services in full.
+
+    *version* is that of Prometheus, where it was found out.
+    """
+    content: dict[str, Any] = {
         "services": [_object(decision) for decision in decisions],
         "jobs": [job.name for job in jobs],
         "skipped": dict(reasons(decisions)),
         "stale": [scope.key for scope in stale],
         "missing": [failure.where for failure in missing],
     }
+    if version is not None:
+        content["prometheus_version"] = {"value": version.version, "origin": version.told_by}
     if named is not None:
         content["services"] = [
             _object(decision) | {"settings": [fact.as_json() for fact in facts]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from runscrape_generator.config.load import Loaded
 from runscrape_generator.config.settings import OPTIONS, Option
@@ -13,15 +13,17 @@ from runscrape_generator.text import printable
 _NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
-def config(command: str, loaded: Loaded) -> str:
+def config(command: str, loaded: Loaded, notes: Mapping[str, str] | None = None) -> str:
     """Give the settings that *command* uses, a line each; those not set as comments.
 
-    Paths are absolute, so that the text means the same wherever it is kept.
+    Paths are absolute, so that the text means the same wherever it is kept. *notes*, by key, go
+    behind the place that a setting came from.
     """
     lines = [f"# What is in force for runscrape {command}, and where it came from."]
     for option in OPTIONS:
         if command in option.commands:
-            lines += _lines(option, loaded)
+            note = (notes or {}).get(option.key, "")
+            lines += (f"{line}{printable(note)}" for line in _lines(option, loaded))
     return "\n".join(lines) + "\n"
 
 

@@ -87,6 +87,8 @@ class Reader:
     option: str
     version: str | None
     """The oldest; None where nobody has told it."""
+    told_by: str = ""
+    """Who has told it, where that was not the user."""
 
     def refused(self, data: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
         """What of a scrape_config would have it refuse the whole file: where, and why."""
@@ -106,6 +108,8 @@ class Reader:
             return None
         if release(self.version) < release(since):
             own = f"{self.option} is {self.version}"
+            if self.told_by:
+                own = f"the output is for {self.version} ({self.told_by}; else {self.option})"
             return f"{self.name} knows {use.name} from {since} on, and {own}"
         if use.known.renamed and release(self.version) >= release("3.0"):
             return f"Prometheus 3.0 has renamed it: use {use.known.renamed}"
@@ -117,4 +121,5 @@ def reader(settings: Settings) -> Reader:
     if settings.format is Format.VMAGENT:
         return Reader("vmagent", "--vmagent-version", settings.vmagent_version)
     version = settings.prometheus_version
-    return Reader("Prometheus", "--prometheus-version", None if version == AUTO else version)
+    known = None if version == AUTO else version
+    return Reader("Prometheus", "--prometheus-version", known, settings.version_from)

@@ -208,8 +208,8 @@ class Settings:
     )
     prometheus_version: words.PrometheusVersion = setting(
         _JOBS,
-        "The oldest Prometheus that will read the output; auto: 2.42, or a newer one if a rule's "
-        "scrape_config uses what came later.",
+        "The oldest Prometheus that will read the output; auto: that of the server that --reload "
+        "names, else promtool's, else 2.42.",
         commands=_GENERATE,
         default=AUTO,
     )
@@ -279,6 +279,8 @@ class Settings:
         default="text",
     )
 
+    version_from: SkipJsonSchema[str] = field(default="", repr=False, compare=False)
+    """Who has told the ``prometheus_version``, where it was found out; no setting itself."""
     lines: SkipJsonSchema[Mapping[Place, str]] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -298,7 +300,7 @@ class Settings:
 
 
 OPTIONS: tuple[Option, ...] = tuple(
-    option(name, info) for name, info in fields(Settings).items() if name != "lines"
+    option(name, info) for name, info in fields(Settings).items() if info.json_schema_extra
 )
 BY_KEY = {each.key: each for each in OPTIONS}
 BY_VARIABLE = {each.variable: each for each in OPTIONS if not each.file_only}

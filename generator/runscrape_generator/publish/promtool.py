@@ -39,18 +39,20 @@ class Promtool:
     program: str
     output: Path | None
     """None: standard output; relative paths then count from the current folder."""
+    made_for: str = ""
+    """The Prometheus that the output is for."""
 
     def check_file(self, temporary: Path) -> None:
         """Raise ValidationError if it refuses the file that is to be renamed to the output."""
         if temporary.parent.samefile(self._folder):
-            check_config(self.program, temporary, self._name)
+            check_config(self.program, temporary, self._name, self.made_for)
         else:
             self.check(temporary.read_bytes())
 
     def check(self, data: bytes) -> None:
         """Raise ValidationError if it refuses the content; writes nothing beside the output."""
         with stand_in(self._folder, self._name.name, data) as path:
-            check_config(self.program, path, self._name)
+            check_config(self.program, path, self._name, self.made_for)
 
     @property
     def _name(self) -> Path:
@@ -64,7 +66,7 @@ class Promtool:
 def promtool(settings: Settings) -> Promtool | None:
     """Find the promtool to ask; None where none is to be, or can be; raises ConfigError."""
     program = find_program(settings)
-    return Promtool(program, settings.output) if program else None
+    return Promtool(program, settings.output, settings.prometheus_version) if program else None
 
 
 def find_program(settings: Settings) -> str | None:
@@ -100,10 +102,11 @@ def _older(program: str, wanted: str) -> bool:
     return tuple(map(int, match.groups())) < tuple(map(int, asked.groups()))
 
 
-def check_config(program: str, path: Path, output: Path) -> None:
+def check_config(program: str, path: Path, output: Path, made_for: str = "") -> None:
     """Raise ValidationError with promtool's own words if it refuses the file at ``path``.
 
-    ``output`` is what the file is to become, and what the message calls it.
+    ``output`` is what the file is to become, and what the message calls it; ``made_for`` the
+    Prometheus that it is for.
     """
     done = _run([program, "check", "config", str(path)])
     if done.returncode == 0:
@@ -114,7 +117,8 @@ def check_config(program: str, path: Path, output: Path) -> None:
     how = "refused the output" if done.returncode > 0 else f"died of signal {-done.returncode}"
     raise ValidationError(
         f"promtool {how}; nothing was changed: {said or 'it said nothing'} "
-        f"(relative paths count from {output.parent}; --promtool none leaves promtool out)"
+        f"(it is for Prometheus {made_for}, --prometheus-version names another; "
+        f"relative paths count from {output.parent}; --promtool none leaves promtool out)"
     )
 
 

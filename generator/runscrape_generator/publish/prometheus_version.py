@@ -1,0 +1,179 @@
+"""Which Prometheus the output is for, with ``--prometheus-version auto``.
+
+It is that of the server that ``--reload`` names, else promtool's, else 2.42. An output must not
+change back and forth because a server was down for one run, or because the shell that starts a run
+finds no promtool: what each has told is kept beside the inventory, and stands in for it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+
+from runscrape_generator.addresses import is_loopback
+from runscrape_generator.config.releases import assumed, release
+from runscrape_generator.config.scrape_config import OLDEST_PROMETHEUS
+from runscrape_generator.config.settings import AUTO, Format, Settings
+from runscrape_generator.errors import RunscrapeError
+from runscrape_generator.publish import files
+
+log = logging.getLogger(__name__)
+
+TIMEOUT = 5.0
+"""Seconds for the server, or for promtool, to tell its version."""
+_LARGEST_ANSWER = 1 << 16
+_REMEMBERED = ".runscrape-prometheus"
+_PROMTOOL = "promtool"
+_FOR_PROMETHEUS = {Format.PROMETHEUS, Format.SCRAPE_CONFIGS}
+"""What a Prometheus reads itself; the operator's version is not the one that is reloaded."""
+_VERSION = re.compile(r"v?(\d+\.\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A release, and who has told it."""
+
+    version: str
+    """Such as ``3.5``, without the patch: what Prometheus knows changes with the minor."""
+    told_by: str
+    learnt: tuple[str, str] | None = None
+    """Whom to remember for it: the URL of a reload, or promtool; and what it said."""
+
+
+def resolved(settings: Settings) -> tuple[Settings, Found | None]:
+    """Give the settings with the release that ``auto`` stands for; None where it is given."""
+    if settings.prometheus_version != AUTO or settings.format is Format.VMAGENT:
+        return settings, None
+    found = find(settings)
+    log.info(f"the output is for Prometheus {found.version} ({found.told_by})")
+    return replace(settings, prometheus_version=found.version, version_from=found.told_by), found
+
+
+def find(settings: Settings) -> Found:
+    """Find the release; asks the server and promtool, and writes nothing."""
+    memory = _memory(settings)
+    if settings.format in _FOR_PROMETHEUS:
+        sources = (_of_server(settings, memory), _of_promtool(settings, memory))
+        if (found := next(filter(None, sources), None)) is not None:
+            return found
+    version = assumed(settings.rules)
+    return Found(version, "nobody tells it, and the rules use nothing newer")
+
+
+def _of_server(settings: Settings, memory: Mapping[str, str]) -> Found | None:
+    url = settings.reload
+    if url is None:
+        return None
+    address = url.removesuffix("/-/reload")
+    if (version := _ask(f"{address}/api/v1/status/buildinfo")) is not None:
+        return Found(version, f"{address} says so", (url, version))
+    if url in memory:
+        return Found(memory[url], f"{address} said so last, and does not answer now")
+    return None
+
+
+def _of_promtool(settings: Settings, memory: Mapping[str, str]) -> Found | None:
+    """The release of the promtool that would be asked about the output."""
+    if settings.promtool == "none":
+        return None
+    program = shutil.which("promtool" if settings.promtool == "auto" else settings.promtool)
+    if program is not None and (version := _promtool_version(program)) is not None:
+        return Found(version, f"{program} is of that version", (_PROMTOOL, version))
+    if _PROMTOOL in memory:
+        return Found(memory[_PROMTOOL], "promtool was of that version, and is not found now")
+    return None
+
+
+def _ask(address: str) -> str | None:
+    """Ask a server for its version; None where it does not tell one that can be used."""
+    host = urlsplit(address).hostname or ""
+    try:
+        with requests.get(
+            address,
+            timeout=TIMEOUT,
+            allow_redirects=False,
+            stream=True,
+            proxies={"no_proxy": host} if is_loopback(host) else {},
+            auth=lambda request: request,  # and not what ~/.netrc has
+        ) as response:
+            said = json.loads(_body(response))["data"]["version"] if response.ok else None
+    except (requests.RequestException, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return _usable(str(said))
+
+
+def _body(response: requests.Response) -> bytes:
+    """Read what is sent in time; what is cut short is no JSON."""
+    until = time.monotonic() + TIMEOUT
+    body = bytearray()
+    for part in response.iter_content(1):  # more at once would wait for all of it
+        body += part
+        if len(body) > _LARGEST_ANSWER or time.monotonic() > until:
+            break
+    return bytes(body)
+
+
+def _promtool_version(program: str) -> str | None:
+    try:
+        said = subprocess.run(  # noqa: S603 - promtool, as found or as named by the user
+            [program, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    text = said.stdout + said.stderr  # on which of the two changed with the releases
+    return _usable(text.partition("version ")[2])
+
+
+def _usable(text: str) -> str | None:
+    """The release at the start of *text*, if it is one that we write for."""
+    match = _VERSION.match(text)
+    usable = match is not None and release(match[1]) >= release(OLDEST_PROMETHEUS)
+    return match[1] if match is not None and usable else None
+
+
+def _place(settings: Settings) -> Path | None:
+    path = settings.inventory_path
+    return files.beside(Path(os.path.realpath(path)), _REMEMBERED) if path else None
+
+
+def _memory(settings: Settings) -> dict[str, str]:
+    """What was told before: the URL of a reload, or promtool → release."""
+    try:
+        path = _place(settings)
+        data = json.loads(files.read(path) or b"{}") if path else {}
+    except (RunscrapeError, ValueError):
+        return {}
+    usable = data.items() if isinstance(data, dict) else ()
+    return {name: told for name, told in usable if isinstance(told, str) and _usable(told) == told}
+
+
+def remember(found: Found | None, settings: Settings) -> None:
+    """Keep what was told, for runs in which nobody does; no run fails because it cannot be kept."""
+    path = _place(settings)
+    if found is None or found.learnt is None or path is None:
+        return
+    before = _memory(settings)
+    now = before | dict([found.learnt])
+    if now == before:
+        return
+    try:
+        files.replace(path, (json.dumps(now, indent=2, sort_keys=True) + "\n").encode())
+    except RunscrapeError as error:
+        log.info(f"the version of Prometheus is not remembered: {error}")
