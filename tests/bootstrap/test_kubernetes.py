@@ -229,6 +229,30 @@ def test_identity(written: Written) -> None:
     assert "GOOGLE_APPLICATION_CREDENTIALS" not in str(spec)
 
 
+def test_alertmanagers_of_our_own_prometheus(google: Google, tmp_path: Path) -> None:
+    """With the operator, too, --alertmanager is where that Prometheus looks for it."""
+    arguments = ["--operator", "--alertmanager", "alerts.monitoring.svc:9093"]
+    bundle = google.write(tmp_path / "b", "--platform", "kubernetes", *arguments)
+    text = (bundle / "operator/prometheus.yaml").read_text()
+    by_kind = {each["kind"]: each for each in yaml.safe_load_all(text)}
+    named = by_kind["Prometheus"]["spec"]["additionalAlertManagerConfigs"]
+    secret = by_kind["Secret"]
+    assert secret["metadata"]["name"] == named["name"]
+    (config,) = yaml.safe_load(secret["stringData"][named["key"]])
+    assert config["static_configs"] == [{"targets": ["alerts.monitoring.svc:9093"]}]
+
+
+def test_an_image_that_no_cluster_can_pull(
+    google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The default image, which is on the machine that built it, is warned of; another is not."""
+    google.write(tmp_path / "a", "--platform", "kubernetes")
+    assert "name one in a registry" in capsys.readouterr().err
+    image = ["--image", "registry.example/runscrape:1"]
+    google.write(tmp_path / "b", "--platform", "kubernetes", *image)
+    assert "name one in a registry" not in capsys.readouterr().err
+
+
 def test_probes(written: Written) -> None:
     """Prometheus and the proxy are probed; the proxy from inside, for it is on loopback."""
     containers = {

@@ -271,7 +271,7 @@ can_overlay = (
 
 HERE = """
 getent group prometheus >/dev/null || groupadd --system prometheus
-sh "$2/install.sh" >"$3/first"
+sh "$2/install.sh" >"$3/first" 2>&1
 systemd-tmpfiles --create runscrape.conf
 cd /var/lib/runscrape
 stat --format '%n %U:%G %a' /etc/runscrape/client-secret "$PWD" "$PWD/jobs" \
@@ -292,6 +292,7 @@ def test_install_for_real(written: Written, tmp_path: Path) -> None:
     put into its folder.
     """
     programs = Programs(tmp_path / "programs", "systemctl")
+    programs.add("prometheus", "echo prometheus, version 2.42.0+ds '(branch: x)'")
     (tmp_path / "out").mkdir()
     command = ["unshare", "--mount", "sh", "-c", OVERLAY + HERE, "sh"]
     environment = {"PATH": programs.path}
@@ -307,6 +308,7 @@ def test_install_for_real(written: Written, tmp_path: Path) -> None:
     assert (tmp_path / "out/private").read_text() == "root:root 600\n"
     assert "No such file" in (tmp_path / "out/private-file").read_text()
     assert "daemon-reload" in programs.calls("systemctl")
+    assert "Prometheus 2.42 here does not know" in (tmp_path / "out/first").read_text()
 
 
 def test_the_readmes_commands(google: Google, tmp_path: Path) -> None:

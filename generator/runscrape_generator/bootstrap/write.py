@@ -90,7 +90,11 @@ def _decide(
 ) -> tuple[Step, ...]:
     """Decide on each file, and have the scratch folder hold each as it will be."""
     loaded, own = settings
-    warnings = [_credentials_warning(choices), _version_warning(choices, loaded)]
+    warnings = [
+        _credentials_warning(choices),
+        _version_warning(choices, loaded),
+        _image_warning(choices),
+    ]
     for line in filter(None, [*warnings, *bootstrap_settings.unused(loaded, choices)]):
         log.warning(line)
     decided = bundle.steps(
@@ -207,6 +211,16 @@ def _version_warning(choices: Choices, loaded: Loaded) -> str:
     return (
         f"--prometheus-image {choices.prometheus_image}: its tag names no version of Prometheus, so"
         " the jobs are such as 2.42 takes, too; --prometheus-version says which it is"
+    )
+
+
+def _image_warning(choices: Choices) -> str:
+    """Say that a cluster can pull no image from ``localhost``, where the default is."""
+    if choices.platform is not Platform.KUBERNETES or not choices.image.startswith("localhost/"):
+        return ""
+    return (
+        f"--image {choices.image}: is on the machine that built it alone; name one in a registry"
+        " that the cluster reaches, or load it into the cluster's nodes"
     )
 
 
