@@ -629,3 +629,18 @@ def test_root_hands_over(fresh: Path) -> None:
     ):
         assert (fresh / name).stat().st_uid == 65532, name
     assert (fresh / "compose.yaml").stat().st_uid == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_root_keeps_whose_bundle_it_is(google: Google, fresh: Path) -> None:
+    """Where root runs it on the bundle of a user, the containers run as that user still, and what
+    is written anew is theirs, as what it replaces was.
+    """
+    for path in (fresh, *fresh.rglob("*")):
+        os.chown(path, 1234, 1234)
+    (fresh / "state/prometheus.yml").unlink()
+    assert run(google, fresh, "--every", "7m") == 0
+    assert 'user: "1234:1234"' in (fresh / "compose.yaml").read_text()
+    assert "UserNS=keep-id" in (fresh / "quadlet/runscrape-proxy.container").read_text()
+    for name in ("compose.yaml", "state/prometheus.yml"):
+        assert (fresh / name).stat().st_uid == 1234, name

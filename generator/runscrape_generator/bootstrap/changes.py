@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import stat
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from types import TracebackType
@@ -89,7 +88,7 @@ class Changes:
             self.make_folder(above)
         old = self.folder.status(name)
         if old is not None:
-            mode = stat.S_IMODE(old.st_mode) | (mode & 0o111)
+            mode = (old.st_mode & 0o777) | (mode & 0o111)
             owner = owner or (old.st_uid, old.st_gid)
         try:
             self._stage(name, data, mode, owner)
