@@ -155,6 +155,20 @@ def test_names_on_the_network(written: Written, document: dict[str, Any]) -> Non
     assert hosts <= set(re.findall(r"--network-alias=(\S+)", text))
 
 
+def test_prometheus_has_the_proxys_credentials(written: Written, document: dict[str, Any]) -> None:
+    """The proxy listens for the whole network, so that it shows its metrics to the client alone:
+    the job that asks for them has the client's id and the secret that both are given.
+    """
+    command = document["services"]["proxy"]["command"]
+    assert command[command.index("--listen") + 1].startswith("0.0.0.0:")
+    config = yaml.safe_load((written.compose / "state/prometheus.yml").read_text())
+    jobs = {job["job_name"]: job for job in config["scrape_configs"]}
+    basic = jobs["runscrape-proxy"]["basic_auth"]
+    (oauth2,) = (job["oauth2"] for job in jobs.values() if "oauth2" in job)
+    assert basic["username"] == oauth2["client_id"]
+    assert basic["password_file"] == oauth2["client_secret_file"]
+
+
 def test_quadlets_say_the_same(written: Written, document: dict[str, Any]) -> None:
     """Each container of Podman has its service's image, command, files and limits."""
     for path in (written.compose / "quadlet").glob("*.container"):

@@ -144,7 +144,7 @@ def test_runscrape_yaml(written: Written) -> None:
 # What each process reads or writes, by the configuration that it is given.
 READS = {
     "proxy": [],
-    "prometheus": ["rule_files", "client_secret_file"],
+    "prometheus": ["rule_files", "client_secret_file", "password_file"],
     "generator": ["template", "metrics_file", "inventory"],
 }
 
