@@ -24,8 +24,9 @@ from runscrape_generator.cli import flags
 from runscrape_generator.cli import help as pages
 from runscrape_generator.cli.console import PROGRAM, Console
 from runscrape_generator.cli.output import result
-from runscrape_generator.config.load import CONFIG_VARIABLE, Loaded, load
+from runscrape_generator.config.load import Loaded, load
 from runscrape_generator.config.settings import Settings
+from runscrape_generator.config.sources import CONFIG_VARIABLE
 from runscrape_generator.progress import Progress
 from runscrape_generator.signals import Hangup
 

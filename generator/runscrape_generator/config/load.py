@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,20 @@ from pydantic_core import ErrorDetails
 
 from runscrape_generator.config import checks, scrape_config, unsupported
 from runscrape_generator.config.fields import Reading
-from runscrape_generator.config.messages import Place, dotted, expected, suggestion
+from runscrape_generator.config.messages import Place, expected, suggestion
 from runscrape_generator.config.option import fields
 from runscrape_generator.config.rules import EndpointRule, Match, Rule
 from runscrape_generator.config.settings import BY_KEY, BY_VARIABLE, OPTIONS, PREFIX, Settings
+from runscrape_generator.config.sources import (
+    CONFIG_VARIABLE,
+    Mistakes,
+    Source,
+    from_file,
+    from_flags,
+    from_variables,
+)
 from runscrape_generator.errors import ConfigError
 
-CONFIG_VARIABLE = PREFIX + "CONFIG"
 _PROXY_PREFIX = PREFIX + "PROXY_"
 _SERVICE_LINK = re.compile(PREFIX + r"(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_[0-9]+_.*)?)")
 """What Kubernetes sets in every pod beside a Service that is called runscrape."""
@@ -63,74 +70,20 @@ class Loaded:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Settings as they are written in one place: by flags, in variables, or in a file."""
-
-    data: Mapping[str, Any]
-    reading: Reading
-    names: Mapping[str, str] = field(default_factory=dict)
-    """The flag or variable of each key."""
-    file: str = ""
-    lines: Mapping[Place, int] = field(default_factory=dict)
-
-    def origin(self, place: Place) -> str:
-        """``--flag``, ``RUNSCRAPE_VARIABLE`` or ``FILE:LINE``."""
-        if self.file:
-            return f"{self.file}:{self.line(place)}"
-        return self.names[str(place[0])]
-
-    def line(self, place: Place) -> int:
-        """The line of a value; of what it stands in, where it has none of its own."""
-        return self.lines.get(self.known(place), 0)
-
-    def known(self, place: Place) -> Place:
-        """The part of *place* that stands in the file: pydantic adds steps of its own."""
-        while place and place not in self.lines:
-            place = place[:-1]
-        return place
-
-    def where(self, place: Place) -> str:
-        """How a message begins."""
-        if not self.file:
-            return self.origin(place)
-        return f"{self.origin(place)}: {dotted(self.known(place))}"
-
-
-@dataclass(slots=True)
-class _Mistakes:
-    """Everything that is wrong, so that one run shows it all."""
-
-    found: dict[str, tuple[int, str]] = field(default_factory=dict)
-    """Where → line and message. Of one value in a file only the first mistake counts, because
-    later ones usually follow from it; of settings wrong together each counts."""
-    keys: set[str] = field(default_factory=set)
-    """The settings that cannot be used."""
-
-    def add(self, source: _Source, place: Place, message: str, *, also: bool = False) -> None:
-        """Note a mistake; with *also*, even where there is one already."""
-        where = source.where(place)
-        text = f"{where}: {message}"
-        self.found.setdefault(
-            text if also or not source.file else where, (source.line(place), text)
-        )
-
-    @property
-    def lines(self) -> list[str]:
-        """One line each, in the order of the file."""
-        return [text for _, text in sorted(self.found.values(), key=lambda mistake: mistake[0])]
-
-
 def load(command: str, flags: Mapping[str, object], environ: Mapping[str, str]) -> Loaded:
     """Read the settings of *command*; raises ConfigError with every mistake, one line each.
 
     *flags* has the flags that were given, by key, and ``config`` where that was; texts are as
     typed, repeatable ones as tuples, switches as booleans.
     """
-    mistakes = _Mistakes()
-    sources = (_file(flags, environ, mistakes), _variables(environ), _flags(flags))
+    mistakes = Mistakes()
+    sources = (
+        from_file(flags, environ, mistakes),
+        from_variables(environ),
+        from_flags(flags),
+    )
     values: dict[str, Any] = {}
-    origin_of: dict[str, _Source] = {}
+    origin_of: dict[str, Source] = {}
     for source in sources:
         values |= _read(source, mistakes)
         origin_of |= dict.fromkeys(source.data, source)
@@ -154,16 +107,16 @@ def load(command: str, flags: Mapping[str, object], environ: Mapping[str, str]) 
     )
 
 
-def _lines(rules: _Source | None) -> dict[Place, str]:
+def _lines(rules: Source | None) -> dict[Place, str]:
     """Say where each part of the rules stands."""
     if rules is None:
         return {}
     return {place: rules.origin(place) for place in rules.lines if place[0] == "rules"}
 
 
-def _read(source: _Source, mistakes: _Mistakes) -> dict[str, Any]:
+def _read(source: Source, mistakes: Mistakes) -> dict[str, Any]:
     """Give each setting of *source* that is right, by key; note what is wrong with the others."""
-    for key in source.data.keys() - BY_KEY.keys():
+    for key in (key for key in source.data if key not in BY_KEY):
         mistakes.add(source, (key,), f"unknown key{suggestion(key, BY_KEY)}")
         mistakes.keys.add(key)
     data = {key: value for key, value in source.data.items() if key in BY_KEY}
@@ -181,7 +134,7 @@ def _read(source: _Source, mistakes: _Mistakes) -> dict[str, Any]:
     return {key: getattr(read, BY_KEY[key].name) for key in data}
 
 
-def _validated(data: Mapping[str, Any], source: _Source) -> Settings:
+def _validated(data: Mapping[str, Any], source: Source) -> Settings:
     return _ADAPTER.validate_python(data, context=source.reading, by_name=False)
 
 
@@ -213,17 +166,17 @@ def _known(place: Place) -> Mapping[str, FieldInfo]:
     return {field.alias or name: field for name, field in fields(record).items()}
 
 
-def _check(context: checks.Context, origin_of: Mapping[str, _Source], mistakes: _Mistakes) -> None:
+def _check(context: checks.Context, origin_of: Mapping[str, Source], mistakes: Mistakes) -> None:
     """Find settings that are wrong together, and what the output of the command cannot say."""
     for key, message in checks.find(context, frozenset(mistakes.keys)):
-        default = _Source({}, Reading(), names={key: BY_KEY[key].flag})
+        default = Source({}, Reading(), names={key: BY_KEY[key].flag})
         mistakes.add(origin_of.get(key, default), (key,), message, also=True)
     if not mistakes.keys & {"rules", "mode", "format"}:
         for place, message in unsupported.findings(context.settings, context.command):
             mistakes.add(origin_of["rules"], place, message)
 
 
-def _shown(settings: Settings, origin_of: Mapping[str, _Source]) -> dict[str, Any]:
+def _shown(settings: Settings, origin_of: Mapping[str, Source]) -> dict[str, Any]:
     """Give each value as one would write it into a file that lies anywhere."""
     shown: dict[str, Any] = {}
     for option in OPTIONS:
@@ -237,38 +190,6 @@ def _shown(settings: Settings, origin_of: Mapping[str, _Source]) -> dict[str, An
         elif value:
             shown[key] = origin_of[key].data[key] if key in origin_of else option.default
     return shown
-
-
-def _file(flags: Mapping[str, object], environ: Mapping[str, str], mistakes: _Mistakes) -> _Source:
-    name = flags.get("config", environ.get(CONFIG_VARIABLE))
-    if not name:
-        return _Source({}, Reading())
-    from runscrape_generator.config import yaml_file  # noqa: PLC0415 (PyYAML only where needed)
-
-    path = Path(str(name))
-    document = yaml_file.read(path)
-    source = _Source(document.data, Reading(base=path.parent), file=str(path), lines=document.lines)
-    for place, message in document.mistakes:
-        mistakes.add(source, place, message)
-        mistakes.keys.add(str(place[0]))
-    return source
-
-
-def _variables(environ: Mapping[str, str]) -> _Source:
-    given = {each.key: each.variable for each in BY_VARIABLE.values() if environ.get(each.variable)}
-    return _Source(
-        {key: environ[name] for key, name in given.items()},
-        Reading(as_text=True, separated=True),
-        names=given,
-    )
-
-
-def _flags(flags: Mapping[str, object]) -> _Source:
-    return _Source(
-        {key: value for key, value in flags.items() if key != "config"},
-        Reading(as_text=True),
-        names={key: option.flag for key, option in BY_KEY.items()},
-    )
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> list[str]:

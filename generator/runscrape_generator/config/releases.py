@@ -8,9 +8,10 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
+from runscrape_generator.config.job_fields import Known, known
 from runscrape_generator.config.messages import Place
 from runscrape_generator.config.option import fields
-from runscrape_generator.config.scrape_config import Job, Known, known
+from runscrape_generator.config.scrape_config import Job
 from runscrape_generator.config.settings import AUTO, Format, Rule, Settings
 
 ASSUMED = "2.42"

@@ -12,110 +12,39 @@ default: a field is dated by the first of the three that takes it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
     ValidationInfo,
     create_model,
     model_validator,
 )
-from pydantic.fields import FieldInfo
-from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from runscrape_generator.config import vocabulary as words
-from runscrape_generator.config.fields import Number, OneOrMany, Scalar, Text
-
-OLDEST_PROMETHEUS, OLDEST_VMAGENT = "2.27", "1.79"
+from runscrape_generator.config.fields import OneOrMany
+from runscrape_generator.config.job_fields import (
+    SECRET,
+    AnyText,
+    Block,
+    Factor,
+    Known,
+    Limit,
+    ProxyUrl,
+    Refused,
+    Size,
+    VmagentSize,
+    since,
+)
 
 _AUTHENTICATION = "runscrape sets how the job authenticates"
-_SECRET = "a secret does not belong in this file"
 _TOKENS = "runscrape sets how the token is asked for"
 _TARGETS = "runscrape finds the targets; use a job of your own beside the generated ones"
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """The first release of each reader that knows a field or value; None where none does."""
-
-    prometheus: str | None = OLDEST_PROMETHEUS
-    vmagent: str | None = None
-    renamed: str = ""
-    """What Prometheus 3.0 calls it."""
-    values: Mapping[str, Known] = field(default_factory=dict)
-    """Of values that came later than the field."""
-
-    def __call__(self, schema: dict[str, Any]) -> None:
-        """Tell it in the JSON Schema."""
-        if self.prometheus is None:
-            schema["description"] = f"vmagent {self.vmagent} and later only."
-        elif self.prometheus != OLDEST_PROMETHEUS:
-            schema["description"] = f"Prometheus {self.prometheus} and later."
-
-
-def _known(
-    prometheus: str | None = OLDEST_PROMETHEUS,
-    vmagent: str | None = None,
-    *,
-    key: str | None = None,
-    renamed: str = "",
-    values: Mapping[str, Known] | None = None,
-) -> Any:
-    notes: Any = Known(prometheus, vmagent, renamed, values or {})
-    return Field(default=None, alias=key, json_schema_extra=notes)
-
-
-def known(info: FieldInfo) -> Known:
-    """Who knows the field; a field that no rule may set is no reader's business."""
-    notes: Any = info.json_schema_extra
-    return notes if isinstance(notes, Known) else Known(OLDEST_PROMETHEUS, OLDEST_VMAGENT)
-
-
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    """No rule may set it."""
-
-    why: str
-
-    def __get_pydantic_core_schema__(
-        self, _source: Any, _handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        """Refuse whatever is given."""
-        return core_schema.no_info_plain_validator_function(self._refuse)
-
-    def _refuse(self, _value: object) -> None:
-        raise ValueError(f"may not be set here: {self.why}")
-
-    def __get_pydantic_json_schema__(
-        self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        """Allow nothing."""
-        return {"not": {}}
-
-
-_Any = Annotated[str, Scalar("text", r"[\s\S]*")]
-_Limit = Annotated[int, Number("a whole number, 0 or above", 0, 2**63 - 1)]
-_Factor = Annotated[float, Number("a number, 0 or above", 0, 1e300)]
-_Size = Annotated[
-    str, Scalar("a size such as 10MB", r"0|(?:[0-9]+(?:\.[0-9]+)?(?:B|[KMGTPE]i?B))+")
-]
-_VmSize = Annotated[str, Scalar("a size such as 10MB", r"[0-9]+(?:\.[0-9]+)?(?:[KMGT]i?B)?")]
-_ProxyUrl = Annotated[
-    str,
-    Text(
-        "a URL such as http://proxy:3128",
-        r"[a-z][a-z0-9+]*://[^@\s]+",
-        hint=lambda url: f": {_SECRET}, leave user and password out" if "@" in url else "",
-    ),
-]
 _Protocol = Literal[
     "PrometheusProto",
     "OpenMetricsText0.0.1",
@@ -127,47 +56,43 @@ _NEW_PROTOCOLS = {"PrometheusText1.0.0": Known("3.0")}
 _TlsVersion = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
 
 
-class _Block(BaseModel):
-    model_config = ConfigDict(extra="forbid", defer_build=True)
-
-
-class TlsConfig(_Block):
+class TlsConfig(Block):
     """How a server is known, and we to it."""
 
-    ca: _Any = _known("2.45", "1.112")
-    ca_file: _Any = _known(vmagent="1.79")
-    cert: _Any = _known("2.45", "1.112")
-    cert_file: _Any = _known(vmagent="1.79")
-    key: Annotated[Any, _Refused(f"{_SECRET}: use 'key_file'")] = None
-    key_file: _Any = _known(vmagent="1.79")
-    server_name: _Any = _known(vmagent="1.79")
-    insecure_skip_verify: words.OnOff = _known(vmagent="1.79")
-    min_version: _TlsVersion = _known("2.35", "1.79")
-    max_version: _TlsVersion = _known("2.41")
+    ca: AnyText = since("2.45", "1.112")
+    ca_file: AnyText = since(vmagent="1.79")
+    cert: AnyText = since("2.45", "1.112")
+    cert_file: AnyText = since(vmagent="1.79")
+    key: Annotated[Any, Refused(f"{SECRET}: use 'key_file'")] = None
+    key_file: AnyText = since(vmagent="1.79")
+    server_name: AnyText = since(vmagent="1.79")
+    insecure_skip_verify: words.OnOff = since(vmagent="1.79")
+    min_version: _TlsVersion = since("2.35", "1.79")
+    max_version: _TlsVersion = since("2.41")
 
 
-class OAuth2(_Block):
+class OAuth2(Block):
     """How Prometheus reaches the proxy; who it is and what it asks for are no rule's business."""
 
-    tls_config: TlsConfig = _known("2.31", "1.79")
-    proxy_url: _ProxyUrl = _known("2.35", "1.79")
-    no_proxy: _Any = _known("2.43")
-    proxy_from_environment: words.OnOff = _known("2.43")
-    client_id: Annotated[Any, _Refused("use --client-id")] = None
-    client_secret: Annotated[Any, _Refused("use --client-secret-file")] = None
-    client_secret_file: Annotated[Any, _Refused("use --client-secret-file")] = None
-    token_url: Annotated[Any, _Refused("use --token-url")] = None
-    endpoint_params: Annotated[Any, _Refused(_TOKENS)] = None
-    scopes: Annotated[Any, _Refused(_TOKENS)] = None
-    proxy_connect_header: Annotated[Any, _Refused(_SECRET)] = None
+    tls_config: TlsConfig = since("2.31", "1.79")
+    proxy_url: ProxyUrl = since("2.35", "1.79")
+    no_proxy: AnyText = since("2.43")
+    proxy_from_environment: words.OnOff = since("2.43")
+    client_id: Annotated[Any, Refused("use --client-id")] = None
+    client_secret: Annotated[Any, Refused("use --client-secret-file")] = None
+    client_secret_file: Annotated[Any, Refused("use --client-secret-file")] = None
+    token_url: Annotated[Any, Refused("use --token-url")] = None
+    endpoint_params: Annotated[Any, Refused(_TOKENS)] = None
+    scopes: Annotated[Any, Refused(_TOKENS)] = None
+    proxy_connect_header: Annotated[Any, Refused(SECRET)] = None
 
 
-class Header(_Block):
+class Header(Block):
     """The values of a header, written out or in files."""
 
-    values: list[_Any] = _known("2.54")
-    files: list[_Any] = _known("2.54")
-    secrets: Annotated[Any, _Refused(f"{_SECRET}: use 'files'")] = None
+    values: list[AnyText] = since("2.54")
+    files: list[AnyText] = since("2.54")
+    secrets: Annotated[Any, Refused(f"{SECRET}: use 'files'")] = None
 
 
 _NOT_OURS = {  # prometheus/common, ReservedHeaders
@@ -227,21 +152,21 @@ _NEW_ACTIONS = {
 _NEED_TARGET = {"replace", "hashmod", "lowercase", "uppercase", "keepequal", "dropequal"}
 
 
-class Relabeling(_Block):
+class Relabeling(Block):
     """One step of ``relabel_configs`` or ``metric_relabel_configs``."""
 
-    action: Annotated[_Action | None, BeforeValidator(_lower)] = _known(
+    action: Annotated[_Action | None, BeforeValidator(_lower)] = since(
         vmagent="1.79", values=_NEW_ACTIONS
     )
-    source_labels: list[_Any] = _known(vmagent="1.79")
-    separator: _Any = _known(vmagent="1.79")
-    regex: Annotated[tuple[_Any, ...], OneOrMany()] = _known(vmagent="1.79")
-    modulus: _Limit = _known(vmagent="1.79")
-    target_label: _Any = _known(vmagent="1.79")
-    replacement: _Any = _known(vmagent="1.79")
-    condition: Annotated[tuple[_Any, ...], OneOrMany()] = _known(None, "1.79", key="if")
-    match: _Any = _known(None, "1.79")
-    labels: dict[str, _Any] = _known(None, "1.79")
+    source_labels: list[AnyText] = since(vmagent="1.79")
+    separator: AnyText = since(vmagent="1.79")
+    regex: Annotated[tuple[AnyText, ...], OneOrMany()] = since(vmagent="1.79")
+    modulus: Limit = since(vmagent="1.79")
+    target_label: AnyText = since(vmagent="1.79")
+    replacement: AnyText = since(vmagent="1.79")
+    condition: Annotated[tuple[AnyText, ...], OneOrMany()] = since(None, "1.79", key="if")
+    match: AnyText = since(None, "1.79")
+    labels: dict[str, AnyText] = since(None, "1.79")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -271,8 +196,8 @@ _REFUSED = {
     "static_configs": "runscrape sets the targets; use the rule's 'target' and 'labels'",
     **dict.fromkeys(("basic_auth", "authorization", "bearer_token"), _AUTHENTICATION),
     **dict.fromkeys(("bearer_token_file", "sigv4", "azuread", "google_iam"), _AUTHENTICATION),
-    **dict.fromkeys(("proxy_headers", "proxy_connect_header"), _SECRET),
-    **dict.fromkeys(("proxy_authorization", "proxy_basic_auth", "proxy_bearer_token"), _SECRET),
+    **dict.fromkeys(("proxy_headers", "proxy_connect_header"), SECRET),
+    **dict.fromkeys(("proxy_authorization", "proxy_basic_auth", "proxy_bearer_token"), SECRET),
     **dict.fromkeys(("proxy_bearer_token_file", "proxy_oauth2"), "leave it to the proxy"),
     **{f"{name}_sd_configs": _TARGETS for name in _DISCOVERIES},
 }
@@ -280,64 +205,64 @@ _REFUSED = {
 
 _Refusing: Any = create_model(  # type: ignore[call-overload]
     "_Refusing",
-    __base__=_Block,
-    **{name: (Annotated[Any, _Refused(why)], None) for name, why in _REFUSED.items()},
+    __base__=Block,
+    **{name: (Annotated[Any, Refused(why)], None) for name, why in _REFUSED.items()},
 )
 
 
 class Job(_Refusing):  # type: ignore[misc] # made of a table
     """The fields of a job that a rule may set."""
 
-    honor_labels: words.OnOff = _known(vmagent="1.79")
-    honor_timestamps: words.OnOff = _known(vmagent="1.79")
-    track_timestamps_staleness: words.OnOff = _known("2.48")
-    enable_compression: words.OnOff = _known("2.49", "1.112")
-    enable_http2: words.OnOff = _known("2.35")
-    scrape_protocols: Annotated[list[_Protocol], Field(min_length=1)] = _known(
+    honor_labels: words.OnOff = since(vmagent="1.79")
+    honor_timestamps: words.OnOff = since(vmagent="1.79")
+    track_timestamps_staleness: words.OnOff = since("2.48")
+    enable_compression: words.OnOff = since("2.49", "1.112")
+    enable_http2: words.OnOff = since("2.35")
+    scrape_protocols: Annotated[list[_Protocol], Field(min_length=1)] = since(
         "2.49", values=_NEW_PROTOCOLS
     )
-    fallback_scrape_protocol: _Protocol = _known("3.0")
-    scrape_native_histograms: words.OnOff = _known("3.8")
-    scrape_classic_histograms: words.OnOff = _known(
+    fallback_scrape_protocol: _Protocol = since("3.0")
+    scrape_native_histograms: words.OnOff = since("3.8")
+    scrape_classic_histograms: words.OnOff = since(
         "2.45", renamed="always_scrape_classic_histograms"
     )
-    always_scrape_classic_histograms: words.OnOff = _known("3.0")
-    convert_classic_histograms_to_nhcb: words.OnOff = _known("3.0")
-    native_histogram_bucket_limit: _Limit = _known("2.45")
-    native_histogram_min_bucket_factor: _Factor = _known("2.50")
-    metric_name_validation_scheme: Literal["utf8", "legacy", ""] = _known("2.55")
+    always_scrape_classic_histograms: words.OnOff = since("3.0")
+    convert_classic_histograms_to_nhcb: words.OnOff = since("3.0")
+    native_histogram_bucket_limit: Limit = since("2.45")
+    native_histogram_min_bucket_factor: Factor = since("2.50")
+    metric_name_validation_scheme: Literal["utf8", "legacy", ""] = since("2.55")
     metric_name_escaping_scheme: Literal["allow-utf-8", "underscores", "dots", "values", ""] = (
-        _known("3.4")
+        since("3.4")
     )
-    extra_scrape_metrics: words.OnOff = _known("3.10")
-    scrape_failure_log_file: _Any = _known("2.55")
-    body_size_limit: _Size = _known("2.28")
-    sample_limit: _Limit = _known(vmagent="1.79")
-    target_limit: _Limit = _known()
-    label_limit: _Limit = _known(vmagent="1.145")
-    label_name_length_limit: _Limit = _known()
-    label_value_length_limit: _Limit = _known()
-    keep_dropped_targets: _Limit = _known("2.47")
-    tls_config: TlsConfig = _known(vmagent="1.79")
-    oauth2: OAuth2 = _known(vmagent="1.79")
-    proxy_url: _ProxyUrl = _known(vmagent="1.79")
-    no_proxy: _Any = _known("2.43")
-    proxy_from_environment: words.OnOff = _known("2.43")
-    http_headers: dict[Annotated[str, BeforeValidator(_settable)], Header] = _known("2.54")
-    relabel_configs: list[Relabeling] = _known(vmagent="1.79")
-    metric_relabel_configs: list[Relabeling] = _known(vmagent="1.79")
+    extra_scrape_metrics: words.OnOff = since("3.10")
+    scrape_failure_log_file: AnyText = since("2.55")
+    body_size_limit: Size = since("2.28")
+    sample_limit: Limit = since(vmagent="1.79")
+    target_limit: Limit = since()
+    label_limit: Limit = since(vmagent="1.145")
+    label_name_length_limit: Limit = since()
+    label_value_length_limit: Limit = since()
+    keep_dropped_targets: Limit = since("2.47")
+    tls_config: TlsConfig = since(vmagent="1.79")
+    oauth2: OAuth2 = since(vmagent="1.79")
+    proxy_url: ProxyUrl = since(vmagent="1.79")
+    no_proxy: AnyText = since("2.43")
+    proxy_from_environment: words.OnOff = since("2.43")
+    http_headers: dict[Annotated[str, BeforeValidator(_settable)], Header] = since("2.54")
+    relabel_configs: list[Relabeling] = since(vmagent="1.79")
+    metric_relabel_configs: list[Relabeling] = since(vmagent="1.79")
 
     # vmagent's own
-    headers: list[_Any] = _known(None, "1.79")
-    disable_compression: words.OnOff = _known(None, "1.79")
-    disable_keepalive: words.OnOff = _known(None, "1.79")
-    stream_parse: words.OnOff = _known(None, "1.79")
-    no_stale_markers: words.OnOff = _known(None, "1.112")
-    scrape_align_interval: words.Duration = _known(None, "1.79")
-    scrape_offset: words.Duration = _known(None, "1.79")
-    series_limit: _Limit = _known(None, "1.79")
-    max_scrape_size: _VmSize = _known(None, "1.112")
-    proxy_tls_config: TlsConfig = _known(None, "1.79")
+    headers: list[AnyText] = since(None, "1.79")
+    disable_compression: words.OnOff = since(None, "1.79")
+    disable_keepalive: words.OnOff = since(None, "1.79")
+    stream_parse: words.OnOff = since(None, "1.79")
+    no_stale_markers: words.OnOff = since(None, "1.112")
+    scrape_align_interval: words.Duration = since(None, "1.79")
+    scrape_offset: words.Duration = since(None, "1.79")
+    series_limit: Limit = since(None, "1.79")
+    max_scrape_size: VmagentSize = since(None, "1.112")
+    proxy_tls_config: TlsConfig = since(None, "1.79")
 
 
 class _AsJob:

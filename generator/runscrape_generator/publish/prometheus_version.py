@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 import requests
 
 from runscrape_generator.addresses import is_loopback
+from runscrape_generator.config.job_fields import OLDEST_PROMETHEUS
 from runscrape_generator.config.releases import assumed, release
-from runscrape_generator.config.scrape_config import OLDEST_PROMETHEUS
 from runscrape_generator.config.settings import AUTO, Format, Settings
 from runscrape_generator.errors import RunscrapeError
 from runscrape_generator.publish import files
