@@ -13,7 +13,6 @@ from runscrape_proxy.access.audiences import Audiences
 from runscrape_proxy.access.origin import Origin, host_of
 from runscrape_proxy.access.policy import Policy
 from runscrape_proxy.clock import GoogleClock
-from runscrape_proxy.errors import StartError
 from runscrape_proxy.gateway import app as gateway
 from runscrape_proxy.gateway.app_credentials import AppCredentials
 from runscrape_proxy.gateway.client import Client
@@ -161,14 +160,11 @@ class Service:
         if not settings.gateway or self._inventory is None:
             return None
         slots = Slots(settings.gateway_concurrency, settings.gateway_per_host)
-        try:
-            client = Client(
-                ca_file=settings.ca_file,
-                connections=settings.gateway_connections,
-                max_body=settings.gateway_max_body,
-            )
-        except OSError as error:
-            raise StartError(f"--ca-file {settings.ca_file}: {error.strerror or error}") from None
+        client = Client(
+            ca_file=settings.ca_file,
+            connections=settings.gateway_connections,
+            max_body=settings.gateway_max_body,
+        )
         return gateway.Scrapes(
             policy=self.policy,
             inventory=self._inventory,

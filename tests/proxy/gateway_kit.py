@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,7 @@ KEPT = [
     endpoints(service("own"), {"app_credentials": "own.authorization"}),
     endpoints(service("none"), {"app_credentials": "none"}),
     endpoints(service("odd"), {"app_credentials": "odd"}),
+    endpoints(service("pipe"), {"app_credentials": "pipe"}),
     endpoints(service("public-own", audience=None), {"app_credentials": "own.authorization"}),
     endpoints(service("outside"), {"app_credentials": "../secret"}),
     endpoints(
@@ -132,6 +134,7 @@ def gateway(
     secret.write_text(SECRET + "\n")
     (directory / "apps").mkdir(exist_ok=True)
     (directory / "apps" / "own.authorization").write_text(f"{OWN}\n")
+    os.mkfifo(directory / "apps" / "pipe")
     (directory / "apps" / "odd").write_text(f"{OWN}\n{OWN}\n")
     inventory = write_inventory(directory / "inventory.json")
     options: tuple[str | Path, ...] = ("--gateway", "--inventory", inventory)

@@ -158,6 +158,7 @@ def test_credentials_that_are_rotated(gate: Gateway) -> None:
     [
         ("none", 503, "file none: No such file"),
         ("odd", 503, "file odd: it is not one line such as Bearer TOKEN"),
+        ("pipe", 503, "file pipe: not a regular file"),
         ("outside", 403, "no target of a kept service"),
     ],
 )

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -15,9 +16,13 @@ from runscrape_proxy.errors import StartError
 from runscrape_proxy.serving import server
 from runscrape_proxy.serving.threads import Threads
 from runscrape_proxy.serving.worker import ProxyWorker
+from tests.proxy.harness import fake_with
 
 if TYPE_CHECKING:
     import socket
+    from pathlib import Path
+
+    from tests.proxy.conftest import StartProxy
 
 
 def test_no_more_threads(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -70,3 +75,37 @@ def test_nowhere_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.gettempdir", nowhere)
     with pytest.raises(StartError, match="mount a tmpfs"):
         server._heartbeat_folder()
+
+
+LIMITED = """
+import pathlib, threading
+start = threading.Thread.start
+def start_if_allowed(thread):
+    allowed = int(pathlib.Path({file!r}).read_text())
+    serving = sum(each.name.startswith("ThreadPool") for each in threading.enumerate())
+    if thread.name.startswith("ThreadPool") and serving >= allowed:
+        raise RuntimeError("can't start new thread")
+    start(thread)
+threading.Thread.start = start_if_allowed
+"""
+"""A system that has so many threads for requests as a file says."""
+
+
+def test_threads_run_out(start_proxy: StartProxy, tmp_path: Path) -> None:
+    """With few threads all are answered; with none it is a 503, and nothing of it stays."""
+    allowed = tmp_path / "allowed"
+    allowed.write_text("0")
+    command = fake_with(LIMITED.format(file=str(allowed)), delay=0.01)
+    proxy = start_proxy(command=command)
+    for _ in range(2):
+        answer = proxy.token()
+        assert (answer.status, answer.json["error"]) == (503, "temporarily_unavailable")
+        assert answer.headers["retry-after"] == "1"
+    allowed.write_text("3")
+    with ThreadPoolExecutor(20) as clients:
+        answers = list(clients.map(lambda n: proxy.token(f"https://a{n}.run.app"), range(60)))
+    assert {answer.status for answer in answers} == {200}
+    assert "no thread can be started" in proxy.log
+    assert "no more threads from the system: 3 serve" in proxy.log
+    assert proxy.log.count("no more threads") <= 3
+    assert "Traceback" not in proxy.log

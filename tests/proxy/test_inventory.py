@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from runscrape_proxy import inventory
 from runscrape_proxy.errors import StartError
-from runscrape_proxy.files import WatchedFile
+from runscrape_proxy.files import Watched, WatchedFile
 from runscrape_proxy.inventory import Inventories, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def document(*services: dict[str, Any]) -> bytes:
@@ -175,3 +179,96 @@ def test_what_must_be_there_at_start(tmp_path: Path) -> None:
         inventory.watch(tmp_path / "none").load()
     with pytest.raises(StartError, match="Is a directory"):
         inventory.watch(tmp_path).load()
+
+
+def test_a_file_that_is_away_for_a_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Moved away and back, or unreadable for want of descriptors, it is good again at once."""
+    file = inventory.watch(tmp_path / "inventory.json")
+    file.path.write_bytes(document(KEPT))
+    assert file.refresh()
+    away = tmp_path / "x"
+    file.path.rename(away)
+    file.refresh()
+    assert file.error == "No such file or directory"
+    away.rename(file.path)
+    file.refresh()
+    assert file.error == ""
+    assert caplog.text.count("good again") == 0, "at level INFO"
+    for failing in "open", "fdopen":
+        file.path.write_bytes(document(KEPT | {"audience": f"https://{failing}"}))
+        with monkeypatch.context() as patched:
+            patched.setattr(os, failing, out_of_descriptors)
+            file.refresh()
+            assert file.error == "Too many open files"
+        assert file.refresh(), "the same version of the file, read now"
+        assert file.error == ""
+
+
+def out_of_descriptors(*_: Any, **__: Any) -> None:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+def test_a_bad_file_that_is_moved_stays_bad(tmp_path: Path) -> None:
+    """What is wrong with a file goes with the file, not with its name or its being looked at."""
+    file = inventory.watch(tmp_path / "inventory.json")
+    file.path.write_bytes(b"{")
+    for _ in range(2):
+        file.refresh()
+        assert file.error.startswith("Expecting property name")
+        file.path.rename(tmp_path / "x")
+        file.refresh()
+        (tmp_path / "x").rename(file.path)
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    """A pipe, a device, a folder or a gigabyte is one line, and nothing waits for it."""
+    path = tmp_path / "inventory.json"
+    file = WatchedFile(path, bytes.decode, what="file")
+    path.write_text("good")
+    assert file.refresh()
+
+    def gigabyte() -> None:
+        with path.open("wb") as sparse:
+            sparse.truncate(1 << 30)
+
+    kinds: list[tuple[Callable[[], object], str]] = [
+        (lambda: os.mkfifo(path), "not a regular file"),
+        (lambda: path.symlink_to("/dev/zero"), "not a regular file"),
+        (lambda: path.symlink_to("/dev/tty"), "not a regular file"),
+        (path.mkdir, "Is a directory"),
+        (lambda: path.symlink_to(path), "Too many levels of symbolic links"),
+        (gigabyte, "larger than 256 MiB"),
+    ]
+    for make, words in kinds:
+        path.rmdir() if path.is_dir() else path.unlink()
+        make()
+        assert not file.refresh()
+        assert (file.error, file.value) == (words, "good")
+    path.unlink()
+    path.write_text("x" * 2000)
+    small = WatchedFile(path, bytes.decode, what="file", limit=1024)
+    small.refresh()
+    assert small.error == "larger than 1 KiB"
+
+
+def test_several_files_as_one(tmp_path: Path) -> None:
+    """What is made of several files is made anew when one of them changes, and kept else."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    made: list[str] = []
+
+    def load() -> str:
+        made.append(one.read_text() + two.read_text())
+        return made[-1]
+
+    watched = Watched([one, two], load, what="files")
+    one.write_text("1")
+    assert not watched.refresh()
+    assert watched.error == "No such file or directory"
+    two.write_text("2")
+    assert watched.refresh()
+    assert not watched.refresh()
+    two.write_text("22")
+    assert watched.refresh()
+    assert (watched.value, made) == ("122", ["12", "122"])

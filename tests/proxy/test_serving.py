@@ -102,6 +102,32 @@ def test_what_ends_a_start(
     assert message in error
 
 
+@pytest.mark.parametrize("option", ["--client-secret-file", "--tls-cert", "--ca-file"])
+def test_a_pipe_ends_the_start(option: str, tmp_path: Path) -> None:
+    """Nothing waits for somebody to write into a pipe."""
+    os.mkfifo(tmp_path / "pipe")
+    command = (*fake_main(), "--gateway", "--inventory", str(tmp_path / "none"))
+    code, error, _ = refused(option, tmp_path / "pipe", command=command)
+    assert (code, error.count("\n")) == (2, 1), error
+    assert "not a regular file" in error
+
+
+def test_an_inventory_that_is_no_file(start_proxy: StartProxy, tmp_path: Path) -> None:
+    """It is one line in the log and all else goes on; the real one is read once it is there."""
+    inventory = tmp_path / "inventory.json"
+    os.mkfifo(inventory)
+    proxy = start_proxy(
+        *("--inventory", inventory, "--allow-audience", SHOP),
+        command=fake_with("service.CHECK_SECONDS = 0.1"),
+    )
+    assert [proxy.token(SHOP).status, proxy.token(API).status] == [200, 400]
+    assert f"inventory {inventory}: not a regular file" in proxy.get("/-/ready").text
+    assert proxy.log.count(f"ERROR inventory {inventory}: not a regular file") == 1
+    inventory.unlink()
+    inventory.write_text(inventory_of(API))
+    assert proxy.token(API).status == 200
+
+
 def test_no_credentials_ends_the_start(tmp_path: Path) -> None:
     """Credentials that are named and not there end it too, before anything listens."""
     missing = tmp_path / "key.json"

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from runscrape_proxy.errors import ScrapeError
+from runscrape_proxy.files import read_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,11 +41,12 @@ class AppCredentials:
         if self._folder is None:
             raise _unusable(name, "runscrape-proxy was started without --gateway-credentials")
         try:
-            with (self._folder / name).open("rb") as file:
-                content = file.read(MAX_BYTES + 1).strip()
+            content = read_regular(self._folder / name, MAX_BYTES).strip()
         except OSError as error:
             raise _unusable(name, error.strerror or type(error).__name__) from None
-        if len(content) > MAX_BYTES or not _VALUE.fullmatch(content):
+        except ValueError as error:
+            raise _unusable(name, str(error)) from None
+        if not _VALUE.fullmatch(content):
             raise _unusable(name, "it is not one line such as Bearer TOKEN")
         return content.decode("ascii")
 

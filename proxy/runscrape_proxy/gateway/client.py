@@ -24,8 +24,7 @@ class Client:
     """Asks services, over verified TLS, through HTTPS_PROXY where NO_PROXY does not say otherwise.
 
     Keeps at most ``connections`` open while nothing is asked, :data:`KEPT_PER_HOST` to one host;
-    takes bodies of at most ``max_body`` bytes. Raises OSError (ssl.SSLError, too) for a bad
-    ``ca_file``.
+    takes bodies of at most ``max_body`` bytes. Raises StartError for a bad ``ca_file``.
     """
 
     def __init__(self, *, ca_file: Path | None, connections: int, max_body: int) -> None:

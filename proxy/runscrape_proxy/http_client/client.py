@@ -17,6 +17,8 @@ import h11
 import requests
 from requests.utils import get_environ_proxies, select_proxy
 
+from runscrape_proxy.errors import StartError
+from runscrape_proxy.files import MEBIBYTE, read_regular
 from runscrape_proxy.http_client.connection import EndOfConnection, Origin, Proxy, open_connection
 from runscrape_proxy.http_client.errors import BadAnswer, Broken, NoAnswer
 
@@ -267,7 +269,7 @@ class _Kept:
 def trust(ca_file: Path | None) -> ssl.SSLContext:
     """Make the TLS context: the authorities that requests trusts, and those of ``ca_file`` (PEM).
 
-    Raises OSError or ssl.SSLError for a bad ``ca_file``.
+    Raises StartError for a bad ``ca_file``.
     """
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     bundle = bundle or requests.utils.DEFAULT_CA_BUNDLE_PATH
@@ -275,8 +277,14 @@ def trust(ca_file: Path | None) -> ssl.SSLContext:
         context = ssl.create_default_context(capath=bundle)
     else:
         context = ssl.create_default_context(cafile=bundle)
-    if ca_file is not None:
+    if ca_file is None:
+        return context
+    try:
+        read_regular(ca_file, MEBIBYTE)  # OpenSSL would wait at a pipe
         context.load_verify_locations(cafile=ca_file)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StartError(f"--ca-file {ca_file}: {reason}") from None
     return context
 
 

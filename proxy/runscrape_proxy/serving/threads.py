@@ -13,6 +13,8 @@ log = logging.getLogger(__name__)
 class Threads(ThreadPoolExecutor):
     """A pool of threads. ``submit`` raises RuntimeError only where there is not a single one."""
 
+    _told = 0
+
     @property
     def queued(self) -> int:
         """How much work waits for a thread."""
@@ -27,4 +29,6 @@ class Threads(ThreadPoolExecutor):
                 with contextlib.suppress(queue.Empty):
                     self._work_queue.get_nowait()  # nobody is there to take it
                 raise
-            log.warning("no more threads from the system: %d serve", len(self._threads))
+            if self._told != len(self._threads):
+                self._told = len(self._threads)
+                log.warning("no more threads from the system: %d serve", self._told)
