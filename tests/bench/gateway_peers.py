@@ -55,6 +55,9 @@ def _serve(client: socket.socket, context: ssl.SSLContext, answers: dict[bytes, 
         client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
         with context.wrap_socket(client, server_side=True) as secure:
             while request := secure.recv(65536):
+                if request.startswith(b"GET /slow"):
+                    secure.recv(1)  # until the gateway gives up
+                    return
                 secure.sendall(answers[request[:10]])
 
 

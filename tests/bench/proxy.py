@@ -221,7 +221,7 @@ def cpu_seconds(pid: int) -> float:
 def metric(address: load.Address, name: str) -> float:
     """One of the proxy's own metrics."""
     url = f"http://{address[0]}:{address[1]}/metrics"
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         for line in answer.read().decode().splitlines():
             if line.startswith(f"runscrape_proxy_{name} "):
                 return float(line.rpartition(" ")[2])

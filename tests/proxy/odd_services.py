@@ -55,8 +55,10 @@ class Services(OddServer):
         return self.asked[-1].headers
 
     def _whole(self, client: Connection, asked: Asked) -> bool:
-        if asked.path == "/held":
-            self.release.wait(2 * QUIET)
+        if asked.path.startswith("/held"):
+            self.release.wait(20 * QUIET)
+        if asked.path == "/held-chunks":
+            return SCRIPTS["/chunked"](client, asked)
         client.send(OK + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY)
         return True
 

@@ -32,6 +32,7 @@ from tests.proxy.gateway_kit import (
 from tests.proxy.harness import (
     PATIENCE,
     Proxy,
+    children_of,
     clean_environment,
     eventually,
     fake,
@@ -552,6 +553,58 @@ def test_clients_that_do_not_read(tmp_path: Path) -> None:
         eventually(lambda: gate.metric("gateway_requests_in_flight") == 8, "all under way")
         eventually(lambda: gate.scrape(f"{API}/metrics").status == 200, "a scrape")
         assert gate.scrape(f"{API}/metrics").status == 200
+
+
+def test_slow_services_take_no_thread(tmp_path: Path) -> None:
+    """A scrape whose service takes its time waits without a thread, and is answered like any other.
+
+    So it is for one that times out, for one that is cut off, and at the end of the process.
+    """
+    with gateway(tmp_path) as gate, contextlib.ExitStack() as stack:
+        waiting = []
+        for number in range(60):
+            seconds = "2" if number < 10 else "600"
+            url = f"http://many{number % 40}.a.run.app/held"
+            waiting.append(stack.enter_context(begun(gate, url, seconds)))
+            eventually(lambda: len(gate.services.heads) > number, "the service to be asked")  # noqa: B023
+        assert gate.scrape(f"{API}/metrics").status == 200
+        assert gate.metric("gateway_requests_in_flight") >= 50
+        assert threads_of(gate) < 40
+        answers = [read_all(connection) for connection in waiting[:10]]
+        assert all(answer.startswith(b"HTTP/1.1 504 ") for answer in answers)
+        gate.services.drop()
+        answers = [read_all(connection) for connection in waiting[10:20]]
+        assert all(answer.startswith(b"HTTP/1.1 502 ") for answer in answers)
+
+
+def test_a_slow_answer_is_whole(gate: Gateway) -> None:
+    """What comes late comes on: head, chunks and the end, for several on one connection."""
+    gate.services.release.clear()
+    with (
+        begun(gate, f"{API}/held-chunks", "60") as first,
+        begun(gate, f"{API}/held", "60") as second,
+    ):
+        time.sleep(0.3)  # for longer than a thread waits
+        gate.services.release.set()
+        assert read_all(first).endswith(b"\r\n0\r\n\r\n")
+        assert read_all(second).endswith(BODY)
+
+
+@contextlib.contextmanager
+def begun(gate: Gateway, url: str, timeout: str) -> Iterator[socket.socket]:
+    """A scrape of which the answer is still to come."""
+    authority = url.removeprefix("http://").partition("/")[0]
+    head = f"GET {url} HTTP/1.1\r\nHost: {authority}\r\nAuthorization: {basic()}\r\n"
+    fields = f"X-Prometheus-Scrape-Timeout-Seconds: {timeout}\r\nConnection: close\r\n\r\n"
+    with socket.create_connection(gate.proxy.address, timeout=PATIENCE) as connection:
+        connection.sendall((head + fields).encode())
+        yield connection
+
+
+def threads_of(gate: Gateway) -> int:
+    """How many threads the worker has."""
+    worker = children_of(gate.proxy.process.pid)[0]
+    return len(list(Path(f"/proc/{worker}/task").iterdir()))
 
 
 def test_one_host_does_not_take_all_slots(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_a_corporate_proxy_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, 
     host = f"{url.partition(':')[0]}.a.run.app"  # the answer of the environment is remembered
     client = Client(ca_file=None, connections=2, max_body=1000)
     with pytest.raises(ScrapeError, match="HTTPS_PROXY must name") as refused:
-        client.get(target(target=f"{host}:443"), "/metrics", {}, Deadline(1))
+        client.ask(target(target=f"{host}:443"), "/metrics", {}, Deadline(1))
     assert refused.value.status == 502
     assert "pa55" not in refused.value.reason
 

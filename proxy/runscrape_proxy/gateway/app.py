@@ -8,7 +8,6 @@ without ``--gateway`` too, to refuse.
 from __future__ import annotations
 
 import logging
-import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,8 +19,9 @@ from runscrape_proxy.errors import (
 )
 from runscrape_proxy.gateway import headers as gateway_headers
 from runscrape_proxy.gateway import request as gateway_request
-from runscrape_proxy.gateway.body import Scrape
+from runscrape_proxy.gateway.body import Body
 from runscrape_proxy.gateway.log import GatewayLog
+from runscrape_proxy.gateway.scrape import CAN_PARK, PARKED, PATIENCE, Parked, Scrape
 from runscrape_proxy.gateway.targets import AUTHORIZATION, Targets
 from runscrape_proxy.http_client import Deadline
 
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
     from runscrape_proxy.access.policy import Policy
     from runscrape_proxy.gateway.app_credentials import AppCredentials
-    from runscrape_proxy.gateway.client import Client
+    from runscrape_proxy.gateway.client import Answer, Asked, Client
     from runscrape_proxy.gateway.metrics import GatewayMetrics
     from runscrape_proxy.gateway.request import ScrapeRequest
-    from runscrape_proxy.gateway.slots import Slot, Slots
+    from runscrape_proxy.gateway.slots import Slots
     from runscrape_proxy.gateway.targets import Target
     from runscrape_proxy.inventory import Inventories
     from runscrape_proxy.model import Token
@@ -110,30 +110,50 @@ class Scrapes:
         self._log = GatewayLog()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one scrape."""
-        began = time.monotonic()
-        host, slot, scrape = "", None, None
+        """Answer one scrape. Raises Parked, where the server takes that for what it is."""
+        scrape: Scrape | None = environ.pop(PARKED, None)
+        host, answer = "", None
         try:
-            request, target = self._admit(environ)
-            host = target.host
-            deadline = Deadline(request.seconds)
-            slot = self._slots.take(host, deadline, named=target.names(request.path))
-            scrape = self._begin(environ, request, target, slot, deadline)
-            headers = gateway_headers.returning(scrape.answer.headers, scrape.answer.length)
-            start_response(_status(scrape.answer.status), headers)
+            if scrape is None:
+                request, target = self._admit(environ)
+                host = target.host
+                deadline = Deadline(request.seconds)
+                slot = self._slots.take(host, deadline, named=target.names(request.path))
+                scrape = Scrape(target, slot, deadline)
+                scrape.asked = self._ask(environ, request, scrape)
+            host = scrape.target.host
+            answer = self._wait(environ, scrape)
+            body = Body(scrape, answer, environ, metrics=self._metrics, log=self._log)
+            body.read_ahead()
+            headers = gateway_headers.returning(answer.headers, answer.length)
+            start_response(_status(answer.status), headers)
         except Exception as error:  # noqa: BLE001  a slot must not be lost, whatever it is
+            if answer is not None:
+                answer.close()
             refused = _as_refusal(error)
-            if scrape is not None:
-                scrape.answer.close()
-            if slot is not None:
-                slot.in_time = refused.status != HTTPStatus.GATEWAY_TIMEOUT
-                slot.give_back()
-            took = time.monotonic() - began if slot else None
-            self._metrics.answered(str(refused.status.value), took)
+            self._end(scrape, refused)
             self._log.refused(host, refused, environ)
             return refusal(refused, start_response)
-        scrape.began = began
-        return scrape
+        return body
+
+    def _wait(self, environ: WSGIEnvironment, scrape: Scrape) -> Answer:
+        """Wait for the head of the answer, in this thread only if there is no other way."""
+        can_park = environ.get(CAN_PARK, False)
+        while True:
+            answer = scrape.asked.answer(PATIENCE if can_park else scrape.deadline.left)
+            if answer is not None:
+                return answer
+            if can_park:
+                raise Parked(scrape)
+
+    def _end(self, scrape: Scrape | None, refused: ScrapeError) -> None:
+        """Give the slot back of a scrape that comes to nothing, if it got as far as that."""
+        if scrape is not None:
+            scrape.slot.in_time = refused.status != HTTPStatus.GATEWAY_TIMEOUT
+            scrape.slot.give_back()
+        self._metrics.answered(
+            str(refused.status.value), None if scrape is None else scrape.seconds
+        )
 
     def _admit(self, environ: WSGIEnvironment) -> tuple[ScrapeRequest, Target]:
         """Whether this client may ask for this. Raises ScrapeError, Forbidden, InvalidClient."""
@@ -168,28 +188,10 @@ class Scrapes:
     def _known(self, request: ScrapeRequest) -> Target | None:
         return self._targets.find(request.host, request.port, request.path)
 
-    def _begin(
-        self,
-        environ: WSGIEnvironment,
-        request: ScrapeRequest,
-        target: Target,
-        slot: Slot,
-        deadline: Deadline,
-    ) -> Scrape:
-        """Ask the service and wait for the first of its body."""
+    def _ask(self, environ: WSGIEnvironment, request: ScrapeRequest, scrape: Scrape) -> Asked:
         headers = gateway_headers.outgoing(environ)
-        self._authorize(environ, target, headers, deadline)
-        answer = self._client.get(target, request.target, headers, deadline)
-        scrape = Scrape(
-            answer,
-            target=target,
-            slot=slot,
-            metrics=self._metrics,
-            log=self._log,
-            environ=environ,
-        )
-        scrape.read_ahead()
-        return scrape
+        self._authorize(environ, scrape.target, headers, scrape.deadline)
+        return self._client.ask(scrape.target, request.target, headers, scrape.deadline)
 
     def _authorize(
         self, environ: WSGIEnvironment, target: Target, headers: dict[str, str], deadline: Deadline

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import itertools
 import socket
-import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -20,32 +19,28 @@ if TYPE_CHECKING:
     from runscrape_proxy.gateway.client import Answer
     from runscrape_proxy.gateway.log import GatewayLog
     from runscrape_proxy.gateway.metrics import GatewayMetrics
-    from runscrape_proxy.gateway.slots import Slot
-    from runscrape_proxy.gateway.targets import Target
+    from runscrape_proxy.gateway.scrape import Scrape
 
 READ_AHEAD: Final = 64 * 1024
 """Bytes of a body that are read before the status is sent on."""
 
 
-class Scrape:
+class Body:
     """The body of an answer on its way through: an iterable that a WSGI server closes."""
 
     def __init__(
         self,
+        scrape: Scrape,
         answer: Answer,
+        environ: WSGIEnvironment,
         *,
-        target: Target,
-        slot: Slot,
         metrics: GatewayMetrics,
         log: GatewayLog,
-        environ: WSGIEnvironment,
     ) -> None:
-        self.answer = answer
-        self.target = target
-        self.began = time.monotonic()
+        self._scrape = scrape
+        self._answer = answer
         self._pieces = answer.pieces()
         self._ahead = b""
-        self._slot = slot
         self._metrics = metrics
         self._log = log
         self._environ = environ
@@ -64,7 +59,7 @@ class Scrape:
                 if size >= READ_AHEAD:
                     break
         except BaseException:
-            self.answer.close()
+            self._answer.close()
             raise
         self._ahead = b"".join(ahead)
 
@@ -74,22 +69,22 @@ class Scrape:
         try:
             for piece in itertools.chain([self._ahead] if self._ahead else [], self._pieces):
                 self._ahead = b""
-                with self._slot.sending(client):
+                with self._scrape.slot.sending(client):
                     yield piece
         except ScrapeError as error:
             self._code = BROKEN
-            self._slot.in_time = error.status != HTTPStatus.GATEWAY_TIMEOUT
-            self._log.refused(self.target.host, error, self._environ)
+            self._scrape.slot.in_time = error.status != HTTPStatus.GATEWAY_TIMEOUT
+            self._log.refused(self._scrape.target.host, error, self._environ)
             self._break_off()
-        self._code = str(self.answer.status)
-        self._slot.in_time = True
-        self._log.answered(self.target, self.answer.status)
+        self._code = str(self._answer.status)
+        self._scrape.slot.in_time = True
+        self._log.answered(self._scrape.target, self._answer.status)
 
     def close(self) -> None:
         """Give back slot and connection, whether or not the body was sent to its end."""
-        self.answer.close()
-        self._slot.give_back()
-        self._metrics.answered(self._code, time.monotonic() - self.began)
+        self._answer.close()
+        self._scrape.slot.give_back()
+        self._metrics.answered(self._code, self._scrape.seconds)
 
     def _break_off(self) -> None:
         """Close towards the client at once: neither a last chunk nor the whole length was sent."""

@@ -35,12 +35,12 @@ class Client:
         )
         self._max_body = max_body
 
-    def get(
+    def ask(
         self, target: Target, path: str, headers: Mapping[str, str], deadline: Deadline
-    ) -> Answer:
-        """Ask for ``path`` (with its query) of a service.
+    ) -> Asked:
+        """Ask for ``path`` (with its query) of a service; the answer is still to come.
 
-        Raises ScrapeError: 502 where there is no answer that can be used, 503 where this machine
+        Raises ScrapeError: 502 where there can be no answer that is of use, 503 where this machine
         is out of descriptors, 504 where there is no answer by the deadline.
         """
         request = http_client.Request(
@@ -48,10 +48,40 @@ class Client:
         )
         try:
             deadline.check()
-            answer = self._client.send(request, deadline)
+            asked = self._client.ask(request, deadline)
         except http_client.CallError as error:
             raise failure(target.host, error, deadline) from None
-        return Answer(answer, target.host, deadline, self._max_body)
+        return Asked(asked, target.host, self._max_body)
+
+
+class Asked:
+    """A service that was asked, and has not answered yet."""
+
+    def __init__(self, asked: http_client.Asked, host: str, max_body: int) -> None:
+        self._asked = asked
+        self._host = host
+        self._max_body = max_body
+
+    @property
+    def sock(self) -> http_client.Socket:
+        """What can be read once there is something of an answer."""
+        return self._asked.sock
+
+    def close(self) -> None:
+        """Give up before there is an answer."""
+        self._asked.close()
+
+    def answer(self, patience: float) -> Answer | None:
+        """Read the head of the answer; None if nothing of it comes within ``patience`` seconds.
+
+        Raises ScrapeError, as :meth:`Client.ask`.
+        """
+        deadline = self._asked.deadline
+        try:
+            answer = self._asked.answer(patience)
+        except http_client.CallError as error:
+            raise failure(self._host, error, deadline) from None
+        return None if answer is None else Answer(answer, self._host, deadline, self._max_body)
 
 
 class Answer:

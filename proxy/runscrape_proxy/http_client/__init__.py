@@ -10,8 +10,8 @@ of bounded size: http.client and urllib3 take a chunk size of ``-1`` for "all th
 
 from __future__ import annotations
 
-from runscrape_proxy.http_client.client import Answer, Client, Request, trust
-from runscrape_proxy.http_client.deadline import Deadline, shut
+from runscrape_proxy.http_client.client import Answer, Asked, Client, Request, trust
+from runscrape_proxy.http_client.deadline import Deadline, Socket, shut
 from runscrape_proxy.http_client.errors import (
     BadAnswer,
     BadProxy,
@@ -29,6 +29,7 @@ from runscrape_proxy.http_client.errors import (
 
 __all__ = [
     "Answer",
+    "Asked",
     "BadAnswer",
     "BadProxy",
     "Broken",
@@ -42,6 +43,7 @@ __all__ = [
     "NoDescriptors",
     "ProxyRefused",
     "Request",
+    "Socket",
     "TlsFailed",
     "TooSlow",
     "shut",

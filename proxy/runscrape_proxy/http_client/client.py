@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
 
     from runscrape_proxy.http_client.connection import Connection
-    from runscrape_proxy.http_client.deadline import Deadline
+    from runscrape_proxy.http_client.deadline import Deadline, Socket
 
 PIECE: Final = 64 * 1024
 """Bytes of a body that are held at once."""
@@ -83,41 +83,96 @@ class Client:
         self._kept.close()
 
     def send(self, request: Request, deadline: Deadline) -> Answer:
-        """Send a request and read the head of the answer; its body is still to come.
+        """Send a request and read the head of the answer. Raises CallError."""
+        asked = self.ask(request, deadline)
+        while True:
+            answer = asked.answer(deadline.left)
+            if answer is not None:
+                return answer
 
-        A kept connection that turns out to be closed before a byte of the answer has come is
-        replaced, and the request sent again. Raises CallError.
-        """
+    def ask(self, request: Request, deadline: Deadline) -> Asked:
+        """Send a request; the answer is still to come. Raises CallError."""
         proxy = None if self._direct else self._proxy_for(request.authority, tls=request.tls)
         origin = Origin(request.host, request.port, request.tls, proxy)
-        outgoing = request.for_origin(origin)
-        while True:
-            connection = self._kept.take(origin)
-            connection = connection or open_connection(origin, self._context, deadline)
-            head = _ask(connection, outgoing, request.body, deadline)
-            if head is not None:
-                keep = functools.partial(self._kept.give, origin, connection)
-                return Answer(head, connection, deadline, keep)
+        return Asked(self, origin, request, deadline)
+
+    def take(self, origin: Origin, deadline: Deadline) -> Connection:
+        """Take a kept connection, or open one. Raises CallError."""
+        return self._kept.take(origin) or open_connection(origin, self._context, deadline)
+
+    def keep(self, origin: Origin, connection: Connection) -> None:
+        """Keep a connection for the next request."""
+        self._kept.give(origin, connection)
 
 
-def _ask(
-    connection: Connection, request: h11.Request, body: bytes, deadline: Deadline
-) -> h11.Response | None:
-    """Send and read the head; None if the connection was stale, and asking again is safe."""
-    try:
-        connection.send(request, body, deadline)
-        return connection.read_head(deadline)
-    except h11.RemoteProtocolError as error:
-        connection.close()
-        raise BadAnswer(str(error)) from error
-    except OSError as error:
-        connection.close()
-        if connection.reused and not connection.begun:
+class Asked:
+    """A request that was sent.
+
+    Where a kept connection turns out to be closed before a byte of the answer has come, it is
+    replaced, and the request sent again.
+    """
+
+    def __init__(
+        self, client: Client, origin: Origin, request: Request, deadline: Deadline
+    ) -> None:
+        self.deadline = deadline
+        self._client = client
+        self._origin = origin
+        self._request = request
+        self._send()
+
+    @property
+    def sock(self) -> Socket:
+        """What can be read once there is something of an answer."""
+        return self._connection.sock
+
+    def answer(self, patience: float) -> Answer | None:
+        """Read the head of the answer; its body is still to come.
+
+        None if nothing of it comes within ``patience`` seconds. Raises CallError.
+        """
+        head = None
+        try:
+            if self._connection.await_head(self.deadline, patience):
+                head = self._connection.read_head(self.deadline)
+        except h11.RemoteProtocolError as error:
+            self.close()
+            raise BadAnswer(str(error)) from error
+        except OSError as error:
+            self._failed(error)
+            self._send()
+        except BaseException:
+            self.close()
+            raise
+        if head is None:
             return None
-        raise NoAnswer(error.strerror or type(error).__name__) from error
-    except BaseException:
-        connection.close()
-        raise
+        keep = functools.partial(self._client.keep, self._origin, self._connection)
+        return Answer(head, self._connection, self.deadline, keep)
+
+    def close(self) -> None:
+        """Give up before there is an answer."""
+        self.deadline.release()
+        self._connection.close()
+
+    def _send(self) -> None:
+        request = self._request.for_origin(self._origin)
+        while True:
+            self._connection = self._client.take(self._origin, self.deadline)
+            try:
+                self._connection.send(request, self._request.body, self.deadline)
+            except OSError as error:
+                self._failed(error)
+            except BaseException:
+                self.close()
+                raise
+            else:
+                return
+
+    def _failed(self, error: OSError) -> None:
+        """Raise NoAnswer unless asking again is safe."""
+        self.close()
+        if not self._connection.reused or self._connection.begun:
+            raise NoAnswer(error.strerror or type(error).__name__) from error
 
 
 class Answer:
@@ -208,9 +263,8 @@ class Answer:
         piece = self._connection.take_read_ahead(left)
         while left:
             size = min(left, PIECE)
-            # TLS gives 16 KiB at most; what the piece costs further on does not depend on its size.
-            while len(piece) < size:
-                piece += self._connection.read(self._deadline, size - len(piece))
+            if len(piece) < size:
+                piece = self._connection.fill(piece, size, self._deadline)
             left -= len(piece)
             yield piece
             piece = b""

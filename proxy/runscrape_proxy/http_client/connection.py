@@ -41,8 +41,8 @@ MAX_HEAD: Final = 64 * 1024
 MAX_INTERIM: Final = 8
 """Answers such as 100 Continue and 103 Early Hints that may come before the real one."""
 
-READ_HEAD: Final = 8192
-"""Bytes that are read at once while a head is awaited: such a buffer is held while waiting."""
+READ_HEAD: Final = 16 * 1024
+"""Bytes that are read at once once there is something of a head: as many as a TLS record has."""
 
 # A NAT that forgets idle connections would make the next request on one begin with a timeout.
 _KEEPALIVE: Final = [
@@ -121,6 +121,33 @@ class Connection:
         with deadline.over(self.sock):
             self.sock.sendall(data)
 
+    def await_head(self, deadline: Deadline, patience: float) -> bool:
+        """Wait for the first of an answer; False if none comes within ``patience`` seconds.
+
+        No buffer is held meanwhile. Raises OSError and CallError.
+        """
+        while self._can_be_read(deadline, patience):
+            self.sock.settimeout(0)
+            try:
+                data: bytes = self.sock.recv(READ_HEAD)  # type: ignore[assignment]  # as below
+            except (BlockingIOError, ssl.SSLWantReadError):  # TLS's own, such as session tickets
+                continue
+            if not data:
+                raise _closed()
+            self.begun = True
+            self._http.receive_data(data)
+            return True
+        return False
+
+    def _can_be_read(self, deadline: Deadline, patience: float) -> bool:
+        if isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
+            return True
+        with deadline.over(self.sock):
+            timeout = max(0.0, min(patience, deadline.left))
+            readable = wait_for_read(self.sock, timeout=timeout)  # type: ignore[arg-type]  # has a fileno
+        deadline.check()
+        return readable
+
     def read_head(self, deadline: Deadline) -> h11.Response:
         """Read the head of the answer, past those of interim ones.
 
@@ -153,9 +180,25 @@ class Connection:
         with deadline.over(self.sock):
             data: bytes = self.sock.recv(size)  # type: ignore[assignment]  # SSLTransport: or int
             if not data:
-                raise EndOfConnection(errno.ECONNRESET, "the connection was closed")
+                raise _closed()
         self.begun = True
         return data
+
+    def fill(self, piece: bytes, size: int, deadline: Deadline) -> bytes:
+        """Read on until a piece has ``size`` bytes; raises as :meth:`read`.
+
+        TLS gives 16 KiB at most; what a piece costs further on does not depend on its size.
+        """
+        parts, left = [piece], size - len(piece)
+        with deadline.over(self.sock):
+            while left > 0:
+                data: bytes = self.sock.recv(left)  # type: ignore[assignment]  # as above
+                if not data:
+                    raise _closed()
+                parts.append(data)
+                left -= len(data)
+                deadline.renew(self.sock)
+        return b"".join(parts)
 
     def take_read_ahead(self, limit: int) -> bytes:
         """Return what of a body came along with the head, ``limit`` bytes at most."""
@@ -178,6 +221,10 @@ class Connection:
         """Close it, whatever is under way."""
         with contextlib.suppress(OSError):
             self.sock.close()
+
+
+def _closed() -> EndOfConnection:
+    return EndOfConnection(errno.ECONNRESET, "the connection was closed")
 
 
 def open_connection(origin: Origin, context: ssl.SSLContext, deadline: Deadline) -> Connection:

@@ -53,8 +53,7 @@ class Deadline:
         over).
         """
         self._waited_on = sock
-        self.check()
-        sock.settimeout(max(self.left * share, 0.001))  # 0 would mean not to block
+        self.renew(sock, share)
         try:
             yield
         except TimeoutError:
@@ -65,6 +64,13 @@ class Deadline:
         except OSError:
             self.check()
             raise
+
+    def renew(self, sock: Socket, share: float = 1.0) -> None:
+        """Let the next step on a socket take what is left now. Raises CutOff and TooSlow."""
+        left = self._at - time.monotonic()
+        if left <= 0 or self._cut_off:
+            self.check()
+        sock.settimeout(max(left * share, 0.001))  # 0 would mean not to block
 
     def release(self) -> None:
         """Let go of the socket: it may serve another call now."""

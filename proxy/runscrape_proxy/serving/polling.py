@@ -57,6 +57,13 @@ NO_ROOM: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 NO_ROOM_PAUSE: Final = 0.02
 
 
+class OneRequest(RequestParser):  # type: ignore[misc]  # gunicorn has no types
+    """The parser of one request, which it gives each time that it is asked."""
+
+    def __next__(self) -> Any:
+        return self.mesg or super().__next__()
+
+
 class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     """Gunicorn's worker, whose threads get whole requests only."""
 
@@ -86,7 +93,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             self._wait(connection, Phase.RECEIVING)
             self._make_room()
 
-    def finish_request(self, conn: Connection, fs: Future[bool]) -> None:
+    def finish_request(self, conn: Connection, fs: Future[Any]) -> None:
         """Go on with a connection whose request is served; runs in the thread that polls.
 
         Gunicorn by itself would wait here for up to 2 s until the client closes, each client that
@@ -125,6 +132,17 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         # A worker that stops gives its clients no longer than that.
         for connection in self.waiting:
             connection.until = min(connection.until, deadline)
+
+    def serve(self, connection: Connection) -> bool:
+        """Give a whole request a thread; False, and an answer, if there is not a single one."""
+        try:
+            self.enqueue_req(connection)
+        except RuntimeError:
+            if self.troubles.is_new("threads", "none"):
+                log.error("no thread can be started: requests are refused")  # noqa: TRY400  no bug
+            self.refuse(connection, "503 Service Unavailable")
+            return False
+        return True
 
     def drop(self, connection: Connection) -> None:
         """Close a connection at once."""
@@ -212,12 +230,8 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             return
         self._stop_waiting(connection)
         connection.initialized = True
-        connection.parser = RequestParser(self.cfg, [request], connection.client)
-        try:
-            self.enqueue_req(connection)
-        except RuntimeError:  # not a single thread is there
-            log.error("no thread can be started: a request is refused")  # noqa: TRY400  no bug
-            self.refuse(connection, "503 Service Unavailable")
+        connection.parser = OneRequest(self.cfg, [request], connection.client)
+        self.serve(connection)
 
     def _shake_hands(self, connection: Connection) -> None:
         """Go on with a TLS handshake; runs in a thread of its own."""

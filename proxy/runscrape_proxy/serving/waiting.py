@@ -12,6 +12,8 @@ from gunicorn.workers.gthread import TConn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from runscrape_proxy.gateway.scrape import Scrape
+
 
 class Phase(IntEnum):
     """What a connection waits for; those of the first kind are given up first."""
@@ -44,6 +46,8 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
         """Whether the client was told to go on with the body that it announced."""
         self.drained = 0
         """Bytes that were read and thrown away after the last answer."""
+        self.parked: Scrape | None = None
+        """The scrape that a request is, while no thread serves it."""
         self.answered_at = inf
         """Since when the answer to the request that a thread serves is being sent."""
 

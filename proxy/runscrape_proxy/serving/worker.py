@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import selectors
 import signal
 import socket
 import threading
@@ -23,6 +24,7 @@ from gunicorn.http import errors as http_errors
 from gunicorn.http.body import ChunkedReader, LengthReader
 
 from runscrape_proxy.gateway.request import seconds_for
+from runscrape_proxy.gateway.scrape import CAN_PARK, PARKED, Parked, Scrape
 from runscrape_proxy.serving.answers import BodyTooLarge, plain_answer, status_of
 from runscrape_proxy.serving.polling import PollingWorker
 from runscrape_proxy.serving.receiving import MAX_BODY
@@ -30,6 +32,7 @@ from runscrape_proxy.serving.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from concurrent.futures import Future
     from types import FrameType
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -54,6 +57,8 @@ class ProxyWorker(PollingWorker):
         self._ends: dict[Connection, float] = {}
         """When each request that has a thread is cut off."""
         self._serving = threading.local()
+        self._parked: dict[Connection, Scrape] = {}
+        """Scrapes that wait for their services, without a thread."""
 
     def get_thread_pool(self) -> Threads:
         """Make the pool that requests run in."""
@@ -75,26 +80,49 @@ class ProxyWorker(PollingWorker):
         for connection, end in list(self._ends.items()):
             if end < now:
                 cut_off(connection)
+        for connection, scrape in list(self._parked.items()):
+            if scrape.deadline.left <= 0:
+                self._resume(connection)
         if waiting := self.tpool.queued:
             stuck = [each for each in list(self._ends) if each.answered_at < now - STUCK_SECONDS]
             stuck.sort(key=lambda connection: connection.answered_at)
             for connection in stuck[:waiting]:
                 cut_off(connection)
 
-    def handle(self, conn: Connection) -> bool:
-        """Serve one request of a connection, in a thread of the pool; False to close it."""
+    def handle(self, conn: Connection) -> bool | Scrape:
+        """Serve one request of a connection, in a thread of the pool.
+
+        Returns whether the connection goes on, or the scrape that waits for its service.
+        """
         self._ends[conn] = time.monotonic() + REQUEST_SECONDS + self.app.settings.mint_timeout
         self._serving.connection = conn
         try:
             return bool(super().handle(conn))
+        except Parked as parked:
+            return parked.scrape
         finally:
             conn.answered_at = inf
             self._ends.pop(conn, None)
 
+    def finish_request(self, conn: Connection, fs: Future[Any]) -> None:
+        """Go on with a connection whose request is served, or waits for a service."""
+        scrape = None if fs.cancelled() or fs.exception() else fs.result()
+        if not isinstance(scrape, Scrape):
+            super().finish_request(conn, fs)
+            return
+        conn.parked = self._parked[conn] = scrape
+        try:
+            self.poller.register(
+                scrape.asked.sock, selectors.EVENT_READ, lambda _sock: self._resume(conn)
+            )
+        except (OSError, ValueError):  # cut off meanwhile
+            self._resume(conn)
+
     def handle_request(self, req: Any, conn: Connection) -> Any:
         """Serve a request whose head is read; a scrape may take as long as its client says."""
-        req._expected_100_continue = False  # noqa: SLF001  the body is here, or is refused
-        read_body(req)
+        if conn.parked is None:
+            req._expected_100_continue = False  # noqa: SLF001  the body is here, or is refused
+            read_body(req)
         if self._is_scrape(req.uri):
             told = dict(req.headers).get(TOLD_TIMEOUT)
             self._ends[conn] = time.monotonic() + REQUEST_SECONDS + seconds_for(told)
@@ -122,15 +150,28 @@ class ProxyWorker(PollingWorker):
     def _hang_up(self, _signal: int, _frame: FrameType | None) -> None:
         self.app.service.reload()
 
+    def _resume(self, conn: Connection) -> None:
+        """Have a scrape go on: its service has answered, or its time is over."""
+        scrape = self._parked.pop(conn, None)
+        if scrape is None:
+            return
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            self.poller.unregister(scrape.asked.sock)
+        if not self.serve(conn):
+            scrape.give_up()
+
     def _is_scrape(self, uri: str) -> bool:
         return self.app.settings.gateway and not uri.startswith("/")
 
     def _call(
         self, app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
+        conn = self._serving.connection
+        environ[CAN_PARK] = True
+        environ[PARKED], conn.parked = conn.parked, None
         answer = app(environ, start_response)
         if not self._is_scrape(environ["RAW_URI"]):  # whose slots see to it
-            self._serving.connection.answered_at = time.monotonic()
+            conn.answered_at = time.monotonic()
         return answer
 
 

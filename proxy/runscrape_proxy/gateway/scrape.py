@@ -1,0 +1,57 @@
+"""One scrape, from its slot on; and how it waits without a thread."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from runscrape_proxy.gateway.client import Asked
+    from runscrape_proxy.gateway.slots import Slot
+    from runscrape_proxy.gateway.targets import Target
+    from runscrape_proxy.http_client import Deadline
+
+CAN_PARK: Final = "runscrape.can_park"
+"""In the WSGI environment of a server that takes Parked for what it is."""
+
+PARKED: Final = "runscrape.parked"
+"""In the WSGI environment of a request that is called again: the scrape that was parked."""
+
+PATIENCE: Final = 0.1
+"""Seconds for which a thread waits for a service, where it could do something else: most answer."""
+
+
+class Scrape:
+    """A scrape that is under way."""
+
+    __slots__ = ("asked", "began", "deadline", "slot", "target")
+
+    def __init__(self, target: Target, slot: Slot, deadline: Deadline) -> None:
+        self.target = target
+        self.slot = slot
+        self.deadline = deadline
+        self.asked: Asked
+        """Set once the service is asked."""
+        self.began = time.monotonic()
+
+    def give_up(self) -> None:
+        """End it while it waits for its service."""
+        self.asked.close()
+        self.slot.give_back()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return time.monotonic() - self.began
+
+
+class Parked(BaseException):
+    """No error: the service has not answered yet, and the thread can do something else.
+
+    The request is to be called again, with ``scrape`` as PARKED in the environment, once there is
+    something to read for it, or its deadline is over.
+    """
+
+    def __init__(self, scrape: Scrape) -> None:
+        super().__init__()
+        self.scrape = scrape
