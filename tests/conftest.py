@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import hypothesis
 import pytest
 from google.auth.compute_engine import _metadata
 
@@ -31,6 +32,10 @@ DEMO_WORLD: dict[str, Any] = {
     }
 }
 """Two private services, a public one and an internal one in two regions of one project."""
+
+
+hypothesis.settings.register_profile("busy machine", deadline=None)
+hypothesis.settings.load_profile("busy machine")
 
 
 def pytest_sessionstart() -> None:

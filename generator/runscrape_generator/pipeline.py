@@ -16,10 +16,11 @@ from runscrape_generator.config.settings import Mode, Settings
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.model import Decision, Job
 from runscrape_generator.progress import Progress
-from runscrape_generator.publish import files, guard, inventory, previous, sharing
+from runscrape_generator.publish import files, guard, inventory
 from runscrape_generator.publish.inventory import Inventory
 from runscrape_generator.publish.publish import Document
-from runscrape_generator.render import formats as rendering
+from runscrape_generator.render import formats
+from runscrape_generator.render.formats import Kind
 from runscrape_generator.selection.decide import decide
 from runscrape_generator.selection.jobs import assemble
 from runscrape_generator.summary import no_one_token, why_none
@@ -68,12 +69,12 @@ def find_places(settings: Settings) -> Places:
 
 def refuse_other_kinds(command: Command, places: Places) -> None:
     """Raise ConfigError where a file is of another kind than what would take its place."""
-    output = previous.Kind.JOBS if command == "generate" else previous.Kind.TARGETS
+    output = Kind.JOBS if command == "generate" else Kind.TARGETS
     for option, path, meant in (
         ("--output", places.output, output),
-        ("--inventory", places.inventory, previous.Kind.INVENTORY),
+        ("--inventory", places.inventory, Kind.INVENTORY),
     ):
-        found = previous.kind(files.read(path) or b"") if path else None
+        found = formats.kind(files.read(path) or b"") if path else None
         if found not in (None, meant):
             raise ConfigError(
                 f"{option}: {path} holds {found}, and runscrape {command} would put {meant} in its "
@@ -92,8 +93,6 @@ def make(command: Command, settings: Settings, progress: Progress, places: Place
     _tell(decisions)
     if command == "targets" and settings.mode is Mode.OAUTH2 and (told := no_one_token(decisions)):
         log.info(told)
-    if before is not None and (told := sharing.warning(settings, before, recalled, decisions)):
-        log.warning(told)
     text = _render(command, decisions, assembled, settings)
     _guard(before, decisions, text, places, settings)
     return Made(recalled, decisions, assembled, text, before)
@@ -111,8 +110,8 @@ def _guard(
         old, new = before.targets, frozenset(targets(decisions))
     else:
         data = files.read(places.output) if places.output else None
-        old = previous.targets(data) if data else frozenset()
-        new = previous.targets(text.encode()) if old else frozenset()
+        old = guard.targets(data) if data else frozenset()
+        new = guard.targets(text.encode()) if old else frozenset()
     guard.check(old, new, max_removed=settings.max_removed)
 
 
@@ -134,9 +133,9 @@ def _render(
     settings: Settings,
 ) -> str:
     if command == "generate":
-        return rendering.render(assembled, settings)
+        return formats.render(assembled, settings)
     suffix = settings.output.suffix.lower() if settings.output else ""
-    return rendering.render_targets(decisions, settings, yaml=suffix in {".yml", ".yaml"})
+    return formats.render_targets(decisions, settings, yaml=suffix in {".yml", ".yaml"})
 
 
 def targets(decisions: Iterable[Decision]) -> Iterable[guard.Target]:

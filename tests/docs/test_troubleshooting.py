@@ -68,11 +68,6 @@ def shrinks(desk: Desk) -> int:
     return desk.demo()
 
 
-def shared(desk: Desk) -> int:
-    assert desk.demo() == 0
-    return desk.demo("--exclude", "svc-a")
-
-
 def bad_template(desk: Desk) -> int:
     template = desk.folder / "template"
     template.write_text("scrape_configs:\n  {{ cloud_run_jobs }}\nnonsense: 1\n")
@@ -95,7 +90,6 @@ CASES: dict[str, tuple[int, Callable[[Desk], int]]] = {
     "`nothing could be listed, and no inventory stands in`": (4, nothing_listed),
     "`… the search does not find it and it has services`": (0, left_the_folder),
     "`refused to remove … of … jobs`": (5, shrinks),
-    "`other settings than these wrote …`": (0, shared),
     "`another run of runscrape is at work on …`": (9, locked),
     "`promtool …; nothing was changed: …`": (6, bad_template),
     "`/-/reload answered 403: …`": (8, lambda desk: desk.demo("--reload", desk.reload_url)),

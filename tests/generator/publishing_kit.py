@@ -30,6 +30,11 @@ def state(folder: Path) -> State:
     return found
 
 
+def contents(folder: Path) -> dict[str, tuple[bytes, int, int]]:
+    """Bytes, mtime and mode of every file: what is put back is a copy, with an inode of its own."""
+    return {name: (data, mtime, mode) for name, (data, mtime, _, mode) in state(folder).items()}
+
+
 def visible(folder: Path) -> list[str]:
     """Name the files that are no lock and no note of ours."""
     return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))

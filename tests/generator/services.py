@@ -12,7 +12,7 @@ import yaml
 
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.model import Decision, Endpoint, Job, Service
-from runscrape_generator.render import formats as rendering
+from runscrape_generator.render import formats
 from runscrape_generator.selection import decide as selection
 from runscrape_generator.selection import jobs
 
@@ -56,12 +56,12 @@ def assemble(services: Iterable[Service], **settings: Any) -> tuple[Job, ...]:
 
 
 def render(services: Iterable[Service], **settings: Any) -> str:
-    return rendering.render(assemble(services, **settings), Settings(**settings))
+    return formats.render(assemble(services, **settings), Settings(**settings))
 
 
 def targets(services: Iterable[Service], *, as_yaml: bool = False, **settings: Any) -> str:
     chosen = Settings(**settings)
-    return rendering.render_targets(selection.decide(services, chosen), chosen, yaml=as_yaml)
+    return formats.render_targets(selection.decide(services, chosen), chosen, yaml=as_yaml)
 
 
 def read_jobs(text: str) -> dict[str, Any]:

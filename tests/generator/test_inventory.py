@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from runscrape_generator.model import Decision, Endpoint, Scope, Service
 from runscrape_generator.publish import inventory
-from runscrape_generator.publish.remembered import FACTS, CorruptError, parse
+from runscrape_generator.publish.inventory import FACTS, CorruptError, parse
 from tests.generator.recorder import Recorder
 
 US, EU = Scope("demo", "us-central1"), Scope("demo", "europe-west1")
@@ -81,7 +81,7 @@ def test_facts_round_trip(found: list[Service], data: st.DataObject) -> None:
     read = parse(text.encode())
     assert {s.id: s for scope in read.scopes.values() for s in scope} == {s.id: s for s in found}
     assert US in read.scopes
-    assert read.jobs == {e.job for d in decisions for e in d.endpoints}
+    assert {job for job, _, _ in read.targets} == {e.job for d in decisions for e in d.endpoints}
 
 
 @given(st.permutations([service("a"), service("b"), service("a", EU), service("c", EU)]))
@@ -215,30 +215,32 @@ def test_missing_facts(entry: dict[str, Any], facts: dict[str, Any], tmp_path: P
 
 
 BAD: list[tuple[str, str]] = [
-    ("", "not JSON"),
-    ('{"version": 1, "scopes": {"demo/us', "not JSON"),
-    ("[" * 100_000, "not JSON"),
-    ("[]", "not an inventory of version 1"),
-    ('{"version": 2, "scopes": {}}', "not an inventory of version 1"),
-    ('{"version": 1}', "'scopes' is not an object"),
+    ("", "Invalid JSON: EOF"),
+    ('{"version": 1, "scopes": {"demo/us', "Invalid JSON: EOF"),
+    ("[" * 100_000, "Invalid JSON: recursion limit exceeded"),
+    ("[]", "Input should be an object"),
+    ('{"version": 2, "scopes": {}}', "['version'] Input should be 1"),
+    ('{"version": 1}', "['scopes'] Field required"),
+    ('{"version": 1, "scopes": []}', "['scopes'] Input should be an object"),
     ('{"version": 1, "scopes": {"demo": []}}', "scope 'demo' is not PROJECT/REGION"),
     ('{"version": 1, "scopes": {"a/b/c": []}}', "scope 'a/b/c' is not PROJECT/REGION"),
-    ('{"version": 1, "scopes": {"a/b": {}}}', "scope 'a/b' is not a list"),
-    (whole("api"), "service 1: not an object"),
+    ('{"version": 1, "scopes": {"a/b": {}}}', "['a/b'] Input should be a valid array"),
+    (whole("api"), "[0] Input should be an object"),
     (whole(MINIMAL, MINIMAL), "has a service twice"),
-    (whole(MINIMAL, scope="demo/europe-west1"), "service 1: belongs elsewhere"),
-    (whole(MINIMAL | {"name": ""}), "service 1: belongs elsewhere"),
-    (whole(MINIMAL | {"state": "lost"}), "state is neither kept nor skipped"),
-    (whole(MINIMAL | {"target": None}), "target is not a string"),
-    (whole(MINIMAL | {"audience": 1}), "audience is not a string"),
-    (whole(MINIMAL | {"endpoints": [1]}), "endpoints is not a list of objects"),
-    (whole(MINIMAL | {"endpoints": [{}]}), "job is not a string"),
-    (whole(MINIMAL | {"urls": "https://x"}), "urls is not a list"),
-    (whole(MINIMAL | {"labels": {"a": 1}}), "labels is not a string"),
-    (whole(MINIMAL | {"labels": []}), "labels is not an object"),
-    (whole(MINIMAL | {"min_instances": True}), "min_instances is not a count"),
-    (whole(MINIMAL | {"iap_enabled": 1}), "iap_enabled is not true or false"),
-    (whole({k: v for k, v in MINIMAL.items() if k != "state"}), "state is not a string"),
+    (whole(MINIMAL, scope="demo/europe-west1"), "has a service that belongs elsewhere"),
+    (whole(MINIMAL | {"name": ""}), "['name'] String should have at least 1 character"),
+    (whole(MINIMAL | {"state": "lost"}), "does not match any of the expected tags"),
+    (whole(MINIMAL | {"target": None}), "['target'] Input should be a valid string"),
+    (whole(MINIMAL | {"audience": 1}), "['audience'] Input should be a valid string"),
+    (whole(MINIMAL | {"endpoints": [1]}), "['endpoints'][0] Input should be an object"),
+    (whole(MINIMAL | {"endpoints": [{}]}), "['endpoints'][0]['job'] Field required"),
+    (whole(MINIMAL | {"urls": "https://x"}), "['urls'] Input should be a valid array"),
+    (whole(MINIMAL | {"labels": {"a": 1}}), "['labels']['a'] Input should be a valid string"),
+    (whole(MINIMAL | {"labels": []}), "['labels'] Input should be an object"),
+    (whole(MINIMAL | {"min_instances": True}), "['min_instances'] Input should be a valid int"),
+    (whole(MINIMAL | {"min_instances": -1}), "['min_instances'] Input should be greater than"),
+    (whole(MINIMAL | {"iap_enabled": 1}), "['iap_enabled'] Input should be a valid boolean"),
+    (whole({k: v for k, v in MINIMAL.items() if k != "state"}), "Unable to extract tag"),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -83,3 +84,24 @@ def test_planted_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(WriteError), lock.held(tmp_path / "out.yml"):
         pass
     assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("old", [None, 0o644, 0o666])
+def test_nobody_else_may_lock_it(tmp_path: Path, old: int | None) -> None:
+    """Whoever may open the file may lock it, so that is its owner alone; older ones are mended."""
+    name = tmp_path / ".out.yml.runscrape-lock"
+    if old is not None:
+        name.touch()
+        name.chmod(old)
+    with lock.held(tmp_path / "out.yml"):
+        assert name.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+def test_a_run_as_root_shuts_nobody_out(tmp_path: Path) -> None:
+    """A lock file that root makes belongs to whom the folder belongs."""
+    os.chown(tmp_path, 12345, 23456)
+    with lock.held(tmp_path / "out.yml"):
+        pass
+    status = (tmp_path / ".out.yml.runscrape-lock").stat()
+    assert (status.st_uid, status.st_gid) == (12345, 23456)

@@ -16,11 +16,11 @@ from pathlib import Path
 from runscrape_generator.publish import publish as publishing
 from runscrape_generator.errors import RunscrapeError
 from runscrape_generator.publish.publish import Document
-from tests.generator.publishing_kit import state
+from tests.generator.publishing_kit import contents
 from tests.generator.recorder import Recorder
 
 folder = Path(sys.argv[1])
-before = state(folder)
+before = contents(folder)
 try:
     publishing.publish(
         Document(folder / "inventory.json", b"new" * 10),
@@ -28,7 +28,7 @@ try:
     )
 except RunscrapeError as error:
     print(error.exit_code, error)
-assert state(folder) == before, state(folder).keys()
+assert contents(folder) == before, contents(folder).keys()
 """
 
 

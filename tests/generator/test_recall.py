@@ -8,7 +8,7 @@ from runscrape_generator.cloudrun.recall import LastKnown, Recalled, recall
 from runscrape_generator.errors import DiscoveryError
 from runscrape_generator.model import Discovery, Scope, ScopeFailure, Service
 from runscrape_generator.publish import inventory
-from runscrape_generator.publish.remembered import parse
+from runscrape_generator.publish.inventory import parse
 from tests.generator.recorder import Recorder
 from tests.generator.test_inventory import EU, US, kept, service
 

@@ -80,7 +80,7 @@ def test_done(server: Server) -> None:
         (500, Outcome.REFUSED, "answered 500: bad thing in line 3"),
         (403, Outcome.REFUSED, "--web.enable-lifecycle"),
         (404, Outcome.REFUSED, "it ends in /-/reload"),
-        (401, Outcome.REFUSED, "user and password"),
+        (401, Outcome.REFUSED, "a user and a password"),
         (302, Outcome.REFUSED, "answered 302"),
         (502, Outcome.UNKNOWN, "answered 502"),
         (503, Outcome.UNKNOWN, "answered 503"),
@@ -113,12 +113,22 @@ def test_too_slow(server: Server) -> None:
 
 
 def test_user_and_password(server: Server) -> None:
-    """User and password in the URL are sent, percent-decoded, and never shown."""
+    """User and password are sent as UTF-8, and never shown."""
     server.status = 401
-    answer = reload.by_url(server.url.replace("://", "://jo%40x:s3cr%20et@"))
-    expected = base64.b64encode(b"jo@x:s3cr et").decode()
+    answer = reload.by_url(server.url, login=("jo@x", "s3cr ét:"))
+    expected = base64.b64encode("jo@x:s3cr ét:".encode()).decode()
     assert server.asked == [("POST", "/-/reload", f"Basic {expected}")]
     assert "s3cr" not in answer.reason
+
+
+def test_no_credentials_of_others(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ``.netrc`` holds for that host is for other programs."""
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password s3cret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    reload.by_url(server.url)
+    assert server.asked == [("POST", "/-/reload", None)]
 
 
 def test_no_proxy_for_loopback(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

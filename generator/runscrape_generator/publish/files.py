@@ -76,7 +76,7 @@ def beside(path: Path, suffix: str) -> Path:
     return path.with_name(f".{path.name}{suffix}")
 
 
-def passing(path: Path) -> Path:
+def temporary_name(path: Path) -> Path:
     """Name a temporary file beside ``path``, one that :func:`sweep` knows as ours."""
     return beside(path, f".{secrets.token_hex(4)}{_NEW}")
 
@@ -100,12 +100,22 @@ def replace(path: Path, data: bytes) -> None:
     sync_folder(path)
 
 
-def stage(path: Path, data: bytes) -> Path:
+def copy(path: Path, other: Path) -> None:
+    """Copy the file, with its rights and times, whole or not at all; raises WriteError."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise failure(path, error) from error
+    commit(stage(path, data, keep_times=True), other)
+    sync_folder(other)
+
+
+def stage(path: Path, data: bytes, *, keep_times: bool = False) -> Path:
     """Write ``data`` to a temporary file beside ``path``, synced and with the old file's rights.
 
     A new file gets 0644 less the umask. Raises WriteError, and then leaves nothing behind.
     """
-    temporary = passing(path)
+    temporary = temporary_name(path)
     try:
         old = path.stat() if path.exists() else None
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -115,6 +125,8 @@ def stage(path: Path, data: bytes) -> Path:
                 _take_rights(file.fileno(), path, old)
                 _refuse_to_lock_out(os.fstat(file.fileno()), old)
             file.flush()
+            if old and keep_times:
+                os.utime(file.fileno(), ns=(old.st_atime_ns, old.st_mtime_ns))
             os.fsync(file.fileno())
     except OSError as error:
         discard(temporary)

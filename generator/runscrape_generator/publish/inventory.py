@@ -3,8 +3,10 @@
 One JSON file, ``{"version": 1, "scopes": {"PROJECT/REGION": [service, …]}}``, with a line for each
 service, so that ``grep`` and ``diff`` show services: the last known good of the generator, for
 scopes that Google does not list, and the proxy's list of audiences. Only its facts are used here;
-what becomes of a service is decided anew, by the settings in force. Reading is in
-:mod:`runscrape_generator.publish.remembered`.
+what becomes of a service is decided anew, by the settings in force.
+
+Reading is strict on the structure, which keeps targets alive: a file that is not whole is no
+inventory at all. Facts that an older version, or another program, did not write are made up.
 """
 
 from __future__ import annotations
@@ -12,22 +14,40 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from runscrape_generator.model import Decision, Endpoint, Scope
-from runscrape_generator.publish.remembered import FACTS, VERSION, CorruptError, Inventory, parse
+from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
+
+from runscrape_generator.model import Decision, Endpoint, Scope, Service
+from runscrape_generator.publish.guard import Target
 from runscrape_generator.render.file_sd import target_labels
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Inventory", "load", "render"]
-
+VERSION = 1
 MAX_BYTES = 128 * 1024 * 1024
 """Ten times the inventory of 10,000 services: what is larger is something else."""
 
+_PLACE = ("name", "project", "region")
+_ENDPOINT = ("job", "audience", "scheme", "target", "metrics_path")
+
 _in_order = attrgetter("project", "region", "name")
+
+
+class CorruptError(ValueError):
+    """The content is no inventory; the text says where and why, without quoting all of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """What an inventory file says."""
+
+    scopes: Mapping[Scope, tuple[Service, ...]]
+    targets: frozenset[Target] = frozenset()
+    """Every endpoint of the services that were kept."""
 
 
 def load(path: Path) -> Inventory | None:
@@ -55,6 +75,111 @@ def _content(path: Path) -> bytes:
     if len(content) > MAX_BYTES:
         raise CorruptError(f"larger than {MAX_BYTES} bytes")
     return content
+
+
+class _Endpoint(BaseModel, strict=True):
+    job: str
+    audience: str | None = None
+    scheme: str
+    target: str
+    metrics_path: str
+
+
+class _Facts(BaseModel, strict=True):
+    """What Google says of a service, named as in :class:`runscrape_generator.model.Service`."""
+
+    uid: str = ""
+    uri: str = ""
+    urls: tuple[str, ...] = ()
+    custom_audiences: tuple[str, ...] = ()
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    ingress: str = "all"
+    launch_stage: str = "GA"
+    latest_ready_revision: str = ""
+    min_instances: NonNegativeInt = 0
+    max_instances: NonNegativeInt = 0
+    invoker_iam_disabled: bool = False
+    default_uri_disabled: bool = False
+    iap_enabled: bool = False
+
+
+FACTS = tuple(_Facts.model_fields)
+"""The facts of a service that an entry holds."""
+
+
+class _Place(BaseModel, strict=True):
+    name: str = Field(min_length=1)
+    project: str
+    region: str
+
+
+class _Kept(_Place, _Endpoint, _Facts):
+    state: Literal["kept"]
+    endpoints: tuple[_Endpoint, ...] = ()
+    """Empty: the entry's own fields are the only one."""
+
+
+class _Skipped(_Place, _Facts):
+    state: Literal["skipped"]
+
+
+class _File(BaseModel, strict=True):
+    version: Literal[1]
+    scopes: dict[str, list[Annotated[_Kept | _Skipped, Field(discriminator="state")]]]
+
+
+def parse(content: bytes) -> Inventory:
+    """Read an inventory. Raises CorruptError for whatever is not one, whole."""
+    try:
+        found = _File.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = "".join(f"[{part!r}]" for part in first["loc"] if part not in {"kept", "skipped"})
+        raise CorruptError(f"{place} {first['msg']}".lstrip()) from None
+    kept = (each for entries in found.scopes.values() for each in entries if each.state == "kept")
+    return Inventory(
+        scopes={_scope(key): _services(key, entries) for key, entries in found.scopes.items()},
+        targets=frozenset(
+            (endpoint.job, endpoint.target, endpoint.metrics_path)
+            for entry in kept
+            for endpoint in entry.endpoints or (entry,)
+        ),
+    )
+
+
+def _scope(key: str) -> Scope:
+    project, slash, region = key.partition("/")
+    if not (project and slash and region) or "/" in region:
+        raise CorruptError(f"scope {key!r} is not PROJECT/REGION")
+    return Scope(project, region)
+
+
+def _services(key: str, entries: list[_Kept | _Skipped]) -> tuple[Service, ...]:
+    services = {entry.name: _service(entry) for entry in entries}
+    if any(each.scope.key != key for each in services.values()):
+        raise CorruptError(f"scope {key!r} has a service that belongs elsewhere")
+    if len(services) != len(entries):
+        raise CorruptError(f"scope {key!r} has a service twice")
+    return tuple(services[name] for name in sorted(services))
+
+
+def _service(entry: _Kept | _Skipped) -> Service:
+    facts = {fact: getattr(entry, fact) for fact in FACTS if fact in entry.model_fields_set}
+    made_up = _made_up(entry) if entry.state == "kept" else {}
+    return Service(name=entry.name, project=entry.project, region=entry.region, **(made_up | facts))
+
+
+def _made_up(entry: _Kept) -> dict[str, Any]:
+    """Make up the facts without which a service that was kept would no longer be."""
+    usual = {"https": ":443", "http": ":80"}.get(entry.scheme, "")
+    uri = f"{entry.scheme}://{entry.target.removesuffix(usual)}"
+    facts: dict[str, Any] = {"uri": uri, "urls": (uri,), "latest_ready_revision": "unknown"}
+    if entry.audience is None:
+        facts["invoker_iam_disabled"] = True
+    elif entry.audience != uri:
+        facts["custom_audiences"] = (entry.audience,)
+    return facts
 
 
 def render(decisions: Iterable[Decision], scopes: Iterable[Scope]) -> str:
@@ -91,10 +216,6 @@ def _entry(decision: Decision) -> dict[str, Any]:
     if len(endpoints) > 1 or any(e.token_header != "Authorization" for e in endpoints):
         entry["endpoints"] = [_endpoint(e) | _headers(e) for e in endpoints]
     return entry | {fact: _plain(getattr(service, fact)) for fact in FACTS}
-
-
-_PLACE = ("name", "project", "region")
-_ENDPOINT = ("job", "audience", "scheme", "target", "metrics_path")
 
 
 def _endpoint(endpoint: Endpoint) -> dict[str, Any]:

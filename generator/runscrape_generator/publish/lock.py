@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from runscrape_generator.errors import LockedError
 from runscrape_generator.publish import files
 
 _SUFFIX = ".runscrape-lock"
+_MODE = 0o600
 _POLL = 0.05
 """Seconds between two tries: waiting in the kernel would have no end."""
 
@@ -28,16 +30,17 @@ def held(path: Path, *, patience: float = 0.0) -> Iterator[None]:
     """Hold the lock of ``path`` (resolved) inside the block.
 
     Raises LockedError where another run has it, after ``patience`` seconds, and WriteError where
-    there can be no lock file. That is opened for reading and made with 0644, so that a run as root
-    does not shut out later ones as another user.
+    there can be no lock file. Nobody else may open that (0600), for whoever can may lock it; one
+    that root makes belongs to the folder's owner, whose own runs it would shut out otherwise.
     """
     name = files.beside(path, _SUFFIX)
     flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        file = open(os.open(name, flags, 0o644), "rb")  # noqa: PTH123, SIM115 - closed below
+        file = open(os.open(name, flags, _MODE), "rb")  # noqa: PTH123, SIM115 - closed below
     except OSError as error:
         raise files.failure(path, error) from error
     with file:
+        _keep_others_out(file.fileno(), name.parent)
         deadline = time.monotonic() + patience
         while not _taken(file, name):
             if time.monotonic() >= deadline:
@@ -47,6 +50,15 @@ def held(path: Path, *, patience: float = 0.0) -> Iterator[None]:
                 )
             time.sleep(_POLL)
         yield
+
+
+def _keep_others_out(descriptor: int, folder: Path) -> None:
+    """Mend mode and owner, also of a lock file that an older release made with 0644."""
+    now = os.fstat(descriptor)
+    if os.geteuid() == 0 and now.st_uid == 0 != (owner := folder.stat()).st_uid:
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    if stat.S_IMODE(now.st_mode) != _MODE and os.geteuid() in {0, now.st_uid}:
+        os.fchmod(descriptor, _MODE)
 
 
 def _taken(file: BinaryIO, name: Path) -> bool:

@@ -19,8 +19,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from runscrape_generator.config.settings import Format, Settings
+from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import ConfigError, ValidationError
+from runscrape_generator.render.formats import FORMATS
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +29,6 @@ TIMEOUT = 60.0
 """Seconds; promtool takes 0.2 s for 2,000 jobs."""
 
 _OLDEST = "2.42"
-_READ_BY_PROMTOOL = {Format.PROMETHEUS, Format.SCRAPE_CONFIGS}
-"""A scrape-configs file (a mapping with ``scrape_configs:`` alone) is a whole configuration too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +63,18 @@ class Promtool:
 
 
 def promtool(settings: Settings) -> Promtool | None:
-    """Find the promtool to ask; None where none is to be, or can be; raises ConfigError."""
+    """Find the promtool to ask, as :func:`find_program` does; raises ConfigError."""
     program = find_program(settings)
     return Promtool(program, settings.output, settings.prometheus_version) if program else None
 
 
 def find_program(settings: Settings) -> str | None:
-    """Find the program; None where none is to be asked, or is there.
+    """Find the program; None if it is disabled or not installed, or cannot read the format.
 
     Raises ConfigError where the user names one that is missing. With ``auto`` one that is
     older than ``--prometheus-version`` is not asked: it would refuse what a newer one knows.
     """
-    if settings.promtool == "none" or settings.format not in _READ_BY_PROMTOOL:
+    if settings.promtool == "none" or not FORMATS[settings.format].for_promtool:
         return None
     if settings.promtool != "auto":
         if shutil.which(settings.promtool) is None:

@@ -143,7 +143,7 @@ def _save_foreign(output: Document | None, changed: Sequence[Document]) -> Path 
     old = files.read(output.path)
     if not first_run or not old or any(mark in old.lower() for mark in _OURS):
         return None
-    return journal.save_foreign(output.path, old)
+    return journal.save_foreign(output.path)
 
 
 def _forget(documents: Sequence[Document]) -> None:

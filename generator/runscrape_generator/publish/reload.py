@@ -8,21 +8,20 @@ will read it when it starts, and the next run asks again.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import os
 import signal
 import subprocess
 import tempfile
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
-from http.client import HTTPException
 from typing import IO
+from urllib.parse import urlsplit
+
+import requests
+from requests.auth import HTTPBasicAuth
 
 from runscrape_generator.addresses import is_loopback
 
@@ -32,7 +31,7 @@ TIMEOUT = 60.0
 _REASON_LENGTH = 1000
 _DOWN = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 _REMEDIES = {
-    401: "put user and password into the --reload URL",
+    401: "it wants a user and a password: give these to --reload-command",
     403: "start Prometheus with --web.enable-lifecycle, or use --reload-command",
     404: "check the URL: it ends in /-/reload, after the path of --web.external-url",
     405: "check the URL: it ends in /-/reload, after the path of --web.external-url",
@@ -67,54 +66,60 @@ def reloader(url: str | None, command: str | None, *, timeout: float = TIMEOUT) 
     return None
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirected POST would become a GET, which reloads nothing."""
+def by_url(url: str, *, login: tuple[str, str] | None = None, timeout: float = TIMEOUT) -> Answer:
+    """POST to ``/-/reload``: 200 is done; 500 is refused, with Prometheus' reason in the body.
 
-    def redirect_request(self, *_: object, **__: object) -> None:
-        """Follow none: the 3xx becomes an HTTPError."""
-        return
+    *login* is user and password for Basic authentication.
 
-
-def by_url(url: str, *, timeout: float = TIMEOUT) -> Answer:
-    """POST to ``/-/reload``: 200 is done; 500 is refused, with Prometheus' reason in the body."""
-    request, shown = _request(url)
-    handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
-    if is_loopback(urllib.parse.urlsplit(request.full_url).hostname or ""):  # past any proxy
-        handlers.append(urllib.request.ProxyHandler({}))
+    A redirect is not followed: it would become a GET, which reloads nothing.
+    """
+    host = urlsplit(url).hostname or ""
+    past_proxy = {"no_proxy": host} if is_loopback(host) else {}
     try:
-        with urllib.request.build_opener(*handlers).open(request, timeout=timeout):
-            return Answer(Outcome.DONE)
-    except urllib.error.HTTPError as error:
-        with error:
-            return _answered(error, shown)
-    except TimeoutError:
-        return Answer(Outcome.UNKNOWN, f"{shown} did not answer in {timeout:g} s")
-    except (OSError, HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
-        return Answer(Outcome.UNKNOWN, f"{shown} could not be asked: {_one_line(str(reason))}")
+        with requests.post(
+            url,
+            timeout=timeout,
+            allow_redirects=False,
+            stream=True,
+            proxies=past_proxy,
+            auth=HTTPBasicAuth(*(each.encode() for each in login)) if login else _without_netrc,
+        ) as response:
+            return _answered(response)
+    except requests.Timeout:
+        return Answer(Outcome.UNKNOWN, f"{url} did not answer in {timeout:g} s")
+    except requests.RequestException as error:
+        return Answer(Outcome.UNKNOWN, f"{url} could not be asked: {_cause(error)}")
 
 
-def _request(url: str) -> tuple[urllib.request.Request, str]:
-    """Take user and password out of the URL into a header; give the URL without them too."""
-    parts = urllib.parse.urlsplit(url)
-    plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    request = urllib.request.Request(plain, data=b"", method="POST")  # noqa: S310 - http(s), see options
-    if parts.username is not None:
-        pair = f"{parts.username}:{parts.password or ''}"
-        encoded = base64.b64encode(urllib.parse.unquote(pair).encode()).decode()
-        request.add_unredirected_header("Authorization", f"Basic {encoded}")
-    return request, plain
+def _without_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Send no credentials: requests would take those of ``~/.netrc``."""
+    return request
 
 
-def _answered(error: urllib.error.HTTPError, shown: str) -> Answer:
+def _cause(error: BaseException) -> str:
+    """What is at the bottom of an error of requests: ``Connection refused``."""
+    reason: object = error
+    while isinstance(reason, BaseException):
+        inner = getattr(reason, "reason", None) or next(iter(reason.args), None)
+        if not isinstance(inner, BaseException):
+            break
+        reason = inner
+    text = str(reason)
+    return _one_line(text.partition("): ")[2] or text)  # without "HTTPConnection(host=…): "
+
+
+def _answered(response: requests.Response) -> Answer:
+    if response.ok and not response.is_redirect:
+        return Answer(Outcome.DONE)
     try:
-        body = error.read(_REASON_LENGTH).decode(errors="replace")
-    except (OSError, HTTPException):
+        body = next(response.iter_content(_REASON_LENGTH), b"").decode(errors="replace")
+    except requests.RequestException:
         body = ""
-    remedy = _REMEDIES.get(error.code)
-    reason = f"{shown} answered {error.code}: {_one_line(body) or error.reason}"
+    remedy = _REMEDIES.get(response.status_code)
+    reason = f"{response.url} answered {response.status_code}: {_one_line(body or response.reason)}"
     reason += f" ({remedy})" if remedy else ""
-    return Answer(Outcome.UNKNOWN if error.code in _DOWN else Outcome.REFUSED, reason)
+    down = response.status_code in _DOWN
+    return Answer(Outcome.UNKNOWN if down else Outcome.REFUSED, reason)
 
 
 def by_command(command: str, *, timeout: float = TIMEOUT) -> Answer:

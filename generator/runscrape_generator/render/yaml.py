@@ -1,126 +1,205 @@
-r"""Text and data as YAML that every reader takes for exactly what it was.
+r"""YAML out and back: one filter that writes data, one reader that takes it back.
 
-The one way by which a value reaches an output. Every string is double-quoted with escapes that
-JSON, YAML 1.1 (PyYAML, go-yaml v2) and YAML 1.2 (go-yaml v3) read alike, so that nothing in it can
-be taken for structure, a boolean, a number or a comment. ``%{`` is written ``\u0025{``: vmagent
-expands ``%{VAR}`` in the bytes of a file, before it parses them.
+Out: every string is double-quoted, so that nothing in it can be taken for structure, a boolean, a
+number or a comment. ``%{`` is written ``\u0025{``: vmagent expands ``%{VAR}`` in the bytes of a
+file, before it parses them. ``$`` stays as it is.
+
+Back: as strict as Prometheus (a duplicate key is refused, which PyYAML lets pass) and no stricter,
+because a user's own template is read by it too. Both use libyaml where PyYAML was built with it.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import yaml
+from yaml.representer import RepresenterError
 
 from runscrape_generator.errors import ValidationError
 
-_RAW_UNSAFE = (*range(0x7F, 0xA0), 0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF)
-"""What ``json.dumps`` leaves as it is, yet is no printable character or a line break of YAML."""
-
-_ESCAPES = {code: f"\\u{code:04x}" for code in _RAW_UNSAFE}
+_NO_FOLDING = 1 << 30
+"""Columns: a value stays on its line, which the indented jobs of a user's template rely on."""
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RESERVED = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 """Plain words that YAML 1.1 takes for a boolean or null, in any case."""
 
-_LONGEST_KEY = 1000
-"""Characters; a YAML key may have 1024 bytes unless it is marked with ``?``."""
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
-_in_json = json.JSONEncoder(ensure_ascii=False).encode
-"""Of one for all, because ``json.dumps`` makes one for each call."""
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """Writes strings, numbers, booleans, nothing, lists and mappings, and refuses all else."""
+
+    def ignore_aliases(self, _data: object) -> bool:
+        """Write data that is used twice in full: a rule's settings go into many jobs."""
+        return True
+
+    def string(self, text: str) -> yaml.Node:
+        """Quote a string, whatever it holds."""
+        return yaml.ScalarNode("tag:yaml.org,2002:str", text, style='"')
+
+    def sequence(self, items: list[Any] | tuple[Any, ...]) -> yaml.Node:
+        """Write a list of scalars on one line, others with an entry per line."""
+        flow = not any(isinstance(item, list | tuple | Mapping) and item for item in items)
+        node: yaml.Node = self.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=flow)
+        return node
+
+    def mapping(self, data: Mapping[Any, Any]) -> yaml.Node:
+        """Keep the order, and leave keys that every reader takes for strings unquoted."""
+        node: yaml.MappingNode = self.represent_mapping("tag:yaml.org,2002:map", data.items())
+        for (key, _), name in zip(node.value, data, strict=True):
+            if type(name) not in (str, int):
+                raise RepresenterError(f"{name!r} cannot be a key")
+            if _PLAIN_KEY.fullmatch(key.value) and key.value.lower() not in _RESERVED:
+                key.style = None
+        return node
 
 
-def _escape(json_text: str) -> str:
-    if json_text.isascii() and "\x7f" not in json_text and "%{" not in json_text:
-        return json_text
-    return json_text.translate(_ESCAPES).replace("%{", "\\u0025{")
+_Dumper.yaml_representers = {
+    **{kind: yaml.SafeDumper.yaml_representers[kind] for kind in (bool, int, float, type(None))},
+    str: _Dumper.string,
+    dict: _Dumper.mapping,
+    list: _Dumper.sequence,
+    tuple: _Dumper.sequence,
+    None: _Dumper.represent_undefined,
+}
+
+
+def to_yaml(data: object) -> str:
+    """*data* in block style, without a newline at the end.
+
+    Raises ValidationError for what is no string, number, boolean, null, list or mapping, and for
+    text that is not Unicode.
+    """
+    try:
+        text = yaml.dump(
+            data,
+            Dumper=_Dumper,
+            allow_unicode=True,
+            default_flow_style=False,
+            sort_keys=False,
+            width=_NO_FOLDING,
+        )
+    except RepresenterError as error:
+        raise ValidationError(f"no form in YAML here: {error}: write it as a string") from error
+    except UnicodeEncodeError as error:
+        raise _not_unicode(str(error.object)) from None
+    return str(text).removesuffix("\n").replace("%{", "\\u0025{")
+
+
+def to_json(value: object) -> str:
+    """*value* as indented JSON that is the same value to a YAML reader, with a newline."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    return text.translate(_ESCAPES).replace("%{", "\\u0025{") + "\n"
+
+
+_NOT_PRINTABLE = (*range(0x7F, 0xA0), 0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF)
+_ESCAPES = {code: f"\\u{code:04x}" for code in _NOT_PRINTABLE}
+"""What JSON leaves as it is, and YAML takes for a line break or refuses."""
 
 
 def encode(text: str) -> bytes:
     """*text* as UTF-8; raises ValidationError for half a surrogate pair, which is no character."""
     try:
         return text.encode()
-    except UnicodeEncodeError as error:
-        line = text[max(0, error.start - 40) : error.start + 10]
-        raise ValidationError(f"not Unicode text, half a surrogate pair in {line!a}") from None
+    except UnicodeEncodeError:
+        raise _not_unicode(text) from None
 
 
-def quoted(text: str) -> str:
-    """*text* as a double-quoted scalar, on one line."""
-    return _escape(_in_json(text))
+def _not_unicode(text: str) -> ValidationError:
+    found = _SURROGATES.search(text)
+    start = found.start() if found else 0
+    line = text[max(0, start - 40) : start + 10]
+    return ValidationError(f"not Unicode text, half a surrogate pair in {line!a}")
 
 
-def as_json(value: object) -> str:
-    """*value* as indented JSON that is the same value to a YAML reader, with a newline."""
-    return _escape(json.dumps(value, ensure_ascii=False, indent=2)) + "\n"
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Composes nodes, with the few tags that our own output has; all else stays text."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own name)
 
 
-@lru_cache(maxsize=1024, typed=True)
-def key(text: object) -> str:
-    """A mapping's key: plain where every YAML reader takes it for a string, else quoted."""
-    if isinstance(text, bool) or not isinstance(text, str | int):
-        raise ValidationError(f"{text!r} cannot be a key in YAML here: write it as a string")
-    if isinstance(text, int):
-        return str(text)
-    plain = _PLAIN_KEY.fullmatch(text) and text.lower() not in _RESERVED
-    scalar = text if plain else quoted(text)
-    if len(scalar.encode(errors="surrogatepass")) > _LONGEST_KEY:
-        raise ValidationError(f"a key of {len(text)} characters is too long: {scalar[:60]}…")
-    return scalar
+_NULL, _MERGE = "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
+_BOOLEAN, _INT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:int"
+_FLOAT = "tag:yaml.org,2002:float"
+for _tag, _pattern, _first in (
+    (_NULL, r"(?:~|null|Null|NULL|)", ["~", "n", "N", ""]),
+    (_MERGE, r"<<", ["<"]),
+    (_BOOLEAN, r"(?:true|false)", ["t", "f"]),
+    (_INT, r"(?:0|-?[1-9][0-9]*)", list("-0123456789")),
+    (_FLOAT, r"(?:-?[0-9]+\.[0-9]+(?:e[-+][0-9]+)?|-?\.inf|\.nan)", list("-.0123456789")),
+):
+    _Loader.add_implicit_resolver(_tag, re.compile(f"{_pattern}$"), _first)
+
+_SCALARS: dict[str, Callable[[str], Any]] = {
+    _NULL: lambda _: None,
+    _BOOLEAN: lambda text: text.lower() == "true",
+    _INT: int,
+    _FLOAT: lambda text: float(text.replace(".inf", "inf").replace(".nan", "nan")),
+}
 
 
-def block(value: object, indent: int) -> str:
-    """*value* as what follows ``key:``, its own lines *indent* columns to the right.
+def from_yaml(text: str) -> list[Any]:
+    """Every YAML document in *text*, as plain data; raises ValidationError with the place."""
+    encode(text)
+    try:
+        return [_Document().value(node) for node in yaml.compose_all(text, _Loader)]
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValidationError(f"is not YAML: {' '.join(str(error).split())}") from error
+    except ValueError as error:  # "!!int x"
+        raise ValidationError(f"is not the YAML that Prometheus takes: {error}") from error
 
-    Starts with a space (a scalar, a list of scalars, anything empty) or with a newline; does not
-    end with one. Raises ValidationError for what is no string, number, boolean, null, list or
-    mapping.
+
+class _Document:
+    """Makes data of one document's nodes. An anchor's node is made once, however often it is used.
+
+    PyYAML's own constructor is twice as slow, lets duplicate keys pass, and refuses ``=`` and
+    dates such as 2024-13-01, which Prometheus takes for text.
     """
-    if isinstance(value, str):
-        return " " + quoted(value)
-    if isinstance(value, Mapping) and value:
-        return "".join(_entries(value, indent))
-    if isinstance(value, list | tuple) and any(isinstance(i, Mapping) and i for i in value):
-        return "".join(_item(item, indent) for item in value)
-    return " " + _inline(value)
+
+    def __init__(self) -> None:
+        self._made: dict[yaml.Node, Any] = {}
+
+    def value(self, node: yaml.Node) -> Any:
+        """The data of *node*."""
+        if isinstance(node, yaml.ScalarNode):
+            return _SCALARS.get(node.tag, str)(node.value)
+        if node not in self._made:
+            if isinstance(node, yaml.MappingNode):
+                self._fill(self._made.setdefault(node, {}), node)
+            else:
+                self._made.setdefault(node, []).extend(map(self.value, node.value))
+        return self._made[node]
+
+    def _fill(self, found: dict[Any, Any], node: yaml.MappingNode) -> None:
+        """The mapping's own keys, and those that it merges in and does not have itself."""
+        merged: dict[Any, Any] = {}
+        for key, value in node.value:
+            if key.tag == _MERGE:
+                sources = value.value if isinstance(value, yaml.SequenceNode) else [value]
+                for source in reversed(sources):
+                    merged |= self._merged(source)
+                continue
+            if not isinstance(key, yaml.ScalarNode):
+                raise _wrong(key, "a key that is itself a list or a mapping")
+            name = self.value(key)
+            if name in found:
+                raise _wrong(key, f"the key {name!r} a second time")
+            is_text = name == "job_name" and isinstance(value, yaml.ScalarNode)
+            found[name] = value.value if is_text else self.value(value)  # 8080 is a name, too
+        for name, value in merged.items():
+            found.setdefault(name, value)
+
+    def _merged(self, source: yaml.Node) -> dict[Any, Any]:
+        value = self.value(source)
+        if not isinstance(value, dict):
+            raise _wrong(source, "a merge of what is no mapping")
+        return value
 
 
-def _entries(mapping: Mapping[object, object], indent: int) -> list[str]:
-    pad = "\n" + " " * indent
-    return [f"{pad}{key(name)}:{block(value, indent + 2)}" for name, value in mapping.items()]
-
-
-def _item(item: object, indent: int) -> str:
-    """One entry of a list; a mapping's first line stands beside the dash."""
-    dash = "\n" + " " * indent + "- "
-    if not (isinstance(item, Mapping) and item):
-        return dash + _inline(item)
-    return dash + "".join(_entries(item, indent + 2)).lstrip()
-
-
-def _inline(value: object) -> str:
-    """*value* in flow style, on one line."""
-    if isinstance(value, str):
-        return quoted(value)
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key(k)}: {_inline(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_inline(item) for item in value) + "]"
-    return _scalar(value)
-
-
-def _scalar(value: object) -> str:
-    """A boolean, null or number; YAML 1.1 reads ``1e+20`` as a string, so it gets a point."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return ".nan" if math.isnan(value) else (".inf" if value > 0 else "-.inf")
-        text = repr(value)
-        return text if "." in text else text.replace("e", ".0e")
-    raise ValidationError(f"{value!r} has no form in YAML here: write it as a string")
+def _wrong(node: yaml.Node, what: str) -> ValidationError:
+    line = node.start_mark.line + 1 if node.start_mark else 0
+    return ValidationError(f"is not the YAML that Prometheus takes: line {line} holds {what}")

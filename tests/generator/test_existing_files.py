@@ -1,4 +1,4 @@
-"""Reading an output back never fails, and counts only what is ours."""
+"""What a file that is there holds: what kind it is, and which targets of ours."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import pytest
 
 from runscrape_generator.config.settings import Format, Mode
 from runscrape_generator.model import Scope
-from runscrape_generator.publish import inventory, previous
-from runscrape_generator.publish.previous import Kind
+from runscrape_generator.publish import guard, inventory
+from runscrape_generator.render import formats
+from runscrape_generator.render.formats import Kind
 
 from .services import render, service, targets
 
@@ -33,25 +34,25 @@ LABELS = "labels: {service_name: s, project_id: p, location: r}"
 )
 def test_read_back(text: str, expected: set[tuple[str, str, str]]) -> None:
     """Whatever the file holds, targets of services are found, and others are not."""
-    assert previous.targets(text.encode()) == expected
+    assert guard.targets(text.encode()) == expected
 
 
 def test_not_unicode() -> None:
     """Bytes that are no text list nothing."""
-    assert previous.targets(b"\xff\xfe\xfa") == frozenset()
+    assert guard.targets(b"\xff\xfe\xfa") == frozenset()
 
 
 @pytest.mark.parametrize("each", Format)
 @pytest.mark.parametrize("mode", Mode)
 def test_jobs_are_known_for_jobs(each: Format, mode: Mode) -> None:
     """Every format of generate is told from a list of targets and from an inventory."""
-    assert previous.kind(render([service()], format=each, mode=mode).encode()) is Kind.JOBS
+    assert formats.kind(render([service()], format=each, mode=mode).encode()) is Kind.JOBS
 
 
 @pytest.mark.parametrize("yaml", [True, False])
 def test_targets_are_known_for_targets(yaml: bool) -> None:  # noqa: FBT001 (a parameter)
     """JSON or YAML, a list of targets is told from a configuration."""
-    assert previous.kind(targets([service()], as_yaml=yaml).encode()) is Kind.TARGETS
+    assert formats.kind(targets([service()], as_yaml=yaml).encode()) is Kind.TARGETS
 
 
 @pytest.mark.parametrize(
@@ -71,4 +72,4 @@ def test_targets_are_known_for_targets(yaml: bool) -> None:  # noqa: FBT001 (a p
 )
 def test_kind_of_what_others_wrote(text: str, kind: Kind | None) -> None:
     """What people wrote by hand is known as well; what could be anything is nothing."""
-    assert previous.kind(text.encode()) is kind
+    assert formats.kind(text.encode()) is kind
