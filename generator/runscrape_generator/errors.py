@@ -5,7 +5,8 @@
     RunscrapeError            1   never raised itself
     ├── ConfigError           2   a flag, a variable or a file is wrong
     ├── DiscoveryError        4   Google could not be listed, and the inventory cannot stand in
-    ├── ShrinkError           5   too many of the jobs would go
+    ├── RefusedError          5   a file is not ours to replace, or cannot take a block
+    │   └── ShrinkError       5   too many of the jobs would go
     ├── ValidationError       6   what was rendered did not validate
     ├── WriteError            7   a file could not be written
     ├── ReloadError           8   Prometheus refused the reload; the previous file is back
@@ -39,10 +40,14 @@ class DiscoveryError(RunscrapeError):
     exit_code = 4
 
 
-class ShrinkError(RunscrapeError):
-    """More of the jobs would go than ``--max-removed`` allows, or all of them."""
+class RefusedError(RunscrapeError):
+    """Refused: too many of the jobs would go, or a file is not runscrape's to replace."""
 
     exit_code = 5
+
+
+class ShrinkError(RefusedError):
+    """More of the jobs would go than ``--max-removed`` allows, or all of them."""
 
 
 class ValidationError(RunscrapeError):

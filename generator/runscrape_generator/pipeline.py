@@ -18,9 +18,7 @@ from runscrape_generator.model import Decision, Job
 from runscrape_generator.progress import Progress
 from runscrape_generator.publish import files, guard, inventory
 from runscrape_generator.publish.inventory import Inventory
-from runscrape_generator.publish.publish import Document
 from runscrape_generator.render import formats
-from runscrape_generator.render.formats import Kind
 from runscrape_generator.selection.decide import decide
 from runscrape_generator.selection.jobs import assemble
 from runscrape_generator.summary import no_one_token, why_none
@@ -54,10 +52,10 @@ def find_places(settings: Settings) -> Places:
 
     Raises WriteError for a place that cannot hold a file, ConfigError where two files are one.
     """
-    output, known = settings.output, settings.inventory_path
+    output, known = settings.output_path, settings.inventory_path
     places = Places(*(files.resolve(path) if path else None for path in (output, known)))
     real = {
-        "--output": places.output,
+        "--into" if settings.into else "--output": places.output,
         "--inventory": places.inventory,
         "--metrics-file": settings.metrics_file and Path(os.path.realpath(settings.metrics_file)),
     }
@@ -67,28 +65,14 @@ def find_places(settings: Settings) -> Places:
     return places
 
 
-def refuse_other_kinds(command: Command, places: Places) -> None:
-    """Raise ConfigError where a file is of another kind than what would take its place."""
-    output = Kind.JOBS if command == "generate" else Kind.TARGETS
-    for option, path, meant in (
-        ("--output", places.output, output),
-        ("--inventory", places.inventory, Kind.INVENTORY),
-    ):
-        found = formats.kind(files.read(path) or b"") if path else None
-        if found not in (None, meant):
-            raise ConfigError(
-                f"{option}: {path} holds {found}, and runscrape {command} would put {meant} in its "
-                "place: name another file, or delete this one first"
-            )
-
-
 def make(command: Command, settings: Settings, progress: Progress, places: Places) -> Made:
     """Discover, decide, render and check; nothing is written."""
+    usual = formats.with_usual_times(settings, _output(places))
     before = inventory.load(places.inventory) if places.inventory else None
     known = before.scopes if before is not None else {}
     recalled = recall(discover(settings, known, progress), known)
     log.info(f"{len(recalled.services)} services in {len(recalled.scopes)} scopes")
-    decisions = decide(recalled.services, settings)
+    decisions = decide(recalled.services, usual)
     assembled = assemble(decisions, settings)
     _tell(decisions)
     if command == "targets" and settings.mode is Mode.OAUTH2 and (told := no_one_token(decisions)):
@@ -96,6 +80,10 @@ def make(command: Command, settings: Settings, progress: Progress, places: Place
     text = _render(command, decisions, assembled, settings)
     _guard(before, decisions, text, places, settings)
     return Made(recalled, decisions, assembled, text, before)
+
+
+def _output(places: Places) -> bytes:
+    return (files.read(places.output) if places.output else None) or b""
 
 
 def _guard(
@@ -109,7 +97,7 @@ def _guard(
     if before is not None:
         old, new = before.targets, frozenset(targets(decisions))
     else:
-        data = files.read(places.output) if places.output else None
+        data = formats.ours(_output(places), settings)
         old = guard.targets(data) if data else frozenset()
         new = guard.targets(text.encode()) if old else frozenset()
     guard.check(old, new, max_removed=settings.max_removed)
@@ -143,12 +131,3 @@ def targets(decisions: Iterable[Decision]) -> Iterable[guard.Target]:
     for decision in decisions:
         for endpoint in decision.endpoints:
             yield endpoint.job, endpoint.target, endpoint.metrics_path
-
-
-def documents(places: Places, made: Made) -> tuple[Document | None, Document | None]:
-    """Give inventory and output as they should be."""
-    listed = inventory.render(made.decisions, made.recalled.scopes)
-    return (
-        Document(places.inventory, listed.encode()) if places.inventory else None,
-        Document(places.output, made.text.encode()) if places.output else None,
-    )

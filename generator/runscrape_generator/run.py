@@ -12,25 +12,43 @@ from pathlib import Path
 from typing import TextIO
 
 from runscrape_generator.config.settings import Settings
-from runscrape_generator.errors import LockedError, RunscrapeError
+from runscrape_generator.errors import ConfigError, LockedError, RunscrapeError
 from runscrape_generator.log import NOTICE
 from runscrape_generator.pipeline import (
     Command,
     Made,
     Places,
-    documents,
     find_places,
     make,
-    refuse_other_kinds,
     targets,
 )
 from runscrape_generator.progress import Progress
-from runscrape_generator.publish import diff, files, guard, lock, prometheus_version, reload
+from runscrape_generator.publish import (
+    diff,
+    files,
+    guard,
+    inventory,
+    lock,
+    prometheus_version,
+    reload,
+    visible,
+)
 from runscrape_generator.publish import metrics as textfile
 from runscrape_generator.publish import promtool as validation
 from runscrape_generator.publish import publish as publishing
+from runscrape_generator.publish.documents import (
+    Block,
+    Document,
+    WholeFile,
+    require_replaceable,
+)
+from runscrape_generator.publish.journal import Journal
 from runscrape_generator.publish.promtool import Promtool
 from runscrape_generator.publish.publish import Published, Reloading
+from runscrape_generator.render import formats
+from runscrape_generator.render.formats import Kind
+from runscrape_generator.render.into import by_hand_as_well, take_apart
+from runscrape_generator.render.scrape_config import scrape_configs
 from runscrape_generator.summary import Summary
 
 log = logging.getLogger(__name__)
@@ -76,15 +94,19 @@ def _run(
     if command == "generate":
         settings, version = prometheus_version.resolved(settings)
     places = find_places(settings)
-    with _locked(places.output or places.inventory, settings):
-        refuse_other_kinds(command, places)
+    with _locked(places.output or places.inventory, places, settings):
+        _require_replaceable(command, settings, places)
         promtool = validation.promtool(settings) if command == "generate" else None
+        reloading = _reloading(command, settings, places)
         made = make(command, settings, progress, places)
+        known, output = _documents(command, settings, places, made)
+        _warn(settings, places, made)
         if settings.dry_run:
-            published, text = _preview(settings, places, made, promtool)
+            published, text = _preview(settings, known, output, made, promtool)
         else:
-            with _locked(places.inventory if places.output else None, settings, _PATIENCE), hold():
-                published = _publish(command, settings, places, made, promtool=promtool)
+            shared = places.inventory if places.output else None
+            with _locked(shared, places, settings, _PATIENCE), hold():
+                published = _publish(known, output, made, promtool, reloading)
                 prometheus_version.remember(version, settings)
             text = "" if places.output else made.text
     stdout.write(text)
@@ -93,7 +115,7 @@ def _run(
 
 
 def _locked(
-    path: Path | None, settings: Settings, patience: float = 0.0
+    path: Path | None, places: Places, settings: Settings, patience: float = 0.0
 ) -> AbstractContextManager[None]:
     """Hold the lock of a file; a dry run writes nothing and needs none.
 
@@ -101,42 +123,112 @@ def _locked(
     of the inventory only while files are published: ``generate`` and ``targets`` that are started
     by one timer may share it, and must not shut each other out.
     """
-    return nullcontext() if path is None or settings.dry_run else lock.held(path, patience=patience)
+    if path is None or settings.dry_run:
+        return nullcontext()
+    folder = places.inventory.parent if places.inventory else None
+    return lock.held(path, folder, patience=patience)
+
+
+def _require_replaceable(command: Command, settings: Settings, places: Places) -> None:
+    """Raise where a file would be lost that somebody else wrote, before anything is listed."""
+    output = Kind.JOBS if command == "generate" else Kind.TARGETS
+    if settings.into is not None and not settings.into.exists():
+        raise ConfigError(
+            f"--into: {settings.into}: there is no such file to keep a block in: correct the name, "
+            "or have a whole file written with --output"
+        )
+    for path, kind, option in (
+        (None if settings.into else places.output, output, "--output"),
+        (places.inventory, Kind.INVENTORY, "--inventory"),
+        (_metrics_file(settings), Kind.METRICS, "--metrics-file"),
+    ):
+        if path is not None:
+            require_replaceable(path, kind, option, command=command, force=settings.force)
+
+
+def _metrics_file(settings: Settings) -> Path | None:
+    """Where the metrics file really is, if it is one."""
+    path = settings.metrics_file
+    return Path(os.path.realpath(path)) if path is not None and path.is_file() else None
+
+
+def _warn(settings: Settings, places: Places, made: Made) -> None:
+    """Say what of the configuration that we can see does not go well with this run."""
+    if places.output is None:
+        return
+    if settings.into is not None:
+        config = take_apart(files.read(places.output) or b"", str(settings.into))
+        for line in by_hand_as_well(config.jobs(), made.jobs):
+            log.warning(f"{settings.into}: {line}: remove one of them")
+        data = config.data()
+    elif settings.template is not None:
+        data = formats.configuration(made.text)
+    else:
+        data = {"scrape_configs": scrape_configs(made.jobs, settings)}
+    ours = [path for path in (places.inventory,) if path is not None]
+    for line in visible.read_by(data, places.output.parent, ours):
+        log.warning(f"{line}: name a file in another folder with --inventory")
+
+
+def _documents(
+    command: Command, settings: Settings, places: Places, made: Made
+) -> tuple[Document | None, Document | None]:
+    """Give inventory and output as they should be."""
+    known: Document | None = None
+    output: Document | None = None
+    if places.inventory is not None:
+        listed = inventory.render(made.decisions, made.recalled.scopes).encode()
+        known = WholeFile(
+            places.inventory, listed, Kind.INVENTORY, "--inventory", force=settings.force
+        )
+    if places.output is not None and settings.into is not None:
+        output = Block(places.output, scrape_configs(made.jobs, settings))
+    elif places.output is not None:
+        kind = Kind.JOBS if command == "generate" else Kind.TARGETS
+        output = WholeFile(places.output, made.text.encode(), kind, force=settings.force)
+    return known, output
+
+
+def _reloading(command: Command, settings: Settings, places: Places) -> Reloading | None:
+    """How to have Prometheus reload; target files are watched, and need none."""
+    if places.output is None or command != "generate":
+        return None
+    call = reload.reloader(settings)
+    return Reloading(call, (settings.reload, settings.reload_command)) if call else None
 
 
 def _publish(
-    command: Command,
-    settings: Settings,
-    places: Places,
+    known: Document | None,
+    output: Document | None,
     made: Made,
-    *,
     promtool: Promtool | None,
+    reloading: Reloading | None,
 ) -> Published:
-    known, output = documents(places, made)
     if output is None and promtool:
         promtool.check(made.text.encode())
-    reloads = output is not None and command == "generate"  # target files are watched
-    call = reload.reloader(settings.reload, settings.reload_command) if reloads else None
-    return publishing.publish(
-        known,
-        output,
-        check=promtool.check_file if promtool else None,
-        reloading=Reloading(call, (settings.reload, settings.reload_command)) if call else None,
-    )
+    check = promtool.check_file if promtool else None
+    return publishing.publish(known, output, check=check, reloading=reloading)
 
 
 def _preview(
-    settings: Settings, places: Places, made: Made, promtool: Promtool | None
+    settings: Settings,
+    known: Document | None,
+    output: Document | None,
+    made: Made,
+    promtool: Promtool | None,
 ) -> tuple[Published, str]:
     """Say what would change, and its diff; fails as the real run would, and writes nothing."""
-    known, output = documents(places, made)
-    data = made.text.encode()
+    would = []
+    for document in filter(None, (known, output)):
+        old = files.read(document.path)
+        if document.content(old) != old:
+            would.append(document.path)
     old = files.read(output.path) if output else None
-    if promtool and old != data:
-        promtool.check(data)
-    both = ((known, files.read(known.path) if known else None), (output, old))
-    would = Published(tuple(item.path for item, was in both if item and was != item.data))
-    return would, diff.unified(settings.output or Path("standard-output"), old, data)
+    new = output.content(old) if output else made.text.encode()
+    if promtool and old != new:
+        promtool.check(new)
+    name = settings.output_path or Path("standard-output")
+    return Published(tuple(would)), diff.unified(name, old, new)
 
 
 def _summary(
@@ -156,7 +248,7 @@ def _summary(
         skipped=sum(not item.kept for item in made.decisions),
         stale=made.recalled.stale,
         missing=made.recalled.missing,
-        output=settings.output,
+        output=settings.output_path,
         written=places.output is None or places.output in published.written,
         inventory_written=places.inventory in published.written,
         reload=published.reload,
@@ -189,11 +281,16 @@ def _record(
     if settings.metrics_file is None or settings.dry_run:
         return
     try:
+        there = _metrics_file(settings)
+        if there is not None and not formats.is_ours(files.read(there) or b"", Kind.METRICS):
+            if not settings.force:
+                return  # the run has ended for just that
+            log.warning(f"what was there before is kept as {Journal(there, there.parent).save()}")
         textfile.write(
             settings.metrics_file,
             ended=time.time(),
             seconds=time.monotonic() - begun,
-            changed=_modified(settings.output),
+            changed=_modified(settings.output_path),
             measured=measured,
             exit_code=exit_code,
         )

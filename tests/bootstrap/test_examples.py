@@ -123,8 +123,11 @@ def test_alloy(gateway_job: dict[str, Any]) -> None:
     assert {key: json.loads(found[key]) for key in gateway_job["basic_auth"]} == gateway_job[
         "basic_auth"
     ]
-    (rule,) = gateway_job["relabel_configs"]
-    assert {key: json.loads(found[key]) for key in rule} == rule
+    rules = [
+        {key: json.loads(value) for key, value in re.findall(r"(\w+)\s+= (.*)", rule)}
+        for rule in re.findall(r"rule \{(.*?)\}", text, re.DOTALL)
+    ]
+    assert rules == gateway_job["relabel_configs"]
 
 
 @pytest.fixture

@@ -198,5 +198,7 @@ def test_gateway_keeps_targets(google: Google, tmp_path: Path) -> None:
     parse(commands.group(), services["generator"]["command"][1:])
     job = yaml.safe_load((bundle / "state/prometheus.yml").read_text())["scrape_configs"][-1]
     assert job["proxy_url"] == "http://proxy:7777"
-    assert job["file_sd_configs"] == [{"files": ["/var/lib/runscrape/targets.json"]}]
+    assert job["file_sd_configs"] == [
+        {"files": ["/var/lib/runscrape/targets.json"], "refresh_interval": "30s"}
+    ]
     assert (bundle / "state/targets.json").read_text().count("run.app:80") == 2

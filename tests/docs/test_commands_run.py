@@ -32,7 +32,8 @@ WORLD: dict[str, Any] = {
         for number, project in enumerate(("my-project", "my-other-project"), 1)
     }
 }
-FILES = {"--output", "--config"}
+FILES = {"--output", "--into", "--inventory", "--config"}
+WRITTEN = {"--output", "--into"}
 
 COMMANDS = sorted(
     {
@@ -86,6 +87,8 @@ def test_the_command_works(
     (folder / "runscrape.yaml").write_text(text)
     if words[0] == "bootstrap" and "--platform" not in words:  # it updates an older bundle
         assert cli.main(["bootstrap", words[1], "--platform", "compose"]) == 0
+    if "--into" in words:
+        output_of(words, folder).write_text("scrape_configs:\n- job_name: mine\n")
     assert cli.main(here(words, folder)) == 0, capsys.readouterr().err
     if "--diff" in words:
         return
@@ -105,5 +108,9 @@ def written(words: Sequence[str], folder: Path) -> str:
     if words[0] == "bootstrap":
         assert (folder / words[1] / "README.md").exists()
         return next((folder / words[1]).rglob("inventory.json")).read_text("utf-8")
-    name = words[words.index("--output") + 1] if "--output" in words else "targets.json"
-    return (folder / Path(name).name).read_text("utf-8")
+    return output_of(words, folder).read_text("utf-8")
+
+
+def output_of(words: Sequence[str], folder: Path) -> Path:
+    named = [word for option, word in itertools.pairwise(words) if option in WRITTEN]
+    return folder / Path(named[0] if named else "targets.json").name

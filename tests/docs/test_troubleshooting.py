@@ -81,6 +81,17 @@ def no_project(desk: Desk) -> int:
         return desk.run()
 
 
+def by_hand(desk: Desk) -> int:
+    desk.output.write_text("scrape_configs: []\n")
+    return desk.demo()
+
+
+def seen_by_prometheus(desk: Desk) -> int:
+    template = desk.folder.parent / f"{desk.folder.name}.j2"
+    template.write_text("scrape_config_files: ['*']\nscrape_configs:\n  {{ cloud_run_jobs }}\n")
+    return desk.demo("--template", str(template), "--promtool", "none")
+
+
 CASES: dict[str, tuple[int, Callable[[Desk], int]]] = {
     "`0 jobs: … skipped: …`": (0, lambda desk: desk.demo("--exclude", "*")),
     "`project …: permission denied: …`": (4, lambda desk: desk.run("--project", "foreign")),
@@ -92,6 +103,8 @@ CASES: dict[str, tuple[int, Callable[[Desk], int]]] = {
     "`refused to remove … of … jobs`": (5, shrinks),
     "`another run of runscrape is at work on …`": (9, locked),
     "`promtool …; nothing was changed: …`": (6, bad_template),
+    "`… was not written by runscrape, and would be lost: …`": (5, by_hand),
+    "`… would be read by Prometheus: …`": (0, seen_by_prometheus),
     "`/-/reload answered 403: …`": (8, lambda desk: desk.demo("--reload", desk.reload_url)),
     "`/-/reload could not be asked: …`": (
         0,

@@ -131,6 +131,8 @@ def test_the_example_is_what_generate_writes(small: Site, switched: Switched) ->
     example = yaml.safe_load(text.replace("/var/lib/runscrape/targets.json", str(small.targets)))
     made = yaml.safe_load(small.config.read_text())
     assert made.pop("global") == {"scrape_interval": "1s"}
+    job = made["scrape_configs"][-1]
+    assert [job.pop(f"scrape_{time}") for time in ("interval", "timeout")] == ["1s", "1s"]
     assert made == example
 
 

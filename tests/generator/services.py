@@ -71,12 +71,12 @@ def read_jobs(text: str) -> dict[str, Any]:
     return {entry["job_name"]: entry for entry in entries}
 
 
-def promtool(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def promtool(text: str, folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     """What ``promtool check config`` says of *text*."""
     path = folder / "prometheus.yml"
-    path.write_text(text)
+    path.write_bytes(text.encode())
     return subprocess.run(
-        ["promtool", "check", "config", path], capture_output=True, text=True, check=False
+        ["promtool", "check", "config", *flags, path], capture_output=True, text=True, check=False
     )
 
 

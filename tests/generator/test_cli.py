@@ -46,6 +46,7 @@ BAD_FLAGS: Mapping[str, str] = {
     "template": "a/",
     "token_url": "127.0.0.1:7777",
     "gateway_url": "http://a/b",
+    "targets_from": "proxy",
     "targets_file": "",
     "client_id": "a:b",
     "client_secret_file": "",
@@ -56,15 +57,29 @@ BAD_FLAGS: Mapping[str, str] = {
     "prometheus_version": "two",
     "vmagent_version": "2",
     "output": "",
+    "into": "a/",
     "inventory": "",
     "watch": "0",
     "max_removed": "101",
     "metrics_file": "",
     "promtool": "",
     "reload": "http://127.0.0.1:9090",
+    "reload_user": "",
+    "reload_password_file": "",
     "reload_command": "",
     "log_format": "xml",
 }
+
+
+_OUTPUT = {"--output": "x.json"}
+_RELOAD = _OUTPUT | {"--reload": "http://a/-/reload"}
+NEEDED: Mapping[str, Mapping[str, str]] = {
+    **{key: {"--mode": "gateway"} for key in ("gateway_url", "targets_file", "targets_from")},
+    **dict.fromkeys(("dry_run", "watch", "reload", "reload_command"), _OUTPUT),
+    "reload_user": _RELOAD | {"--reload-password-file": "p"},
+    "reload_password_file": _RELOAD | {"--reload-user": "u"},
+}
+"""What a flag needs beside it."""
 
 
 @pytest.fixture(autouse=True)
@@ -135,8 +150,9 @@ def test_each_command_has_the_flags_that_matter_to_it() -> None:
     """What only a rendered configuration needs is not offered where targets or lines come out."""
     rendering = {"format", "template", "token_url", "gateway_url", "targets_file", "client_id"}
     rendering |= {"client_secret_file", "prometheus_version", "promtool", "reload"}
-    rendering |= {"reload_command", "vmagent_version"}
-    writing = {"output", "dry_run", "watch", "max_removed", "metrics_file"}
+    rendering |= {"vmagent_version"}
+    rendering |= {"reload_command", "reload_user", "reload_password_file", "into", "targets_from"}
+    writing = {"output", "dry_run", "watch", "max_removed", "metrics_file", "force"}
     every = {option.key for option in OPTIONS}
     has = {name: {each.key for each in OPTIONS if name in each.commands} for name in COMMANDS}
     assert has == {
@@ -209,9 +225,7 @@ def test_every_flag_arrives(
     """Given on the command line, each flag beats its variable and is shown as its origin."""
     _, in_variable, by_flag = SAMPLES[option.key][0]
     monkeypatch.setenv(option.variable, in_variable)
-    more = ["--mode", "gateway"] if option.key in {"gateway_url", "targets_file"} else []
-    if option.key in {"dry_run", "watch", "reload", "reload_command"}:
-        more = ["--output", "x.json"]
+    more = [word for key, value in NEEDED.get(option.key, {}).items() for word in (key, value)]
     given = [option.flag] if option.switch else [option.flag, by_flag]
     assert cli.main([option.commands[0], *given, *more, "--print-config"]) == 0
     line = next(
@@ -294,7 +308,7 @@ def test_every_error_ends_with_its_exit_code(
 ) -> None:
     """Each class of the tree has the exit code of the design's table, and says what it holds."""
     Console(sys.stderr, environ={}).install()
-    codes = {"ConfigError": 2, "DiscoveryError": 4, "ShrinkError": 5, "ValidationError": 6}
+    codes = {"ConfigError": 2, "DiscoveryError": 4, "RefusedError": 5, "ValidationError": 6}
     codes |= {"WriteError": 7, "ReaderGoneError": 7, "ReloadError": 8, "LockedError": 9}
     name = next((each.__name__ for each in kind.__mro__ if each.__name__ in codes), "")
     assert cli.report(kind("first\nsecond")) == codes.get(name, 1)

@@ -39,7 +39,7 @@ def complete(*words: str) -> list[str]:
         (("runscrape", "gen"), ["generate"]),
         (("runscrape", "generate", "--prom"), ["--prometheus-version", "--promtool"]),
         (("runscrape", "generate", "--format", "s"), ["scrape-configs"]),
-        (("runscrape", "generate", "--promtool", ""), ["auto", "none"]),
+        (("runscrape", "generate", "--promtool", ""), ["auto", "syntax", "none"]),
         (("runscrape", "explain", "--js"), ["--json"]),
         (("runscrape", "generate", "--output", "x"), ["compopt -o default", ""]),
     ],

@@ -57,6 +57,7 @@ SAMPLES: Mapping[str, tuple[tuple[str, str, str], tuple[object, object, object]]
     "template": (("a", "b", "c"), (Path("FOLDER/a"), Path("b"), Path("c"))),
     "token_url": (("http://a", "http://b/t", "https://c"), ("http://a", "http://b/t", "https://c")),
     "gateway_url": (("http://a", "http://b", "http://c"), ("http://a", "http://b", "http://c")),
+    "targets_from": (("http", "file", "http"), ("http", "file", "http")),
     "targets_file": (("a", "b", "c"), ("a", "b", "c")),
     "client_id": (("a", "b", "c"), ("a", "b", "c")),
     "client_secret_file": (("a", "b", "c"), ("a", "b", "c")),
@@ -70,6 +71,8 @@ SAMPLES: Mapping[str, tuple[tuple[str, str, str], tuple[object, object, object]]
         ("a.yml", "b.yml", "c.yml"),
         (Path("FOLDER/a.yml"), Path("b.yml"), Path("c.yml")),
     ),
+    "into": (("a", "b", "c"), (Path("FOLDER/a"), Path("b"), Path("c"))),
+    "force": (("true", "false", "true"), (True, False, True)),
     "inventory": (("a", "b", "c"), (Path("FOLDER/a"), Path("b"), Path("c"))),
     "dry_run": (("true", "false", "true"), (True, False, True)),
     "watch": (("1m", "2m", "3m"), (60.0, 120.0, 180.0)),
@@ -80,10 +83,20 @@ SAMPLES: Mapping[str, tuple[tuple[str, str, str], tuple[object, object, object]]
     ),
     "promtool": (("./a", "none", "/c"), ("FOLDER/a", "none", "/c")),
     "reload": (("http://a/-/reload", "http://b/-/reload", "http://c/-/reload"),) * 2,
+    "reload_user": (("a", "b", "c"), ("a", "b", "c")),
+    "reload_password_file": (("a", "b", "c"), (Path("FOLDER/a"), Path("b"), Path("c"))),
     "reload_command": (("a", "b", "c"), ("a", "b", "c")),
     "verbosity": (("-1", "1", "2"), (-1, 1, 2)),
     "log_format": (("json", "text", "json"), ("json", "text", "json")),
 }
+_OUTPUT = {"output": "x.yml"}
+_RELOAD = _OUTPUT | {"reload": "http://a/-/reload"}
+NEEDED: dict[str, dict[str, str]] = {
+    **dict.fromkeys(("dry_run", "watch", "reload", "reload_command"), _OUTPUT),
+    "reload_user": _RELOAD | {"reload_password_file": "p"},
+    "reload_password_file": _RELOAD | {"reload_user": "u"},
+}
+"""What a setting needs beside it."""
 SETTABLE = [option for option in OPTIONS if not option.file_only]
 
 
@@ -212,14 +225,12 @@ def test_a_flag_beats_the_variable_which_beats_the_file(option: Option, tmp_path
     """For every option of the table: flag over variable over file, and the origin says which."""
     (in_file, in_variable, by_flag), held = SAMPLES[option.key]
     config = tmp_path / "runscrape.yaml"
-    others = (
-        "output: x.yml\n" if option.key in {"dry_run", "watch", "reload", "reload_command"} else ""
-    )
+    others = yaml.safe_dump(NEEDED[option.key]) if option.key in NEEDED else ""
     config.write_text(f"# a comment\n{written(option, in_file)}{others}")
     flags: dict[str, Any] = {"config": str(config)}
     environ = {option.variable: in_variable}
     flag = {option.key: (by_flag,) if option.repeatable else by_flag}
-    if option.key in {"gateway_url", "targets_file"}:
+    if option.key in {"gateway_url", "targets_file", "targets_from"}:
         flag["mode"] = "gateway"
     rounds: tuple[tuple[dict[str, Any], dict[str, str], str, object], ...] = (
         (flags, {}, f"{config}:2", held[0]),
@@ -326,14 +337,45 @@ def test_variables_of_the_proxy_and_of_kubernetes_are_let_be() -> None:
 
 
 COMBINATIONS: tuple[tuple[str, dict[str, object], str], ...] = (
-    ("generate", {"watch": "5m"}, "--watch: needs a file to write: add --output FILE"),
-    ("generate", {"dry_run": True}, "--dry-run: needs a file to write: add --output FILE"),
+    (
+        "generate",
+        {"watch": "5m"},
+        "--watch: needs a file to write: add --output FILE or --into FILE",
+    ),
+    (
+        "generate",
+        {"dry_run": True},
+        "--dry-run: needs a file to write: add --output FILE or --into FILE",
+    ),
     ("generate", {"output": "-", "watch": "5m"}, "--watch: needs a file to write"),
     ("generate", {"output": "a", "dry_run": True, "watch": "5m"}, "--dry-run: shows one run"),
     ("generate", {"reload": "http://a/-/reload"}, "--reload: needs a file to write"),
     ("generate", {"gateway_url": "http://a"}, "--gateway-url: only matters with --mode gateway"),
     ("generate", {"targets_file": "a"}, "--targets-file: only matters with --mode gateway"),
     ("generate", {"template": "a", "format": "operator"}, "--template: the operator's resources"),
+    ("generate", {"into": "a", "output": "b"}, "--into: keeps a block in a file of yours"),
+    ("generate", {"into": "a", "template": "b"}, "--into: keeps a block in a file of yours, which"),
+    ("generate", {"into": "a", "format": "operator"}, "--into: the operator's resources"),
+    (
+        "generate",
+        {"into": "a.yml", "reload_user": "b", "reload_password_file": "c"},
+        "--reload-user: needs --reload as well",
+    ),
+    (
+        "generate",
+        {"into": "a.yml", "reload": "http://a/-/reload", "reload_user": "b"},
+        "--reload-user: needs --reload-password-file as well",
+    ),
+    (
+        "generate",
+        {"into": "a.yml", "reload": "http://a/-/reload", "reload_password_file": "b"},
+        "--reload-password-file: needs --reload-user as well",
+    ),
+    (
+        "generate",
+        {"mode": "gateway", "targets_from": "http", "targets_file": "a"},
+        "--targets-file: is not read with --targets-from http",
+    ),
     ("targets", {"output": "prometheus.txt"}, "--output: Prometheus reads target files only from"),
     (
         "generate",

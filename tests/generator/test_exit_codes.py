@@ -200,11 +200,11 @@ def test_2_a_file_of_another_kind(published: Site) -> None:
     assert published.state() == before
 
 
-def test_2_an_inventory_over_another_file(published: Site) -> None:
+def test_5_an_inventory_over_another_file(published: Site) -> None:
     """2: --inventory that names a configuration never replaces it by an inventory."""
     by_hand = published.folder / "other.yml"
     by_hand.write_text("global: {}\nscrape_configs: []\n")
-    assert "--inventory: " in failed(published, 2, "--inventory", str(by_hand))
+    assert "--inventory: " in failed(published, 5, "--inventory", str(by_hand))
     kept = str(published.folder / "inventory.json")
     other = ("--output", kept, "--inventory", str(published.folder / "new.json"))
     assert f"--output: {kept} holds an inventory" in failed(published, 2, *other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -12,11 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
-from runscrape_generator.config.settings import EndpointRule, Mode, Rule
+from runscrape_generator.config.settings import EndpointRule, Match, Mode, Rule
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.model import Service
+from runscrape_generator.render.file_sd import target_labels
 
-from .services import render, service, targets
+from .services import decide, render, service, targets
 
 FULL = service(
     uid="11111111-2222-3333-4444-555555555555",
@@ -100,7 +102,7 @@ def test_no_target_is_an_empty_list(*, as_yaml: bool) -> None:
 
 
 def test_times_are_there_only_where_they_are_set() -> None:
-    """A target without times follows its job's; one with a timeout has the interval too."""
+    """A target without times follows its job's; one with a time has both, which fit together."""
     assert not {"__scrape_interval__", "__scrape_timeout__"} & labels(service()).keys()
     timed = labels(service(annotations={"prometheus.io/timeout": "30s"}))
     assert (timed["__scrape_interval__"], timed["__scrape_timeout__"]) == ("1m", "30s")
@@ -108,6 +110,39 @@ def test_times_are_there_only_where_they_are_set() -> None:
     assert (short["__scrape_interval__"], short["__scrape_timeout__"]) == ("5s", "5s")
     asked = labels(service(), scrape_interval="45s", scrape_timeout="15s")
     assert (asked["__scrape_interval__"], asked["__scrape_timeout__"]) == ("45s", "15s")
+    often = labels(service(), scrape_interval="5s")
+    assert (often["__scrape_interval__"], often["__scrape_timeout__"]) == ("5s", "5s")
+    seldom = labels(service(annotations={"prometheus.io/interval": "15s"}))
+    assert (seldom["__scrape_interval__"], seldom["__scrape_timeout__"]) == ("15s", "10s")
+
+
+NATIVE = Rule(
+    match=Match(service="api"),
+    scrape_config={"scrape_native_histograms": True, "always_scrape_classic_histograms": False},
+)
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_histograms_go_with_the_target(mode: Mode) -> None:
+    """What a rule says of one service's native histograms is a label that Prometheus 3.13 reads."""
+    found = labels(service(), rules=(NATIVE,), mode=mode)
+    assert found["__scrape_native_histograms__"] == "true"
+    assert found["__always_scrape_classic_histograms__"] == "false"
+    assert "__convert_classic_histograms_to_nhcb__" not in found
+    (kept,) = decide(service(), rules=(NATIVE,), mode=mode)[0].endpoints
+    assert target_labels(kept).items() <= found.items()
+    assert target_labels(kept)["__scrape_native_histograms__"] == "true"
+
+
+def test_a_rule_of_one_service_for_the_gateway() -> None:
+    """Its job takes such a rule from 3.13 on, because the target carries what it says."""
+    settings: dict[str, Any] = {"mode": Mode.GATEWAY, "rules": (NATIVE,)}
+    assert "histograms" not in render([service()], prometheus_version="3.13", **settings)
+    with pytest.raises(ConfigError, match="belongs in a rule without match"):
+        render([service()], prometheus_version="3.12", **settings)
+    more = dataclasses.replace(NATIVE, scrape_config={**NATIVE.scrape_config, "sample_limit": 1})
+    with pytest.raises(ConfigError, match="belongs in a rule without match"):
+        render([service()], prometheus_version="3.13", **{**settings, "rules": (more,)})
 
 
 def test_a_public_service_has_no_audience() -> None:

@@ -15,7 +15,14 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
-from runscrape_generator.config.settings import EndpointRule, Format, Match, Mode, Rule
+from runscrape_generator.config.settings import (
+    EndpointRule,
+    Format,
+    Match,
+    Mode,
+    Rule,
+    TargetsFrom,
+)
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.selection import naming
 
@@ -86,6 +93,7 @@ def test_output_is_as_it_is_shown(name: str) -> None:
         ("prometheus.yml", {}),
         ("prometheus.yml", {"client_secret_file": None}),
         ("prometheus-gateway.yml", {}),
+        ("prometheus-gateway.yml", {"targets_from": TargetsFrom.HTTP}),
         # 3.5 has a field that the promtool of 2.42 does not know.
         ("scrape-configs.yml", {"prometheus_version": "2.43"}),
         ("scrape-configs.yml", {"prometheus_version": "2.43", "mode": Mode.GATEWAY}),
@@ -105,10 +113,13 @@ def test_promtool_would_notice(tmp_path: Path) -> None:
 
 
 @needs_vmagent
-@pytest.mark.parametrize("mode", Mode)
-def test_vmagent_takes_it(mode: Mode, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"mode": Mode.GATEWAY}, {"mode": Mode.GATEWAY, "targets_from": TargetsFrom.HTTP}],
+)
+def test_vmagent_takes_it(settings: dict[str, Any], tmp_path: Path) -> None:
     """vmagent, strict as it is by default, reads the list as one of its scrape_config_files."""
-    result = vmagent(rendered("vmagent.yml", mode=mode, prometheus_version="3.5"), tmp_path)
+    result = vmagent(rendered("vmagent.yml", prometheus_version="3.5", **settings), tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -144,6 +155,17 @@ class TestOperator:
         assert refs
         assert {ref["name"] for ref in refs} == {"runscrape-client"}
         assert "kubectl create secret generic runscrape-client" in text
+
+    def test_targets_over_http(self) -> None:
+        """The proxy is asked as the CRD has it, with references to the Secrets."""
+        text = rendered("operator-gateway.yml", targets_from=TargetsFrom.HTTP)
+        _, config = yaml.safe_load_all(text)
+        (discovery,) = config["spec"]["httpSDConfigs"]
+        assert discovery == {
+            "url": "http://127.0.0.1:7777/targets",
+            "refreshInterval": "30s",
+            "basicAuth": config["spec"]["basicAuth"],
+        }
 
     def test_names_are_kubernetes_names(self) -> None:
         """Names hold to RFC 1123, and two jobs never share one."""

@@ -6,15 +6,9 @@ json for any text, promtool and vmagent (both Go) for a list of the worst.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
-import socket
 import subprocess
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,6 +21,9 @@ from hypothesis import strategies as st
 from runscrape_generator.config.settings import EndpointRule, Format, Mode, Rule
 from runscrape_generator.errors import ValidationError
 from runscrape_generator.render.yaml import from_yaml, to_yaml
+from tests.kit.prometheus import fetch
+from tests.kit.vmagent import vmagent
+from tests.kit.waiting import until
 
 from .services import promtool, read_jobs, render, service, targets
 
@@ -292,35 +289,16 @@ def test_prometheus_reads_what_went_in(tmp_path: Path) -> None:
             assert {name: found.get(name) for name in WORST} == WORST
 
 
-@contextlib.contextmanager
-def running_vmagent(folder: Path) -> Iterator[str]:
-    """The address of a vmagent that scrapes ``main.yml`` of *folder*, until the block ends."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = ["vmagent", "-promscrape.config=main.yml", "-remoteWrite.url=http://127.0.0.1:9/"]
-    flags = [f"-httpListenAddr=127.0.0.1:{port}", "-remoteWrite.tmpDataPath=data"]
-    process = subprocess.Popen(
-        [*command, *flags], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
-
-
 def vmagent_targets(address: str) -> list[dict[str, Any]]:
-    """Its targets as soon as there are any; an empty list after 20 s."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with contextlib.suppress(urllib.error.URLError, ConnectionError):
-            with urllib.request.urlopen(address + "/api/v1/targets", timeout=5) as answer:
-                active: list[dict[str, Any]] = json.load(answer)["data"]["activeTargets"]
-            if active:
-                return active
-        time.sleep(0.05)
-    return []
+    """Its targets as soon as there are any."""
+
+    def active() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(fetch(f"{address}/api/v1/targets"))["data"][
+            "activeTargets"
+        ]
+        return found
+
+    return until(active, "targets")
 
 
 @pytest.mark.skipif(shutil.which("vmagent") is None, reason="vmagent not installed")
@@ -335,7 +313,7 @@ def test_vmagent_reads_what_went_in(mode: Mode, tmp_path: Path) -> None:
     jobs = render([one], format=Format.VMAGENT, mode=mode, rules=rules)
     (tmp_path / "jobs.yml").write_text(jobs)
     (tmp_path / "main.yml").write_text("scrape_config_files: [jobs.yml]\n")
-    with running_vmagent(tmp_path) as address:
+    with vmagent(tmp_path) as address:
         (target,) = vmagent_targets(address)
     assert {name: target["labels"].get(name) for name in worst} == worst
     assert target["labels"]["job"] == "cloudrun/demo/us-central1/open"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import shutil
 import signal
 import threading
 import time
@@ -13,20 +14,26 @@ from pathlib import Path
 
 import pytest
 
+from runscrape_generator.config.settings import Settings
+from runscrape_generator.errors import ConfigError
 from runscrape_generator.publish import reload
 from runscrape_generator.publish.reload import Answer, Outcome
-from tests.generator.publishing_kit import PATIENCE, free_port, prometheus, until
+from runscrape_generator.publish.server import Login, Server
+from tests.generator.publishing_kit import PATIENCE, free_port, get, prometheus, until
+from tests.kit.vmagent import vmagent
 
 CONFIG = "scrape_configs:\n- job_name: one\n  static_configs: [{targets: ['localhost:1']}]\n"
 
 
-class Server(ThreadingHTTPServer):
+class Listener(ThreadingHTTPServer):
     """Answers every POST with one status, and remembers what was asked."""
 
     daemon_threads = True
     status = 200
     body = b""
     hang = False
+    metrics: Iterator[str] | None = None
+    """What to show at /metrics each time; None: nothing."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -39,7 +46,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    server: Server
+    server: Listener
 
     def do_POST(self) -> None:
         self.server.asked.append((self.command, self.path, self.headers["Authorization"]))
@@ -51,15 +58,23 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(self.server.body)
 
-    do_GET = do_POST  # noqa: N815 - likewise
+    def do_GET(self) -> None:
+        login = self.headers["Authorization"]
+        if self.server.metrics is None or self.path != "/metrics":
+            self.send_error(404)
+            return
+        self.server.asked.append((self.command, self.path, login))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(f"# HELP a b\na 1\n{next(self.server.metrics)}z 2\n".encode())
 
     def log_message(self, *_: object) -> None:
         pass
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with Server() as running:
+def server() -> Iterator[Listener]:
+    with Listener() as running:
         thread = threading.Thread(target=running.serve_forever, args=(0.01,))
         thread.start()
         yield running
@@ -68,9 +83,9 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
-def test_done(server: Server) -> None:
+def test_done(server: Listener) -> None:
     """200 is done, asked for by one POST."""
-    assert reload.by_url(server.url) == Answer(Outcome.DONE)
+    assert reload.by_url(Server(server.url)) == Answer(Outcome.DONE)
     assert server.asked == [("POST", "/-/reload", None)]
 
 
@@ -80,17 +95,17 @@ def test_done(server: Server) -> None:
         (500, Outcome.REFUSED, "answered 500: bad thing in line 3"),
         (403, Outcome.REFUSED, "--web.enable-lifecycle"),
         (404, Outcome.REFUSED, "it ends in /-/reload"),
-        (401, Outcome.REFUSED, "a user and a password"),
+        (401, Outcome.REFUSED, "--reload-user and --reload-password-file"),
         (302, Outcome.REFUSED, "answered 302"),
         (502, Outcome.UNKNOWN, "answered 502"),
         (503, Outcome.UNKNOWN, "answered 503"),
         (504, Outcome.UNKNOWN, "answered 504"),
     ],
 )
-def test_answers(server: Server, status: int, outcome: Outcome, said: str) -> None:
+def test_answers(server: Listener, status: int, outcome: Outcome, said: str) -> None:
     """A no is refused, with the reason in one line and a remedy; a proxy's excuse is unknown."""
     server.status, server.body = status, b"bad \x1b[31mthing\n\tin line 3"
-    answer = reload.by_url(server.url)
+    answer = reload.by_url(Server(server.url))
     assert answer.outcome is outcome
     assert said.replace("bad thing", "bad [31mthing") in answer.reason
     assert answer.reason.isprintable()
@@ -99,44 +114,123 @@ def test_answers(server: Server, status: int, outcome: Outcome, said: str) -> No
 
 def test_nobody_there() -> None:
     """A Prometheus that is down is unknown, not refused."""
-    answer = reload.by_url(f"http://127.0.0.1:{free_port()}/-/reload")
+    answer = reload.by_url(Server(f"http://127.0.0.1:{free_port()}/-/reload"))
     assert answer.outcome is Outcome.UNKNOWN
     assert "Connection refused" in answer.reason
 
 
-def test_too_slow(server: Server) -> None:
+def test_too_slow(server: Listener) -> None:
     """A Prometheus that does not answer in time is unknown."""
     server.hang = True
-    answer = reload.by_url(server.url, timeout=0.1)
+    answer = reload.by_url(Server(server.url), timeout=0.1)
     assert answer.outcome is Outcome.UNKNOWN
     assert "did not answer in 0.1 s" in answer.reason
 
 
-def test_user_and_password(server: Server) -> None:
+def test_user_and_password(server: Listener) -> None:
     """User and password are sent as UTF-8, and never shown."""
     server.status = 401
-    answer = reload.by_url(server.url, login=("jo@x", "s3cr ét:"))
+    answer = reload.by_url(Server(server.url, Login("jo@x", "s3cr ét:")))
     expected = base64.b64encode("jo@x:s3cr ét:".encode()).decode()
     assert server.asked == [("POST", "/-/reload", f"Basic {expected}")]
     assert "s3cr" not in answer.reason
+    assert "--reload-password-file" in answer.reason
+    assert "s3cr" not in repr(Login("jo@x", "s3cr ét:"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b" s3cret\r\n", ""),
+        (None, "No such file"),
+        (b"\n", "holds no password"),
+        (b"x" * 5000, "too much for one"),
+        (b"\xff", "is not UTF-8 text"),
+    ],
+)
+def test_the_password_is_in_a_file(
+    server: Listener, tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    """It is read for each run, white space around it left out; a file without one is told."""
+    path = tmp_path / "password"
+    if content is not None:
+        path.write_bytes(content)
+    settings = Settings(reload=server.url, reload_user="jo", reload_password_file=path)
+    if said:
+        with pytest.raises(ConfigError, match=said) as caught:
+            reload.reloader(settings)
+        assert "x" * 50 not in str(caught.value)
+    else:
+        call = reload.reloader(settings)
+        assert call is not None
+        assert call().outcome is Outcome.DONE
+        expected = base64.b64encode(b"jo:s3cret").decode()
+        assert server.asked == [("POST", "/-/reload", f"Basic {expected}")]
+
+
+def test_a_pipe_is_no_password(tmp_path: Path) -> None:
+    """What is no regular file is not waited for."""
+    os.mkfifo(tmp_path / "pipe")
+    chosen = Settings(
+        reload="http://x/-/reload", reload_user="a", reload_password_file=tmp_path / "pipe"
+    )
+    with pytest.raises(ConfigError, match="is no regular file"):
+        reload.reloader(chosen)
+
+
+VM = "vm_promscrape_config_"
+
+
+@pytest.mark.parametrize(
+    ("shown", "outcome", "looks"),
+    [
+        (["prometheus_config_last_reload_successful 1\n"] * 2, Outcome.DONE, 2),
+        (["prometheus_config_last_reload_successful 0\n"] * 2, Outcome.REFUSED, 2),
+        ([""], Outcome.DONE, 1),
+        (
+            [f"{VM}last_reload_successful 1\n{VM}reloads_errors_total 0\n"] * 5
+            + [f"{VM}last_reload_successful 0\n{VM}reloads_errors_total 1\n"],
+            Outcome.REFUSED,
+            6,
+        ),
+        (
+            [f"{VM}last_reload_successful 0\n{VM}reloads_total 0\n"] * 3
+            + [f"{VM}last_reload_successful 1\n{VM}reloads_total 1\n"],
+            Outcome.DONE,
+            4,
+        ),
+        ([f"{VM}last_reload_successful 1\n"] * 200, Outcome.DONE, 102),
+    ],
+)
+def test_what_the_metrics_say(
+    server: Listener, shown: list[str], outcome: Outcome, looks: int
+) -> None:
+    """A 200 counts only where the server's own metrics do not say that the reload failed."""
+    server.metrics = iter(shown)
+    answer = reload.by_url(Server(server.url, Login("a", "b")), sleep=lambda _: None)
+    assert answer.outcome is outcome
+    asked = [method for method, _, _ in server.asked]
+    assert (asked.count("GET"), asked.count("POST")) == (looks, 1)
+    assert len({login for _, _, login in server.asked}) == 1
+    assert ("is 0" in answer.reason) == (outcome is Outcome.REFUSED)
 
 
 def test_no_credentials_of_others(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What ``.netrc`` holds for that host is for other programs."""
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password s3cret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    reload.by_url(server.url)
+    reload.by_url(Server(server.url))
     assert server.asked == [("POST", "/-/reload", None)]
 
 
-def test_no_proxy_for_loopback(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_for_loopback(server: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy in the environment is left out for loopback, which it could not reach."""
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    assert reload.by_url(server.url).outcome is Outcome.DONE
+    assert reload.by_url(Server(server.url)).outcome is Outcome.DONE
 
 
 @pytest.mark.parametrize(
@@ -203,7 +297,7 @@ def test_no_shell(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_neither_way() -> None:
     """Without URL and command there is nothing to call."""
-    assert reload.reloader(None, None) is None
+    assert reload.reloader(Settings()) is None
 
 
 def test_real_prometheus(tmp_path: Path) -> None:
@@ -212,8 +306,26 @@ def test_real_prometheus(tmp_path: Path) -> None:
     config.parent.mkdir()
     config.write_text(CONFIG)
     with prometheus(config, "--web.enable-lifecycle") as address:
-        assert reload.by_url(f"{address}/-/reload").outcome is Outcome.DONE
+        assert reload.by_url(Server(f"{address}/-/reload")).outcome is Outcome.DONE
         config.write_text(CONFIG + "nonsense: 1\n")
-        answer = reload.by_url(f"{address}/-/reload")
+        answer = reload.by_url(Server(f"{address}/-/reload"))
     assert answer.outcome is Outcome.REFUSED
     assert "field nonsense not found" in answer.reason
+
+
+@pytest.mark.skipif(shutil.which("vmagent") is None, reason="vmagent not installed")
+def test_real_vmagent(tmp_path: Path) -> None:
+    """A real vmagent answers 200 to everything; where its metrics tell more, they are believed."""
+    jobs = tmp_path / "jobs.yml"
+    jobs.write_text("[]")
+    (tmp_path / "main.yml").write_text("scrape_config_files: [jobs.yml]\n")
+    with vmagent(tmp_path) as address:
+        tells = "vm_promscrape_config_last_reload_successful" in get(f"{address}/metrics")
+        for text, good in (
+            ("- job_name: a\n", True),
+            ("- job_name: a\n  nonsense: 1\n", False),
+            ("- job_name: b\n", True),
+        ):
+            jobs.write_text(text)
+            expected = Outcome.DONE if good or not tells else Outcome.REFUSED
+            assert reload.by_url(Server(f"{address}/-/reload")).outcome is expected

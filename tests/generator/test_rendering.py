@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from runscrape_generator.config.settings import Format, Match, Mode, Rule, Settings
+from runscrape_generator.config.settings import Format, Match, Mode, Rule, Settings, TargetsFrom
 from runscrape_generator.errors import ConfigError, ValidationError
 from runscrape_generator.render import formats, templates
 from runscrape_generator.render.yaml import from_yaml, to_yaml
@@ -138,6 +138,7 @@ class TestGateway:
     def test_the_job(self, each: Format) -> None:
         """Absolute-form requests to the proxy, as the client, with job taken from the target."""
         settings: dict[str, Any] = {"format": each, "mode": Mode.GATEWAY}
+        often = {} if each is Format.VMAGENT else {"refresh_interval": "30s"}
         found = read_jobs(render([service("a"), service("b")], **settings))
         assert found["cloudrun"] == {
             "job_name": "cloudrun",
@@ -145,8 +146,11 @@ class TestGateway:
             "follow_redirects": False,
             "proxy_url": "http://127.0.0.1:7777",
             "basic_auth": {"username": "prometheus", "password": "unused"},
-            "file_sd_configs": [{"files": ["targets.json"]}],
-            "relabel_configs": [{"source_labels": ["__meta_cloudrun_job"], "target_label": "job"}],
+            "file_sd_configs": [{"files": ["targets.json"]} | often],
+            "relabel_configs": [
+                {"target_label": "__scheme__", "replacement": "http"},
+                {"source_labels": ["__meta_cloudrun_job"], "target_label": "job"},
+            ],
         }
         assert set(found) - {"cloudrun"} <= {"prometheus", "runscrape-proxy"}
 
@@ -165,7 +169,48 @@ class TestGateway:
         )["run"]
         assert found["proxy_url"] == "https://proxy:8443"
         assert found["basic_auth"] == {"username": "me", "password_file": "/secret"}
-        assert found["file_sd_configs"] == [{"files": ["/etc/prometheus/targets/cloudrun.json"]}]
+        assert found["file_sd_configs"] == [
+            {"files": ["/etc/prometheus/targets/cloudrun.json"], "refresh_interval": "30s"}
+        ]
+
+    @pytest.mark.parametrize(
+        ("times", "interval", "timeout"),
+        [
+            ({"scrape_interval": "5s"}, "5s", "5s"),
+            ({"scrape_interval": "30s"}, "30s", "10s"),
+            ({"scrape_timeout": "20s"}, "1m", "20s"),
+            ({"scrape_interval": "15s", "scrape_timeout": "15s"}, "15s", "15s"),
+        ],
+    )
+    @pytest.mark.parametrize("each", [Format.PROMETHEUS, *BARE])
+    def test_both_times_or_none(
+        self, each: Format, times: dict[str, str], interval: str, timeout: str
+    ) -> None:
+        """An interval never goes without a timeout that fits under it."""
+        found = read_jobs(render([], mode=Mode.GATEWAY, format=each, **times))["cloudrun"]
+        assert (found["scrape_interval"], found["scrape_timeout"]) == (interval, timeout)
+
+    @pytest.mark.parametrize("secret", [None, "/secret"])
+    @pytest.mark.parametrize("each", [Format.PROMETHEUS, *BARE])
+    def test_targets_over_http(self, each: Format, secret: str | None) -> None:
+        """With --targets-from http the proxy is asked for the targets, with the client's secret."""
+        found = read_jobs(
+            render(
+                [],
+                mode=Mode.GATEWAY,
+                format=each,
+                targets_from=TargetsFrom.HTTP,
+                client_secret_file=secret,
+            )
+        )["cloudrun"]
+        often = {} if each is Format.VMAGENT else {"refresh_interval": "30s"}
+        login = (
+            {"basic_auth": {"username": "prometheus", "password_file": secret}} if secret else {}
+        )
+        assert found["http_sd_configs"] == [
+            {"url": "http://127.0.0.1:7777/targets"} | often | login
+        ]
+        assert "file_sd_configs" not in found
 
     def test_the_output_does_not_depend_on_the_services(self) -> None:
         """No service that comes or goes makes Prometheus reload."""
@@ -177,7 +222,8 @@ class TestGateway:
         rules = (Rule(scrape_config=extra),)
         found = read_jobs(render([], mode=Mode.GATEWAY, rules=rules))["cloudrun"]
         assert found["sample_limit"] == 9
-        assert [each.get("target_label") for each in found["relabel_configs"]] == ["job", None]
+        labels = [each.get("target_label") for each in found["relabel_configs"]]
+        assert labels == ["__scheme__", "job", None]
         assert len(extra["relabel_configs"]) == 1  # type: ignore[arg-type]
 
     @pytest.mark.parametrize(

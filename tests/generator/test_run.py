@@ -212,14 +212,6 @@ def test_symbolic_link(settings: Settings, tmp_path: Path) -> None:
     assert (folder_of(settings) / "inventory.json").exists()
 
 
-def test_hand_written_output_is_kept(settings: Settings) -> None:
-    """The file that somebody wrote before us is kept beside, and a warning says where."""
-    (settings.output or Path()).write_text("scrape_configs: []\n")
-    _, _, talk = once(settings)
-    assert folder_of(settings).joinpath("prometheus.yml.orig").read_text() == "scrape_configs: []\n"
-    assert "prometheus.yml.orig" in talk.of("warning")[0]
-
-
 @pytest.mark.parametrize("style", list(Format))
 def test_every_format_is_known_as_ours(settings: Settings, style: Format) -> None:
     """A file that we wrote is never taken for one written by hand, whatever its format."""

@@ -139,3 +139,24 @@ def test_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValidationError, match=r"took more than 0\.2 s"):
         validation.Promtool(path, None).check(GOOD)
     assert time.monotonic() - begun < 60
+
+
+def test_files_of_another_machine(tmp_path: Path) -> None:
+    """What is refused for a missing file passes as syntax alone, and the remedy names that."""
+    output = tmp_path / "prometheus.yml"
+    data = GOOD + b"  tls_config: {cert_file: /there/cert.pem, key_file: /there/key.pem}\n"
+    with pytest.raises(ValidationError, match="--promtool syntax leaves out"):
+        validation.Promtool("promtool", output).check(data)
+    syntax = validation.promtool(Settings(promtool="syntax", output=output))
+    assert syntax is not None
+    syntax.check(data)
+    with pytest.raises(ValidationError, match="field nonsense not found") as caught:
+        syntax.check(data + b"nonsense: 1\n")
+    assert "--promtool syntax" not in str(caught.value)
+
+
+def test_syntax_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for the check of the syntax has to have a promtool."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match="--promtool syntax: promtool is not installed"):
+        find(promtool="syntax")

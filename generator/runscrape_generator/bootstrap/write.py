@@ -143,7 +143,7 @@ def _apply(
     """Write the bundle under its lock; ``manifests`` are the one that was read and the new one."""
     known, manifest = manifests
     path = folder.path.resolve() / MANIFEST
-    lock_file = files.beside(path, ".runscrape-lock").name
+    lock_file = files.hidden(path, ".runscrape-lock").name
     with folder.created(lock_file):
         folder.status(lock_file)  # raises for a pipe, which would never open
         with lock.held(path), Changes(folder) as changes:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from runscrape_generator.config import durations
-from runscrape_generator.config.settings import BY_KEY, Format, Mode, Settings
+from runscrape_generator.config.settings import BY_KEY, Format, Mode, Settings, TargetsFrom
 
 _PROMETHEUS_INTERVAL = "1m"
 """What Prometheus takes where nothing is set."""
@@ -51,9 +51,32 @@ def _timeout(context: Context) -> str | None:
 
 def _needs_output(what: str) -> Callable[[Context], str | None]:
     def find(context: Context) -> str | None:
-        if context.settings.output is None and getattr(context.settings, what):
-            return "needs a file to write: add --output FILE"
+        if context.settings.output_path is None and getattr(context.settings, what):
+            return "needs a file to write: add --output FILE or --into FILE"
         return None
+
+    return find
+
+
+def _into(context: Context) -> str | None:
+    """A block of jobs goes into one file, in which there is a list of jobs."""
+    settings = context.settings
+    if settings.into is None:
+        return None
+    if settings.output is not None:
+        return "keeps a block in a file of yours, --output replaces one: choose one of them"
+    if settings.template is not None:
+        return "keeps a block in a file of yours, which needs no --template"
+    if settings.format is Format.OPERATOR:
+        return "the operator's resources are no jobs in a list: choose another --format"
+    return None
+
+
+def _needs(what: str, other: str) -> Callable[[Context], str | None]:
+    def find(context: Context) -> str | None:
+        if getattr(context.settings, what) is None or getattr(context.settings, other) is not None:
+            return None
+        return f"needs --{other.replace('_', '-')} as well"
 
     return find
 
@@ -82,6 +105,13 @@ def _gateway_only(key: str) -> Callable[[Context], str | None]:
         return None
 
     return find
+
+
+def _targets_from(context: Context) -> str | None:
+    over_http = context.settings.targets_from is TargetsFrom.HTTP
+    if context.given("targets_file") and over_http:
+        return "is not read with --targets-from http: leave one of them out"
+    return None
 
 
 def _output_name(context: Context) -> str | None:
@@ -120,11 +150,17 @@ CHECKS = (
     Check(("dry_run", "output"), _needs_output("dry_run")),
     Check(("reload", "output"), _needs_output("reload")),
     Check(("reload_command", "output"), _needs_output("reload_command")),
+    Check(("into", "output", "template", "format"), _into),
+    Check(("reload_user", "reload"), _needs("reload_user", "reload")),
+    Check(("reload_user", "reload_password_file"), _needs("reload_user", "reload_password_file")),
+    Check(("reload_password_file", "reload_user"), _needs("reload_password_file", "reload_user")),
     Check(("dry_run", "watch"), _dry_watch),
     Check(("reload", "reload_command"), _one_reload),
     Check(("template", "format"), _template),
     Check(("gateway_url", "mode"), _gateway_only("gateway_url")),
     Check(("targets_file", "mode"), _gateway_only("targets_file")),
+    Check(("targets_from", "mode"), _gateway_only("targets_from")),
+    Check(("targets_file", "targets_from"), _targets_from),
     Check(("output",), _output_name),
     Check(("metrics_file",), _metrics_name),
     Check(("output", "template"), _over_template),

@@ -9,6 +9,7 @@ FIELDS = {
     "fallback_scrape_protocol": "fallbackScrapeProtocol",
     "file_sd_configs": "fileSDConfigs",
     "honor_labels": "honorLabels",
+    "http_sd_configs": "httpSDConfigs",
     "honor_timestamps": "honorTimestamps",
     "job_name": "jobName",
     "keep_dropped_targets": "keepDroppedTargets",

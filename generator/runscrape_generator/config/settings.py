@@ -37,6 +37,7 @@ __all__ = [
     "Option",
     "Rule",
     "Settings",
+    "TargetsFrom",
 ]
 
 
@@ -58,6 +59,14 @@ class Mode(StrEnum):
 
 AUTO = "auto"
 """The ``prometheus_version`` that is to be found out."""
+
+
+class TargetsFrom(StrEnum):
+    """Where the gateway's job finds its targets."""
+
+    FILE = "file"
+    HTTP = "http"
+
 
 _Concurrency = Annotated[int, Number("a whole number from 1 to 1000", 1, 1000)]
 _Percent = Annotated[float, Number("a percentage from 0 to 100", 0, 100, metavar="PERCENT")]
@@ -175,6 +184,12 @@ class Settings:
         "Where Prometheus finds the proxy's gateway; by default the host of the token URL.",
         commands=_GENERATE,
     )
+    targets_from: TargetsFrom = setting(
+        _JOBS,
+        "Where the gateway's job finds its targets: in --targets-file, or at the proxy's /targets.",
+        commands=_GENERATE,
+        default="file",
+    )
     targets_file: words.PlainText = setting(
         _JOBS,
         "The file of `runscrape targets` that the gateway's job reads, as Prometheus will see it.",
@@ -226,6 +241,17 @@ class Settings:
         commands=_WRITERS,
         short="-o",
     )
+    into: words.File | None = setting(
+        _FILES,
+        "Keep the jobs in a block of this prometheus.yml of yours, in place of --output.",
+        commands=_GENERATE,
+    )
+    force: words.OnOff = setting(
+        _FILES,
+        "Replace a file that runscrape did not write, too, and keep it as NAME.orig.",
+        commands=_WRITERS,
+        default=False,
+    )
     inventory: words.File | None = setting(
         _FILES, "File that remembers what was found; by default inventory.json beside the output."
     )
@@ -254,8 +280,8 @@ class Settings:
     )
     promtool: words.Promtool = setting(
         _FILES,
-        "Check the output with promtool. auto: if it is installed; none: never; else the program "
-        "at PATH.",
+        "Check the output with promtool. auto: if it is installed; syntax: its syntax alone, where "
+        "the files that it names are on another machine; none: never; else the program at PATH.",
         commands=_GENERATE,
         default="auto",
     )
@@ -263,6 +289,14 @@ class Settings:
         _FILES,
         "After a change, have Prometheus reload by a POST to this URL, http://HOST:PORT/-/reload.",
         commands=_GENERATE,
+    )
+    reload_user: words.PlainText | None = setting(
+        _FILES,
+        "User for --reload, where Prometheus wants Basic authentication.",
+        commands=_GENERATE,
+    )
+    reload_password_file: words.File | None = setting(
+        _FILES, "File with the password of --reload-user.", commands=_GENERATE
     )
     reload_command: words.PlainText | None = setting(
         _FILES,
@@ -292,11 +326,17 @@ class Settings:
         return f"{self.lines[place]}: {named}" if place in self.lines else named
 
     @property
+    def output_path(self) -> Path | None:
+        """The file to write, whole or in part; None: standard output."""
+        return self.into or self.output
+
+    @property
     def inventory_path(self) -> Path | None:
         """Where the inventory is kept; None where there is none."""
         if self.inventory is not None:
             return self.inventory
-        return self.output.parent / "inventory.json" if self.output is not None else None
+        path = self.output_path
+        return path.parent / "inventory.json" if path is not None else None
 
 
 OPTIONS: tuple[Option, ...] = tuple(

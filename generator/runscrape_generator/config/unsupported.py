@@ -11,11 +11,19 @@ from typing import Any, Literal
 
 from runscrape_generator.config import operator_fields
 from runscrape_generator.config.messages import Place
-from runscrape_generator.config.releases import Reader, reader
+from runscrape_generator.config.releases import Reader, prometheus, reader
 from runscrape_generator.config.settings import Format, Match, Mode, Rule, Settings
 from runscrape_generator.errors import ConfigError
 
 Finding = tuple[Place, str]
+
+HISTOGRAM_FIELDS = (
+    "scrape_native_histograms",
+    "always_scrape_classic_histograms",
+    "convert_classic_histograms_to_nhcb",
+)
+"""What Prometheus 3.13 also takes from a target, as a label ``__NAME__`` with true or false."""
+_HISTOGRAM_LABELS = (3, 13)
 
 _PARAM_NAME = re.compile(r"[A-Za-z0-9_]+")
 
@@ -39,7 +47,7 @@ def _of_rule(rule: Rule, settings: Settings, command: str) -> Iterator[Finding]:
     if command != "generate":
         return
     if settings.mode is Mode.GATEWAY:
-        yield from _gateway(rule)
+        yield from _gateway(rule, settings)
     if settings.format is Format.OPERATOR:
         found = _not_in_the_crd(rule.scrape_config, operator_fields.FIELDS)
     else:
@@ -48,9 +56,10 @@ def _of_rule(rule: Rule, settings: Settings, command: str) -> Iterator[Finding]:
         yield ("scrape_config", *place), message
 
 
-def _gateway(rule: Rule) -> Iterator[Finding]:
+def _gateway(rule: Rule, settings: Settings) -> Iterator[Finding]:
     """One job for all services: only a rule for all can say something of it."""
-    if rule.scrape_config and rule.match != Match():
+    own = rule.scrape_config.keys() - carried_by_targets(settings)
+    if own and rule.match != Match():
         message = "belongs in a rule without match: --mode gateway has one job for all services"
         yield ("scrape_config",), message
     for name in ("oauth2", "proxy_url"):
@@ -60,6 +69,11 @@ def _gateway(rule: Rule) -> Iterator[Finding]:
                 "scrape goes through --gateway-url"
             )
             yield ("scrape_config", name), message
+
+
+def carried_by_targets(settings: Settings) -> set[str]:
+    """The fields of a scrape_config that a target can have for itself."""
+    return {*HISTOGRAM_FIELDS} if prometheus(settings) >= _HISTOGRAM_LABELS else set()
 
 
 def _params(rule: Rule) -> Iterator[Finding]:

@@ -278,5 +278,10 @@ FileOrStdout = Annotated[
 ]
 Promtool = Annotated[
     str,
-    Text("auto, none or the path of promtool", _FILE, metavar="auto|none|PATH", convert=_program),
+    Text(
+        "auto, syntax, none or the path of promtool",
+        _FILE,
+        metavar="auto|syntax|none|PATH",
+        convert=_program,
+    ),
 ]

@@ -1,14 +1,17 @@
 """Files that are whole at every moment: a new one takes the old one's place in one rename.
 
-What is written goes to a temporary file in the same folder, is synced, and is renamed over the old
-file, whose mode, owner and extended attributes (ACLs) it takes. No name that we make up ends in
-``.json``, ``.yml``, ``.yaml`` or ``.prom``: Prometheus' and node_exporter's globs match dotfiles.
+What is written goes to a temporary file, is synced, and is renamed over the old file, whose mode,
+owner and extended attributes (ACLs) it takes. Temporary files, and whatever else is remembered of a
+file, lie in its own folder or in another one that the caller names, because Prometheus may read all
+of a folder (``scrape_config_files: ['dir/*']``), hidden files too. No name that we make up ends in
+``.json``, ``.yml``, ``.yaml`` or ``.prom``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 import stat
@@ -17,6 +20,8 @@ from pathlib import Path
 from runscrape_generator.errors import WriteError
 
 _NEW = ".runscrape-new"
+_FIRST_RELEASE = (".runscrape-lock", ".runscrape-reloaded", ".runscrape-previous")
+"""What the first release left beside every output."""
 _REMEDIES = {
     errno.EBUSY: "it is mounted by itself, as a single file: mount its folder instead, because "
     "only a file in a folder can be replaced whole",
@@ -71,14 +76,17 @@ def _require_folder(folder: Path) -> None:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), os.fspath(folder))
 
 
-def beside(path: Path, suffix: str) -> Path:
-    """Name a hidden file of ours beside ``path``."""
-    return path.with_name(f".{path.name}{suffix}")
+def hidden(path: Path, suffix: str, folder: Path | None = None) -> Path:
+    """Name a hidden file of ours about ``path``, beside it or in another ``folder``."""
+    if folder is None or folder == path.parent:
+        return path.with_name(f".{path.name}{suffix}")
+    place = hashlib.sha256(os.fsencode(path)).hexdigest()[:8]
+    return folder / f".{path.name}.{place}{suffix}"
 
 
-def temporary_name(path: Path) -> Path:
-    """Name a temporary file beside ``path``, one that :func:`sweep` knows as ours."""
-    return beside(path, f".{secrets.token_hex(4)}{_NEW}")
+def temporary_name(path: Path, folder: Path | None = None) -> Path:
+    """Name a temporary file for ``path``, one that :func:`sweep` knows as ours."""
+    return hidden(path, f".{secrets.token_hex(4)}{_NEW}", folder)
 
 
 def read(path: Path) -> bytes | None:
@@ -106,26 +114,28 @@ def copy(path: Path, other: Path) -> None:
         data = path.read_bytes()
     except OSError as error:
         raise failure(path, error) from error
-    commit(stage(path, data, keep_times=True), other)
+    commit(stage(path, data, folder=other.parent, like=path), other)
     sync_folder(other)
 
 
-def stage(path: Path, data: bytes, *, keep_times: bool = False) -> Path:
-    """Write ``data`` to a temporary file beside ``path``, synced and with the old file's rights.
+def stage(path: Path, data: bytes, *, folder: Path | None = None, like: Path | None = None) -> Path:
+    """Write ``data`` to a temporary file that is to become ``path``, with the old file's rights.
 
-    A new file gets 0644 less the umask. Raises WriteError, and then leaves nothing behind.
+    It is synced, and lies beside ``path`` or in ``folder``. With ``like`` it takes the rights and
+    times of that file. A new file gets 0644 less the umask. Raises WriteError, and then leaves
+    nothing behind.
     """
-    temporary = temporary_name(path)
+    temporary, model = temporary_name(path, folder), like or path
     try:
-        old = path.stat() if path.exists() else None
+        old = model.stat() if model.exists() else None
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         with open(os.open(temporary, flags, 0o600 if old else 0o644), "wb") as file:  # noqa: PTH123 - a descriptor
             file.write(data)
             if old:
-                _take_rights(file.fileno(), path, old)
+                _take_rights(file.fileno(), model, old)
                 _refuse_to_lock_out(os.fstat(file.fileno()), old)
             file.flush()
-            if old and keep_times:
+            if old and like:
                 os.utime(file.fileno(), ns=(old.st_atime_ns, old.st_mtime_ns))
             os.fsync(file.fileno())
     except OSError as error:
@@ -147,7 +157,8 @@ def _take_rights(descriptor: int, path: Path, old: os.stat_result) -> None:
                 break
     with contextlib.suppress(OSError):  # a file system without extended attributes
         for name in os.listxattr(path):
-            os.setxattr(descriptor, name, os.getxattr(path, name))
+            with contextlib.suppress(OSError):  # security.… may be root's alone
+                os.setxattr(descriptor, name, os.getxattr(path, name))
     os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
 
 
@@ -164,9 +175,18 @@ def _refuse_to_lock_out(new: os.stat_result, old: os.stat_result) -> None:
 
 
 def commit(temporary: Path, path: Path) -> None:
-    """Rename the temporary file over ``path``; raises WriteError and removes it if that fails."""
+    """Rename the temporary file over ``path``; raises WriteError and removes it if that fails.
+
+    A temporary file on another file system is copied beside ``path`` first.
+    """
     try:
-        temporary.replace(path)
+        try:
+            temporary.replace(path)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            stage(path, temporary.read_bytes(), like=temporary).replace(path)
+            temporary.unlink()
     except OSError as error:
         discard(temporary)
         raise failure(path, error) from error
@@ -191,10 +211,21 @@ def discard(path: Path) -> None:
         path.unlink()
 
 
-def sweep(path: Path) -> None:
-    """Remove temporary files that killed runs left beside ``path``; call it under the lock."""
-    prefix = f".{path.name}."
-    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+def sweep(path: Path, folder: Path | None = None) -> None:
+    """Remove temporary files of ``path`` that killed runs left; call it under the lock.
+
+    They are looked for in ``folder``, and beside ``path``; there also for what the first release
+    kept of it, if that has its place in ``folder`` now.
+    """
+    _sweep(path.parent, f".{path.name}.")
+    if folder is not None and folder != path.parent:
+        _sweep(folder, hidden(path, ".", folder).name)
+        for suffix in _FIRST_RELEASE:
+            discard(hidden(path, suffix))
+
+
+def _sweep(folder: Path, prefix: str) -> None:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith(prefix) and entry.name.endswith(_NEW):
                 discard(Path(entry.path))

@@ -1,4 +1,4 @@
-"""One run at a time on a file: an advisory lock (flock) on a hidden file beside it.
+"""One run at a time on a file: an advisory lock (flock) on a hidden file about it.
 
 The kernel drops the lock with the process, however that ends. The lock file stays: removing it
 would race with the next run, and each change in the folder makes Prometheus re-read its file_sd
@@ -26,14 +26,14 @@ _POLL = 0.05
 
 
 @contextmanager
-def held(path: Path, *, patience: float = 0.0) -> Iterator[None]:
-    """Hold the lock of ``path`` (resolved) inside the block.
+def held(path: Path, folder: Path | None = None, *, patience: float = 0.0) -> Iterator[None]:
+    """Hold the lock of ``path`` (resolved) inside the block; its file lies in ``folder``.
 
     Raises LockedError where another run has it, after ``patience`` seconds, and WriteError where
     there can be no lock file. Nobody else may open that (0600), for whoever can may lock it; one
     that root makes belongs to the folder's owner, whose own runs it would shut out otherwise.
     """
-    name = files.beside(path, _SUFFIX)
+    name = files.hidden(path, _SUFFIX, folder)
     flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         file = open(os.open(name, flags, _MODE), "rb")  # noqa: PTH123, SIM115 - closed below

@@ -17,16 +17,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import requests
 
-from runscrape_generator.addresses import is_loopback
 from runscrape_generator.config.job_fields import OLDEST_PROMETHEUS
 from runscrape_generator.config.releases import assumed, release
 from runscrape_generator.config.settings import AUTO, Format, Settings
-from runscrape_generator.errors import RunscrapeError
+from runscrape_generator.errors import ConfigError, RunscrapeError
 from runscrape_generator.publish import files
+from runscrape_generator.publish.server import Server, server
 
 log = logging.getLogger(__name__)
 
@@ -72,14 +71,17 @@ def find(settings: Settings) -> Found:
 
 
 def _of_server(settings: Settings, memory: Mapping[str, str]) -> Found | None:
-    url = settings.reload
-    if url is None:
+    try:
+        asked = server(settings)
+    except ConfigError:
+        return None  # the run tells of it, where it is to reload
+    if asked is None:
         return None
-    address = url.removesuffix("/-/reload")
-    if (version := _ask(f"{address}/api/v1/status/buildinfo")) is not None:
-        return Found(version, f"{address} says so", (url, version))
-    if url in memory:
-        return Found(memory[url], f"{address} said so last, and does not answer now")
+    if (version := _ask(asked)) is not None:
+        return Found(version, f"{asked.address} says so", (asked.url, version))
+    if asked.url in memory:
+        told_by = f"{asked.address} said so last, and does not answer now"
+        return Found(memory[asked.url], told_by)
     return None
 
 
@@ -87,7 +89,8 @@ def _of_promtool(settings: Settings, memory: Mapping[str, str]) -> Found | None:
     """The release of the promtool that would be asked about the output."""
     if settings.promtool == "none":
         return None
-    program = shutil.which("promtool" if settings.promtool == "auto" else settings.promtool)
+    named = settings.promtool not in {"auto", "syntax"}
+    program = shutil.which(settings.promtool if named else "promtool")
     if program is not None and (version := _promtool_version(program)) is not None:
         return Found(version, f"{program} is of that version", (_PROMTOOL, version))
     if _PROMTOOL in memory:
@@ -95,18 +98,10 @@ def _of_promtool(settings: Settings, memory: Mapping[str, str]) -> Found | None:
     return None
 
 
-def _ask(address: str) -> str | None:
+def _ask(asked: Server) -> str | None:
     """Ask a server for its version; None where it does not tell one that can be used."""
-    host = urlsplit(address).hostname or ""
     try:
-        with requests.get(
-            address,
-            timeout=TIMEOUT,
-            allow_redirects=False,
-            stream=True,
-            proxies={"no_proxy": host} if is_loopback(host) else {},
-            auth=lambda request: request,  # and not what ~/.netrc has
-        ) as response:
+        with asked.request("GET", "/api/v1/status/buildinfo", TIMEOUT) as response:
             said = json.loads(_body(response))["data"]["version"] if response.ok else None
     except (requests.RequestException, ValueError, LookupError, TypeError, RecursionError):
         return None
@@ -150,7 +145,7 @@ def _usable(text: str) -> str | None:
 
 def _place(settings: Settings) -> Path | None:
     path = settings.inventory_path
-    return files.beside(Path(os.path.realpath(path)), _REMEMBERED) if path else None
+    return files.hidden(Path(os.path.realpath(path)), _REMEMBERED) if path else None
 
 
 def _memory(settings: Settings) -> dict[str, str]:

@@ -29,6 +29,7 @@ TIMEOUT = 60.0
 """Seconds; promtool takes 0.2 s for 2,000 jobs."""
 
 _OLDEST = "2.42"
+_MISSING_FILE = re.compile(r"no such file|does not (?:exist|point to an existing file)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +41,39 @@ class Promtool:
     """None: standard output; relative paths then count from the current folder."""
     made_for: str = ""
     """The Prometheus that the output is for."""
+    syntax_only: bool = False
+    """Whether the files that the configuration names may be missing here."""
 
     def check_file(self, temporary: Path) -> None:
         """Raise ValidationError if it refuses the file that is to be renamed to the output."""
         if temporary.parent.samefile(self._folder):
-            check_config(self.program, temporary, self._name, self.made_for)
+            self._check(temporary)
         else:
             self.check(temporary.read_bytes())
 
     def check(self, data: bytes) -> None:
         """Raise ValidationError if it refuses the content; writes nothing beside the output."""
         with stand_in(self._folder, self._name.name, data) as path:
-            check_config(self.program, path, self._name, self.made_for)
+            self._check(path)
+
+    def _check(self, path: Path) -> None:
+        """Raise ValidationError with promtool's own words if it refuses the file."""
+        flags = ["--syntax-only"] if self.syntax_only else []  # Prometheus 2.33 and newer
+        done = _run([self.program, "check", "config", *flags, str(path)])
+        if done.returncode == 0:
+            return
+        lines = (line.strip() for line in (done.stdout + done.stderr).splitlines())
+        said = " ".join(line for line in lines if line and not line.startswith("Checking "))
+        said = said.replace(str(path), str(self._name))
+        said = said.replace(str(path.parent), str(self._folder)) or "it said nothing"
+        how = "refused the output" if done.returncode > 0 else f"died of signal {-done.returncode}"
+        ways = f"it is for Prometheus {self.made_for}, --prometheus-version names another; "
+        ways += f"relative paths count from {self._folder}; "
+        if _MISSING_FILE.search(said) and not self.syntax_only:
+            ways += "--promtool syntax leaves out files that are on another machine; "
+        raise ValidationError(
+            f"promtool {how}; nothing was changed: {said} ({ways}--promtool none leaves it out)"
+        )
 
     @property
     def _name(self) -> Path:
@@ -65,18 +87,30 @@ class Promtool:
 def promtool(settings: Settings) -> Promtool | None:
     """Find the promtool to ask, as :func:`find_program` does; raises ConfigError."""
     program = find_program(settings)
-    return Promtool(program, settings.output, settings.prometheus_version) if program else None
+    if program is None:
+        return None
+    return Promtool(
+        program,
+        settings.output_path,
+        settings.prometheus_version,
+        syntax_only=settings.promtool == "syntax",
+    )
 
 
 def find_program(settings: Settings) -> str | None:
     """Find the program; None if it is disabled or not installed, or cannot read the format.
 
-    Raises ConfigError where the user names one that is missing. With ``auto`` one that is
-    older than ``--prometheus-version`` is not asked: it would refuse what a newer one knows.
+    Raises ConfigError where the user asks for one that is missing. With ``auto`` or ``syntax`` an
+    older one than ``--prometheus-version`` is not asked: it would refuse what a newer one knows.
     """
     if settings.promtool == "none" or not FORMATS[settings.format].for_promtool:
         return None
-    if settings.promtool != "auto":
+    if settings.promtool == "syntax" and shutil.which("promtool") is None:
+        raise ConfigError(
+            "--promtool syntax: promtool is not installed: install it, or leave the check to us "
+            "alone with --promtool none"
+        )
+    if settings.promtool not in {"auto", "syntax"}:
         if shutil.which(settings.promtool) is None:
             raise ConfigError(
                 f"--promtool {settings.promtool}: there is no such program, or it may not be run: "
@@ -99,26 +133,6 @@ def _older(program: str, wanted: str) -> bool:
     if match is None or asked is None:
         return False
     return tuple(map(int, match.groups())) < tuple(map(int, asked.groups()))
-
-
-def check_config(program: str, path: Path, output: Path, made_for: str = "") -> None:
-    """Raise ValidationError with promtool's own words if it refuses the file at ``path``.
-
-    ``output`` is what the file is to become, and what the message calls it; ``made_for`` the
-    Prometheus that it is for.
-    """
-    done = _run([program, "check", "config", str(path)])
-    if done.returncode == 0:
-        return
-    lines = (line.strip() for line in (done.stdout + done.stderr).splitlines())
-    said = " ".join(line for line in lines if line and not line.startswith("Checking "))
-    said = said.replace(str(path), str(output)).replace(str(path.parent), str(output.parent))
-    how = "refused the output" if done.returncode > 0 else f"died of signal {-done.returncode}"
-    raise ValidationError(
-        f"promtool {how}; nothing was changed: {said or 'it said nothing'} "
-        f"(it is for Prometheus {made_for}, --prometheus-version names another; "
-        f"relative paths count from {output.parent}; --promtool none leaves promtool out)"
-    )
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:

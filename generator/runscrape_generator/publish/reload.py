@@ -10,28 +10,34 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
 from typing import IO
-from urllib.parse import urlsplit
 
 import requests
-from requests.auth import HTTPBasicAuth
 
-from runscrape_generator.addresses import is_loopback
+from runscrape_generator.config.settings import Settings
+from runscrape_generator.publish.server import Server, beginning, server
 
 TIMEOUT = 60.0
 """Seconds. A reload of 4,000 jobs takes 5 to 7 s, and waits for token requests under way."""
 
+_METRICS_TIMEOUT = 10.0
+_BETWEEN_LOOKS, _LOOKS = 0.1, 100
+"""Seconds between two looks at the metrics, and how many: vmagent reloads 1,000 jobs in one."""
+
 _REASON_LENGTH = 1000
+_LARGEST_METRICS = 32 * 1024 * 1024
 _DOWN = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 _REMEDIES = {
-    401: "it wants a user and a password: give these to --reload-command",
+    401: "give it the right user and password: --reload-user and --reload-password-file",
     403: "start Prometheus with --web.enable-lifecycle, or use --reload-command",
     404: "check the URL: it ends in /-/reload, after the path of --web.external-url",
     405: "check the URL: it ends in /-/reload, after the path of --web.external-url",
@@ -57,43 +63,79 @@ class Answer:
 Reload = Callable[[], Answer]
 
 
-def reloader(url: str | None, command: str | None, *, timeout: float = TIMEOUT) -> Reload | None:
-    """Make a call of ``--reload`` or of ``--reload-command``; None where neither is set."""
-    if url:
-        return lambda: by_url(url, timeout=timeout)
-    if command:
-        return lambda: by_command(command, timeout=timeout)
+def reloader(settings: Settings) -> Reload | None:
+    """How *settings* want Prometheus reloaded; None if they do not. Raises ConfigError."""
+    if (asked := server(settings)) is not None:
+        return lambda: by_url(asked)
+    if settings.reload_command:
+        return lambda: by_command(str(settings.reload_command))
     return None
 
 
-def by_url(url: str, *, login: tuple[str, str] | None = None, timeout: float = TIMEOUT) -> Answer:
+def by_url(
+    asked: Server,
+    *,
+    timeout: float = TIMEOUT,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Answer:
     """POST to ``/-/reload``: 200 is done; 500 is refused, with Prometheus' reason in the body.
 
-    *login* is user and password for Basic authentication.
-
-    A redirect is not followed: it would become a GET, which reloads nothing.
+    vmagent answers 200 before it has even read its configuration, so after a 200 its metrics are
+    looked at, where the same server shows them: ``…_config_last_reload_successful`` 0 is refused.
     """
-    host = urlsplit(url).hostname or ""
-    past_proxy = {"no_proxy": host} if is_loopback(host) else {}
+    before = _reload_metrics(asked)
     try:
-        with requests.post(
-            url,
-            timeout=timeout,
-            allow_redirects=False,
-            stream=True,
-            proxies=past_proxy,
-            auth=HTTPBasicAuth(*(each.encode() for each in login)) if login else _without_netrc,
-        ) as response:
-            return _answered(response)
+        with asked.request("POST", "/-/reload", timeout) as response:
+            answer = _answered(response)
     except requests.Timeout:
-        return Answer(Outcome.UNKNOWN, f"{url} did not answer in {timeout:g} s")
+        return Answer(Outcome.UNKNOWN, f"{asked.url} did not answer in {timeout:g} s")
     except requests.RequestException as error:
-        return Answer(Outcome.UNKNOWN, f"{url} could not be asked: {_cause(error)}")
+        return Answer(Outcome.UNKNOWN, f"{asked.url} could not be asked: {_cause(error)}")
+    if answer.outcome is not Outcome.DONE or not before:
+        return answer
+    return _looked_at(asked, before, sleep)
 
 
-def _without_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Send no credentials: requests would take those of ``~/.netrc``."""
-    return request
+_SUCCESSFUL = "_config_last_reload_successful"
+_RELOAD_METRIC = re.compile(
+    rf"^((?:prometheus|vm_promscrape)(?:{_SUCCESSFUL}|_config_reloads(?:_errors)?_total)) (\S+)$",
+    re.MULTILINE,
+)
+
+
+def _reload_metrics(asked: Server) -> dict[str, str]:
+    """What the server's own metrics say of reloads; empty where they say too little.
+
+    vmagent 1.79 has a count alone, which does not tell a refusal from no change.
+    """
+    try:
+        with asked.request("GET", "/metrics", _METRICS_TIMEOUT) as response:
+            text = beginning(response, _LARGEST_METRICS) if response.ok else ""
+    except requests.RequestException:
+        return {}
+    found = dict(_RELOAD_METRIC.findall(text))
+    return found if any(name.endswith(_SUCCESSFUL) for name in found) else {}
+
+
+def _looked_at(asked: Server, before: dict[str, str], sleep: Callable[[float], None]) -> Answer:
+    """Wait until the metrics show that the reload is over, and give what came of it.
+
+    vmagent counts a reload that changes something or fails; one that changes nothing shows in no
+    metric, so the wait has an end.
+    """
+    now = _reload_metrics(asked)
+    for _ in range(_LOOKS):
+        if now != before or not any(name.startswith("vm_") for name in now):
+            break
+        sleep(_BETWEEN_LOOKS)
+        now = _reload_metrics(asked)
+    for name, value in now.items():
+        if name.endswith(_SUCCESSFUL) and value == "0":
+            reason = (
+                f"{asked.url} answered 200, but {name} is 0: its log says what it does not take"
+            )
+            return Answer(Outcome.REFUSED, reason)
+    return Answer(Outcome.DONE)
 
 
 def _cause(error: BaseException) -> str:
@@ -105,14 +147,17 @@ def _cause(error: BaseException) -> str:
             break
         reason = inner
     text = str(reason)
-    return _one_line(text.partition("): ")[2] or text)  # without "HTTPConnection(host=…): "
+    said = _one_line(text.partition("): ")[2] or text)  # without "HTTPConnection(host=…): "
+    if isinstance(error, requests.exceptions.SSLError):
+        said += " (for a CA of your own set REQUESTS_CA_BUNDLE to its file)"
+    return said
 
 
 def _answered(response: requests.Response) -> Answer:
     if response.ok and not response.is_redirect:
         return Answer(Outcome.DONE)
     try:
-        body = next(response.iter_content(_REASON_LENGTH), b"").decode(errors="replace")
+        body = beginning(response, _REASON_LENGTH)
     except requests.RequestException:
         body = ""
     remedy = _REMEDIES.get(response.status_code)

@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable, Mapping
 
 from runscrape_generator.config.settings import Mode, Settings
+from runscrape_generator.config.unsupported import HISTOGRAM_FIELDS
 from runscrape_generator.model import Decision, Endpoint, Service
-from runscrape_generator.selection.endpoints import DEFAULT_INTERVAL
+from runscrape_generator.render.scrape_config import both_times
 
 META = "__meta_cloudrun_"
 
@@ -38,6 +39,7 @@ def _group(endpoint: Endpoint, settings: Settings) -> Group:
             endpoint.scrape_interval or settings.scrape_interval,
             endpoint.scrape_timeout or settings.scrape_timeout,
         ),
+        **_histograms(endpoint),
         **_params(endpoint),
         META + "job": endpoint.job,
         META + "audience": endpoint.audience or "",
@@ -45,6 +47,12 @@ def _group(endpoint: Endpoint, settings: Settings) -> Group:
     }
     # To Prometheus an empty label is one that is not there.
     return {"targets": [target], "labels": {k: v for k, v in labels.items() if v}}
+
+
+def is_ours(group: object) -> bool:
+    """Whether a group of a target file is one that :func:`groups` made."""
+    labels = group.get("labels") if isinstance(group, dict) else None
+    return isinstance(labels, dict) and f"{META}service" in labels
 
 
 def _gateway_target(endpoint: Endpoint) -> str:
@@ -59,19 +67,24 @@ def target_labels(endpoint: Endpoint) -> dict[str, str]:
     The inventory has them, so that ``runscrape-proxy`` can serve the same targets.
     """
     times = _times(endpoint.scrape_interval, endpoint.scrape_timeout)
-    return {**endpoint.labels, **times, **_params(endpoint)}
+    return {**endpoint.labels, **times, **_histograms(endpoint), **_params(endpoint)}
 
 
 def _times(interval: str | None, timeout: str | None) -> dict[str, str]:
-    """Both where a timeout is set: one above the job's interval would drop the target."""
-    if timeout is not None:
-        interval = interval or DEFAULT_INTERVAL
-    times = {}
-    if interval is not None:
-        times["__scrape_interval__"] = interval
-    if timeout is not None:
-        times["__scrape_timeout__"] = timeout
-    return times
+    """Both or none: an interval below the job's own timeout would drop the target."""
+    if interval is None and timeout is None:
+        return {}
+    interval, timeout = both_times(interval, timeout)
+    return {"__scrape_interval__": interval, "__scrape_timeout__": timeout}
+
+
+def _histograms(endpoint: Endpoint) -> dict[str, str]:
+    """What a rule says of native histograms: Prometheus 3.13 reads these, others pass over them."""
+    return {
+        f"__{name}__": "true" if endpoint.scrape_config[name] else "false"
+        for name in HISTOGRAM_FIELDS
+        if name in endpoint.scrape_config
+    }
 
 
 def _params(endpoint: Endpoint) -> dict[str, str]:

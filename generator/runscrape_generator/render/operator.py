@@ -68,7 +68,14 @@ def _value(name: str, value: Any, settings: Settings) -> Any:
         return _oauth2(value, settings)
     if name == "basic_auth":
         return {"username": _id(), "password": _secret_ref(settings)}
+    if name in {"file_sd_configs", "http_sd_configs"}:
+        return [_discovery(each, settings) for each in value]
     return _renamed(value, crd.PARTS[name]) if name in crd.PARTS else value
+
+
+def _discovery(value: Mapping[str, Any], settings: Settings) -> Data:
+    names = {"refresh_interval": "refreshInterval", "basic_auth": "basicAuth"}
+    return {names.get(key, key): _value(key, each, settings) for key, each in value.items()}
 
 
 def _oauth2(value: Mapping[str, Any], settings: Settings) -> Data:

@@ -10,17 +10,20 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from runscrape_generator.config import releases
-from runscrape_generator.config.settings import Format, Mode, Settings
+from runscrape_generator.config import durations, releases
+from runscrape_generator.config.settings import Format, Mode, Settings, TargetsFrom
 from runscrape_generator.model import Job
 from runscrape_generator.selection import naming
-from runscrape_generator.selection.endpoints import DEFAULT_INTERVAL
+from runscrape_generator.selection.endpoints import DEFAULT_INTERVAL, DEFAULT_TIMEOUT
 from runscrape_generator.selection.rules import merge, rule_for_all
 
 UNUSED_SECRET = "unused"
 """Prometheus before 2.51 refuses an empty secret, and the proxy on loopback takes any."""
 
 FALLBACK_PROTOCOL = "PrometheusText0.0.4"
+
+_REFRESH_INTERVAL = "30s"
+"""Prometheus 2 may miss a change of a target file right after a reload until it looks again."""
 
 Data = dict[str, Any]
 
@@ -64,27 +67,45 @@ def oauth2(audience: str, settings: Settings) -> Data:
 
 
 def gateway(settings: Settings) -> Data:
-    """The one job whose targets come from a file and go through the proxy's gateway.
+    """The one job whose targets come from a list and go through the proxy's gateway.
 
     The scheme is http because Prometheus then sends the proxy ``GET http://HOST/PATH`` in full,
-    where it would ask for a tunnel with https. Path, interval, timeout and parameters come with
-    each target; the job label too, so that series are named as in the other mode.
+    where it would ask for a tunnel with https; a target that says otherwise, because it was written
+    for the other mode, is told so. Path, interval, timeout and parameters come with each target;
+    the job label too, so that series are named as in the other mode.
     """
     extra = dict(rule_for_all(settings.rules).scrape_config)
     data: Data = {"job_name": naming.gateway(settings)}
-    data |= _times(None, None, settings)
+    if settings.scrape_interval or settings.scrape_timeout:
+        interval, timeout = both_times(settings.scrape_interval, settings.scrape_timeout)
+        data |= {"scrape_interval": interval, "scrape_timeout": timeout}
     data |= {"scheme": "http", "follow_redirects": False}
     data |= _fallback(settings)
     data |= {
         "proxy_url": gateway_url(settings),
-        "basic_auth": {"username": settings.client_id, **_secret("password", settings)},
-        "file_sd_configs": [{"files": [settings.targets_file]}],
+        "basic_auth": _basic_auth(settings),
+        **_discovery(settings),
         "relabel_configs": [
+            {"target_label": "__scheme__", "replacement": "http"},
             {"source_labels": ["__meta_cloudrun_job"], "target_label": "job"},
             *extra.pop("relabel_configs", []),
         ],
     }
     return merge(data, extra)
+
+
+def _discovery(settings: Settings) -> Data:
+    """Where the gateway's job finds its targets; vmagent sets how often by flags of its own."""
+    vmagent = settings.format is Format.VMAGENT
+    often: Data = {} if vmagent else {"refresh_interval": _REFRESH_INTERVAL}
+    if settings.targets_from is TargetsFrom.FILE:
+        return {"file_sd_configs": [{"files": [settings.targets_file], **often}]}
+    login = {} if settings.client_secret_file is None else {"basic_auth": _basic_auth(settings)}
+    return {"http_sd_configs": [{"url": f"{gateway_url(settings)}/targets", **often, **login}]}
+
+
+def _basic_auth(settings: Settings) -> Data:
+    return {"username": settings.client_id, **_secret("password", settings)}
 
 
 def gateway_url(settings: Settings) -> str:
@@ -114,7 +135,8 @@ def prometheus_config() -> Data:
 
 def has_global(settings: Settings) -> bool:
     """Whether the output has a ``global`` block of our own, which then holds the defaults."""
-    return settings.format is Format.PROMETHEUS and settings.template is None
+    own_file = settings.template is None and settings.into is None
+    return settings.format is Format.PROMETHEUS and own_file
 
 
 def global_times(settings: Settings) -> Data:
@@ -139,6 +161,15 @@ def _times(interval: str | None, timeout: str | None, settings: Settings) -> Dat
             interval = interval or DEFAULT_INTERVAL
     times = (("scrape_interval", interval), ("scrape_timeout", timeout))
     return {name: value for name, value in times if value is not None}
+
+
+def both_times(interval: str | None, timeout: str | None) -> tuple[str, str]:
+    """Interval and timeout together: a timeout above the interval drops the target.
+
+    What is not given is Prometheus' default; the timeout is never the longer one.
+    """
+    interval = interval or DEFAULT_INTERVAL
+    return interval, min(timeout or DEFAULT_TIMEOUT, interval, key=durations.parse)
 
 
 def _secret(name: str, settings: Settings) -> Data:

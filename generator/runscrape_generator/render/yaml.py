@@ -116,26 +116,26 @@ def _not_unicode(text: str) -> ValidationError:
     return ValidationError(f"not Unicode text, half a surrogate pair in {line!a}")
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Composes nodes, with the few tags that our own output has; all else stays text."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own name)
 
 
-_NULL, _MERGE = "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
+NULL, _MERGE = "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
 _BOOLEAN, _INT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:int"
 _FLOAT = "tag:yaml.org,2002:float"
 for _tag, _pattern, _first in (
-    (_NULL, r"(?:~|null|Null|NULL|)", ["~", "n", "N", ""]),
+    (NULL, r"(?:~|null|Null|NULL|)", ["~", "n", "N", ""]),
     (_MERGE, r"<<", ["<"]),
     (_BOOLEAN, r"(?:true|false)", ["t", "f"]),
     (_INT, r"(?:0|-?[1-9][0-9]*)", list("-0123456789")),
     (_FLOAT, r"(?:-?[0-9]+\.[0-9]+(?:e[-+][0-9]+)?|-?\.inf|\.nan)", list("-.0123456789")),
 ):
-    _Loader.add_implicit_resolver(_tag, re.compile(f"{_pattern}$"), _first)
+    Loader.add_implicit_resolver(_tag, re.compile(f"{_pattern}$"), _first)
 
 _SCALARS: dict[str, Callable[[str], Any]] = {
-    _NULL: lambda _: None,
+    NULL: lambda _: None,
     _BOOLEAN: lambda text: text.lower() == "true",
     _INT: int,
     _FLOAT: lambda text: float(text.replace(".inf", "inf").replace(".nan", "nan")),
@@ -146,7 +146,7 @@ def from_yaml(text: str) -> list[Any]:
     """Every YAML document in *text*, as plain data; raises ValidationError with the place."""
     encode(text)
     try:
-        return [_Document().value(node) for node in yaml.compose_all(text, _Loader)]
+        return [_Document().value(node) for node in yaml.compose_all(text, Loader)]
     except (yaml.YAMLError, RecursionError) as error:
         raise ValidationError(f"is not YAML: {' '.join(str(error).split())}") from error
     except ValueError as error:  # "!!int x"

@@ -1,0 +1,118 @@
+"""What is to be published, as a function of what is there: a whole file, or a block in one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from runscrape_generator.errors import ConfigError, RefusedError
+from runscrape_generator.publish import files
+from runscrape_generator.render import formats
+from runscrape_generator.render.formats import Kind
+from runscrape_generator.render.into import take_apart
+from runscrape_generator.render.scrape_config import Data
+
+
+class Document(Protocol):
+    """A file to publish (symbolic links resolved)."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+
+    def content(self, old: bytes | None) -> bytes:
+        """What the file is to hold, where it holds *old* (None: there is none); RefusedError."""
+
+    def is_foreign(self, old: bytes) -> bool:
+        """Whether what is there would be lost, and was not written by runscrape."""
+
+    def ours(self, content: bytes) -> bytes:
+        """The part of the content that a reload is about."""
+
+    def put_back(self, previous: bytes, current: bytes) -> bytes:
+        """What the file is to hold when *previous* is to be in force again."""
+
+
+@dataclass(frozen=True, slots=True)
+class WholeFile:
+    """A file that runscrape writes from its first byte to its last."""
+
+    path: Path
+    data: bytes
+    kind: Kind
+    option: str = "--output"
+    force: bool = False
+    """Replace a file that is not ours, too."""
+
+    def content(self, old: bytes | None) -> bytes:
+        """The data, unless a file of somebody else's would be lost."""
+        if old is not None and not self.force and self.is_foreign(old):
+            raise RefusedError(refusal(self.path, self.kind, self.option))
+        return self.data
+
+    def is_foreign(self, old: bytes) -> bool:
+        """As the content tells; what is as it should be is not lost."""
+        return old != self.data and not formats.is_ours(old, self.kind)
+
+    def ours(self, content: bytes) -> bytes:
+        """All of it."""
+        return content
+
+    def put_back(self, previous: bytes, current: bytes) -> bytes:  # noqa: ARG002 (the protocol's)
+        """All of it."""
+        return previous
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Jobs between two comment lines of a configuration that somebody keeps by hand."""
+
+    path: Path
+    entries: list[Data]
+
+    def content(self, old: bytes | None) -> bytes:
+        """The same file with these jobs in its block; RefusedError, ConfigError."""
+        return take_apart(old or b"", str(self.path)).with_block(self.entries).encode()
+
+    def is_foreign(self, old: bytes) -> bool:  # noqa: ARG002 (the protocol's)
+        """Nothing of it is lost."""
+        return False
+
+    def ours(self, content: bytes) -> bytes:
+        """The block: what the user edits, the user has Prometheus reload."""
+        return take_apart(content, str(self.path)).block.encode()
+
+    def put_back(self, previous: bytes, current: bytes) -> bytes:
+        """The block as it was, in the file as it is: it may have been edited meanwhile."""
+        now = take_apart(current, str(self.path))
+        block = take_apart(previous, str(self.path)).block
+        return (now.before + block + now.after).encode()
+
+
+def require_replaceable(path: Path, kind: Kind, option: str, *, command: str, force: bool) -> None:
+    """Raise RefusedError where the file is not ours, ConfigError where it is of another kind.
+
+    A mistyped ``--output`` would have Prometheus read a list of targets as its configuration.
+    """
+    data = files.read(path) or b""
+    found = formats.kind(data)
+    if found not in (None, kind) and formats.is_ours(data, found):
+        raise ConfigError(
+            f"{option}: {path} holds {found}, and runscrape {command} would put {kind} in its "
+            "place: name another file, or delete this one first"
+        )
+    if not force and not formats.is_ours(data, kind):
+        raise RefusedError(refusal(path, kind, option))
+
+
+def refusal(path: Path, kind: Kind, option: str) -> str:
+    """Say that a file is not ours, and what can be done, on one line."""
+    ways = f"name another file, or let --force replace it once (it is kept as {path.name}.orig)"
+    if kind is Kind.JOBS:
+        ways = (
+            f"let runscrape keep its jobs in a block of it (--into {path} in place of {option}), "
+            "or write them to a file of their own (--format scrape-configs) that it names under "
+            f"scrape_config_files, or {ways}"
+        )
+    return f"{option}: {path} was not written by runscrape, and would be lost: {ways}"

@@ -1,0 +1,182 @@
+"""--into: a block of jobs in a file that somebody keeps by hand, and not one byte besides."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from runscrape_generator.config.settings import Settings
+from runscrape_generator.errors import ConfigError, RefusedError
+from runscrape_generator.render.into import BEGIN, END, by_hand_as_well, take_apart
+from runscrape_generator.render.scrape_config import scrape_configs
+
+from .services import assemble, promtool, service
+
+STYLES = Path(__file__).parent / "into"
+FILES = sorted(path.name for path in STYLES.iterdir())
+JOBS = assemble([service("api"), service('odd "name": %{x}')])
+ENTRIES = scrape_configs(JOBS, Settings())
+
+FORMS = {
+    "as it is": lambda data: data,
+    "CRLF": lambda data: data.replace(b"\n", b"\r\n"),
+    "BOM": lambda data: b"\xef\xbb\xbf" + data,
+    "no newline at the end": lambda data: data.rstrip(b"\n"),
+}
+
+
+def put_into(data: bytes, entries: Any = ENTRIES) -> bytes:
+    return take_apart(data, "prometheus.yml").with_block(entries).encode()
+
+
+def without_block(data: bytes) -> bytes:
+    """The lines outside of the block, found without the code under test."""
+    kept, inside = [], False
+    for line in data.splitlines(keepends=True):
+        inside = inside or BEGIN.encode() in line
+        if not inside:
+            kept.append(line)
+        inside = inside and END.encode() not in line
+    return b"".join(kept)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", FILES)
+def test_not_a_byte_besides(name: str, form: str) -> None:
+    """Outside of the block the file is as it was, and holds the same data; the block has our jobs.
+
+    Only a list that is missing, or written as [], is made first.
+    """
+    data = FORMS[form]((STYLES / name).read_bytes())
+    new = put_into(data)
+    rest = without_block(new)
+    if name == "absent.yml":
+        rest = rest[: rest.index(b"scrape_configs:")]
+        assert rest.rstrip() == data.rstrip()
+    elif name == "brackets.yml":
+        assert rest == data.replace(b"scrape_configs: []", b"scrape_configs:")
+    else:
+        assert rest.rstrip() == data.rstrip()
+    assert rest.startswith(data.rstrip(b"\r\n")[:-1]) or name == "brackets.yml"
+    before, after = (yaml.load(text, BaseLoader) for text in (data, new))
+    jobs, own = after.pop("scrape_configs"), before.pop("scrape_configs", None) or []
+    assert after == before
+    ours = [job for job in jobs if job["job_name"].startswith("cloudrun/")]
+    assert [job for job in jobs if job not in ours] == own
+    assert [job["job_name"] for job in ours] == [entry["job_name"] for entry in ENTRIES]
+    assert ours[0]["oauth2"] == ENTRIES[0]["oauth2"]
+    assert b"\r\n" not in new or b"\n" not in new.replace(b"\r\n", b"")
+
+
+class BaseLoader(yaml.CSafeLoader):
+    """All scalars as text, so that nothing in the users' files is an error."""
+
+
+BaseLoader.yaml_implicit_resolvers = {
+    "<": [each for each in yaml.SafeLoader.yaml_implicit_resolvers["<"] if "merge" in each[0]]
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_run_after_run(name: str) -> None:
+    """The same jobs change nothing; others change the block alone; none leave a good file."""
+    data = (STYLES / name).read_bytes()
+    first = put_into(data)
+    assert put_into(first) == first
+    fewer = put_into(first, ENTRIES[:1])
+    assert without_block(fewer) == without_block(first)
+    none = put_into(fewer, [])
+    assert without_block(none) == without_block(first)
+    assert put_into(none) == first
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool not installed")
+@pytest.mark.parametrize("form", ["as it is", "CRLF", "no newline at the end"])
+@pytest.mark.parametrize("name", FILES)
+def test_prometheus_takes_it(name: str, form: str, tmp_path: Path) -> None:
+    """With the block in it, and with an empty one, the file is one that Prometheus takes."""
+    data = FORMS[form]((STYLES / name).read_bytes())
+    for entries in (ENTRIES, []):
+        done = promtool(put_into(data, entries).decode(), tmp_path, "--syntax-only")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("scrape_configs: [{job_name: a}]\n", "has the jobs of scrape_configs in brackets"),
+        ("scrape_configs:\n  [{job_name: a}]\n", "has the jobs of scrape_configs in brackets"),
+        ("scrape_configs:\n  []\n", "has no list of jobs under scrape_configs"),
+        ("scrape_configs: &none\nx: *none\n", ""),
+        ("scrape_configs: {}\n", "has no list of jobs under scrape_configs"),
+        ("scrape_configs: 5\n", "has no list of jobs under scrape_configs"),
+        ("? scrape_configs\n: - job_name: a\n", "has the jobs of scrape_configs in brackets"),
+        ("{global: {}}\n", "is no mapping with a key on each line"),
+        ("- job_name: a\n", "is no mapping with a key on each line"),
+        ("a: 1\n---\nb: 2\n", "has 2 YAML documents"),
+        ("x: &x {scrape_configs: []}\n<<: *x\n", "by a merge key"),
+        ("last: |+\n  text", "would hold other data"),
+        ("scrape_configs:\n\t- job_name: a\n", "is not YAML"),
+        ("a: [\n", "is not YAML"),
+        ("scrape_configs:\n- job_name: a\n  job_name: b\n", "a second time; mend that first"),
+        ("scrape_configs:\n- one\n", "is no list of jobs"),
+        (f"scrape_configs:\n{BEGIN}\n- job_name: a\n", "have to be there once each"),
+        (f"scrape_configs:\n{END}\n", "have to be there once each"),
+        (f"scrape_configs:\n{END}\n{BEGIN}\n", "have to be there once each"),
+        (f"scrape_configs:\n{BEGIN}\n{END}\n{BEGIN}\n{END}\n", "have to be there once each"),
+        (f"scrape_configs:\n{BEGIN}\n{BEGIN}\n{END}\n", "have to be there once each"),
+        (f"global:\n{BEGIN}\n{END}\n", "belong under scrape_configs"),
+        (f"scrape_configs: []\n{BEGIN}\n{END}\n", "belong under scrape_configs"),
+        (f"note: |\n  {BEGIN}\n  {END}\nscrape_configs: []\n", "belong under scrape_configs"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(text: str, said: str) -> None:
+    """Nothing is guessed: the reason, and the lines to add by hand or what to mend, on one line."""
+    with pytest.raises(RefusedError) as caught:
+        put_into(text.encode())
+    assert said in str(caught.value)
+    assert str(caught.value).startswith("prometheus.yml: ")
+    assert "\n" not in str(caught.value)
+    if "touching the rest" in str(caught.value):
+        assert f"'{BEGIN}', then '{END}'" in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfes\0c\0", "scrape_configs: é".encode("latin-1")])
+def test_not_utf_8(data: bytes) -> None:
+    """Prometheus reads UTF-8 alone."""
+    with pytest.raises(RefusedError, match="is not UTF-8 text"):
+        put_into(data)
+
+
+def test_lines_by_hand() -> None:
+    """Whoever adds the two lines where an entry would start has the block just there."""
+    text = f"scrape_configs:\n  - job_name: a\n  {BEGIN}\n  {END}\n  - job_name: b\nx: 1\n"
+    names = [job["job_name"] for job in yaml.safe_load(put_into(text.encode()))["scrape_configs"]]
+    assert names == ["a", *(entry["job_name"] for entry in ENTRIES), "b"]
+
+
+def test_a_formatter_may_move_the_list() -> None:
+    """The block goes to the column of the user's own jobs."""
+    text = f"scrape_configs:\n      - job_name: a\n{BEGIN}\n{END}\n"
+    assert f"\n      {BEGIN}\n      - job_name: " in put_into(text.encode()).decode()
+
+
+def test_a_job_name_that_is_taken() -> None:
+    """A job of the user's by the name of ours is a mistake of the settings."""
+    name = ENTRIES[0]["job_name"]
+    with pytest.raises(ConfigError, match=f"has a job '{name}' of its own: rename that one"):
+        put_into(f"scrape_configs:\n- job_name: {name}\n".encode())
+
+
+def test_jobs_by_hand_are_named() -> None:
+    """A job of the user's for a service that is in the block is found by target and by audience."""
+    config = take_apart((STYLES / "by-hand.yml").read_bytes(), "prometheus.yml")
+    jobs = assemble([service("api"), service("shop"), service("cart")])
+    assert list(by_hand_as_well(config.jobs(), jobs)) == [
+        "job 'api' scrapes demo/us-central1/api by hand, as does the block",
+        "job 'shop' scrapes demo/us-central1/shop by hand, as does the block",
+    ]
