@@ -53,6 +53,7 @@ class Service:
         secrets = _secrets(settings)
         self._inventory = Inventories(settings.inventory) if settings.inventory else None
         self._applied: object = None
+        self._prewarmed: object = None
         self._watched: list[WatchedFile[clients.Secrets]] = [secrets] if secrets else []
         self._audiences = Audiences(settings.allow_audience, self._inventory)
         self.tokens = Tokens(
@@ -77,6 +78,7 @@ class Service:
             counters=self.metrics,
             minter=minter,
             clock=self.clock,
+            prewarming=self._is_prewarming,
         )
         self.app.wsgi_app = gateway.Front(  # type: ignore[method-assign]  # Flask's own way to wrap
             self.app.wsgi_app, policy=self.policy, scrapes=self._scrapes(settings)
@@ -155,6 +157,7 @@ class Service:
             return
         if self._prewarm:
             self.tokens.prewarm(sorted(self._audiences.listed))
+            self._prewarmed = held
 
     def _scrapes(self, settings: Settings) -> gateway.Scrapes | None:
         if not settings.gateway or self._inventory is None:
@@ -174,6 +177,11 @@ class Service:
             slots=slots,
             metrics=GatewayMetrics(self.metrics.registry, slots),
         )
+
+    def _is_prewarming(self) -> bool:
+        """Whether audiences of the inventory are still to be queued for --prewarm."""
+        held = self._inventory.value if self._inventory else None
+        return self._prewarm and held is not self._prewarmed
 
     def _inventory_good(self) -> bool | None:
         return None if self._inventory is None else not self._inventory.error

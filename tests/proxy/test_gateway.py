@@ -812,7 +812,7 @@ def test_nothing_secret_is_told(gate: Gateway) -> None:
 
 
 def test_one_line_for_each_trouble(gate: Gateway) -> None:
-    """A client that is refused again and again, at each scrape, is told of once."""
+    """A client that is refused at each scrape is told of once in the log, and is on the page."""
     lines = len(gate.proxy.log.splitlines())
     for _ in range(5):
         assert gate.scrape(f"{API}/metrics", Authorization=basic("never right")).status == 407
@@ -821,6 +821,7 @@ def test_one_line_for_each_trouble(gate: Gateway) -> None:
     told = gate.proxy.log.splitlines()[lines:]
     for words in "wrong username or password", "targets need http", "unheard-of.a.run.app:80 is no":
         assert sum(words in line for line in told) <= 1
+        assert words in gate.proxy.get("/").text, "with the other refusals, on the page"
 
 
 def test_connect_says_why_in_its_status_line(gate: Gateway, start_proxy: StartProxy) -> None:

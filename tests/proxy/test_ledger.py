@@ -329,6 +329,23 @@ def test_what_fails_and_nobody_asks_for_is_forgotten_sooner() -> None:
     assert 15 < tries < 30
 
 
+def test_what_is_to_be_prewarmed_is_not_given_up() -> None:
+    """An audience that --prewarm wants is tried until it has a token, though nobody asks."""
+    book = ledger()
+    book.prewarm(A, 0)
+    now = 0.0
+    while now < 2 * HOUR:
+        book.failed(take(book, now), "no", now)
+        now = book.next_due()
+        book.step(now)
+    book.minted(take(book, now), Token("t", now + HOUR), now)
+    while (now := book.next_due()) < 1e9:
+        book.step(now)
+        if (entry := book.take(Pool.RENEWING, now)) is not None:
+            book.minted(entry, Token(f"t{now}", now + HOUR), now)
+    assert book.entries == {}, "it is forgotten as any other"
+
+
 def test_the_longest_unasked_goes_first() -> None:
     """Beyond the limit a new audience takes the place of the one that nobody asked for longest."""
     book = ledger(limit=2)

@@ -446,6 +446,22 @@ def test_a_late_inventory(start_proxy: StartProxy, tmp_path: Path) -> None:
     assert 'mints_total{result="ok"} 4.0' not in proxy.get("/metrics").text
 
 
+def test_red_until_prewarmed(tmp_path: Path) -> None:
+    """With --prewarm readiness waits for the first token of every audience of the inventory."""
+    inventory = tmp_path / "inventory.json"
+    inventory.write_text(inventory_of(API, SHOP))
+    minter = FakeMinter()
+    service = Service(Settings(inventory=(inventory,), prewarm=True), minter)
+    web = service.app.test_client()
+    assert web.get("/-/ready").status_code == 503, "nothing was asked for yet"
+    service.start()
+    try:
+        eventually(lambda: web.get("/-/ready").status_code == 200, "readiness")
+        assert 'mints_total{result="ok"} 2.0' in web.get("/metrics").text
+    finally:
+        service.close()
+
+
 def test_sighup_keeps_tokens(start_proxy: StartProxy) -> None:
     """SIGHUP reads files again in the same process: no token is minted twice for it."""
     proxy = start_proxy()

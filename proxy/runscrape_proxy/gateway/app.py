@@ -62,7 +62,7 @@ class Front:
         self._following = following
         self._policy = policy
         self._scrapes = scrapes
-        self._log = GatewayLog()
+        self._log = GatewayLog(policy.refusals)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -107,7 +107,7 @@ class Scrapes:
         self._credentials = credentials
         self._slots = slots
         self._metrics = metrics
-        self._log = GatewayLog()
+        self._log = GatewayLog(policy.refusals)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one scrape. Raises Parked, where the server takes that for what it is."""

@@ -7,11 +7,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from runscrape_proxy.access.audiences import printable
+from runscrape_proxy.access.refusals import Trouble
 from runscrape_proxy.troubles import Troubles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from runscrape_proxy.access.refusals import Refusals
     from runscrape_proxy.errors import ScrapeError
     from runscrape_proxy.gateway.targets import Target
 
@@ -38,9 +40,13 @@ _PUBLIC: Final = "the service is public in the inventory, so no token was sent: 
 
 
 class GatewayLog:
-    """Logs a trouble when it begins, when it changes and when it is over; with -v each time."""
+    """Logs a trouble when it begins, when it changes and when it is over; with -v each time.
 
-    def __init__(self) -> None:
+    ``refusals`` hears of those that are the clients' own, for the page.
+    """
+
+    def __init__(self, refusals: Refusals) -> None:
+        self._refusals = refusals
         self._troubles = Troubles()
         self._of_clients = Troubles(MAX_OF_CLIENTS)
 
@@ -54,6 +60,8 @@ class GatewayLog:
         else:
             fields["request"] = printable(str(environ.get("RAW_URI", "")).partition("?")[0])
             new = self._of_clients.is_new(f"{client} {error.reason}", status)
+            trouble = Trouble(client, "", error.status.value, error.reason)
+            self._refusals.note(trouble, error.reason)
         level = logging.WARNING if new else logging.DEBUG
         log.log(level, "not scraped: %s", error.reason, extra={"fields": fields})
 

@@ -50,6 +50,8 @@ class Entry:
     held_as: int = 0
     """Which of the identities that there were has the token; :attr:`minting_as` likewise."""
     minting_as: int = 0
+    prewarmed: bool = False
+    """It is to have a token though nobody has asked for it (--prewarm)."""
     state: State = State.IDLE
     lane: Lane = Lane.ASKED
     due_at: float = inf

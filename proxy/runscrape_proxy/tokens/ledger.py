@@ -87,7 +87,9 @@ class Ledger:
     def prewarm(self, audience: str, now: float) -> None:
         """Queue a mint that nobody waits for, unless the audience is known already."""
         if audience not in self.entries:
-            self._queue(self._known(audience, now), Lane.RETRIES)
+            entry = self._known(audience, now)
+            entry.prewarmed = True
+            self._queue(entry, Lane.RETRIES)
 
     def retry_all(self, now: float) -> None:
         """Have all that fails tried again now: the credentials were replaced."""
@@ -209,6 +211,8 @@ class Ledger:
         return self.entries.get(entry.audience) is entry
 
     def _is_abandoned(self, entry: Entry, now: float) -> bool:
+        if entry.prewarmed and entry.token is None:
+            return False
         without = entry.token is None or entry.token.ends_at <= now
         return now - entry.asked_at > (_FORGOTTEN_WITHOUT_TOKEN if without else _FORGOTTEN_AFTER)
 

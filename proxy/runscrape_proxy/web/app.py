@@ -26,8 +26,9 @@ def create_app(
     minter: Minter,
     clock: GoogleClock,
     wall: Callable[[], float] = time.time,
+    prewarming: Callable[[], bool] = lambda: False,
 ) -> Flask:
-    """Return the WSGI application."""
+    """Return the WSGI application; ``prewarming`` says that tokens are still to be asked for."""
     app = Flask(__name__, static_folder=None, template_folder=".")
     app.url_map.merge_slashes = False  # //metrics is another path, and no reason to redirect
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
@@ -36,7 +37,7 @@ def create_app(
     app.jinja_env.get_template("page.html")  # read now: later there may be no file descriptor left
     app.before_request(lambda: policy.origin.check(request.environ))
     app.register_blueprint(token.blueprint(tokens, policy, counters))
-    app.register_blueprint(health.blueprint(tokens, policy))
+    app.register_blueprint(health.blueprint(tokens, policy, prewarming))
     app.register_blueprint(
         reading.blueprint(
             tokens=tokens,

@@ -10,6 +10,8 @@ from flask import Blueprint, Response, request
 from runscrape_proxy.errors import InvalidClient
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runscrape_proxy.access.policy import Policy
     from runscrape_proxy.model import AudienceStatus
     from runscrape_proxy.web.token import Tokens
@@ -20,7 +22,7 @@ MAX_REASONS = 100
 TEXT = "text/plain; charset=utf-8"
 
 
-def blueprint(tokens: Tokens, policy: Policy) -> Blueprint:
+def blueprint(tokens: Tokens, policy: Policy, prewarming: Callable[[], bool]) -> Blueprint:
     """The two paths. Neither asks Google."""
     routes = Blueprint("health", __name__)
 
@@ -33,6 +35,8 @@ def blueprint(tokens: Tokens, policy: Policy) -> Blueprint:
         inventory = policy.audiences.inventory
         files = inventory.files if inventory is not None else ()
         reasons = [f"inventory {f.path}: {f.error}" for f in files if f.value is None]
+        if prewarming():
+            reasons.append("the tokens of the inventory are still to be asked for (--prewarm)")
         if not tokens.ready():
             reasons += _missing(tokens.statuses())
         if not reasons:

@@ -31,6 +31,7 @@ def blueprint(
     """The page, the metrics and the targets."""
     routes = Blueprint("reading", __name__)
     inventory = policy.audiences.inventory
+    found = targets.Exposition()
 
     @routes.before_request
     def only_for_clients() -> None:
@@ -57,7 +58,7 @@ def blueprint(
         if held is None:
             why = inventory.error if inventory is not None else "start it with --inventory"
             raise TemporarilyUnavailable(f"there is no inventory: {why}", retry_after=5)
-        return Response(targets.exposition(held), content_type="application/json")
+        return Response(found.of(held), content_type="application/json")
 
     @routes.get("/metrics")
     def exposition() -> Response:

@@ -34,9 +34,19 @@ def groups(inventory: Inventory) -> list[dict[str, Any]]:
     ]
 
 
-def exposition(inventory: Inventory) -> bytes:
-    """Write them as JSON."""
-    return json.dumps(groups(inventory)).encode()
+class Exposition:
+    """The targets as JSON, written once for each inventory: thousands take a second."""
+
+    def __init__(self) -> None:
+        self._written: tuple[Inventory | None, bytes] = (None, b"")
+
+    def of(self, inventory: Inventory) -> bytes:
+        """Give the groups of an inventory."""
+        of, content = self._written
+        if of is not inventory:
+            content = json.dumps(groups(inventory)).encode()
+            self._written = inventory, content
+        return content
 
 
 def _group(service: Service, endpoint: Endpoint) -> dict[str, Any]:
