@@ -102,7 +102,7 @@ def _google() -> Iterator[dict[str, str]]:
 
 def scrape_interval() -> None:
     """One interval of 10,000 jobs that each ask for their token, warm; and the memory it takes."""
-    with proxy(0.0) as (address, process):
+    with _inventory(JOBS) as inventory, proxy(0.0, "--inventory", inventory) as (address, process):
         _warm(address, 10)
         small = resident(process)
         _warm(address, JOBS)
@@ -173,10 +173,20 @@ def _cold_from_elsewhere(
 
 
 @contextmanager
-def proxy(mint_seconds: float) -> Iterator[tuple[load.Address, int]]:
+def proxy(mint_seconds: float, *options: str) -> Iterator[tuple[load.Address, int]]:
     """The real command with a minter that takes ``mint_seconds``; its address and worker's pid."""
-    with running("tests.proxy.fake", str(mint_seconds), "--listen") as started:
+    with running("tests.proxy.fake", str(mint_seconds), *options, "--listen") as started:
         yield started
+
+
+@contextmanager
+def _inventory(count: int) -> Iterator[str]:
+    """An inventory of as many services: without one, 2,000 audiences are held at most."""
+    services = [{"state": "kept", "audience": _audience(number)} for number in range(count)]
+    with TemporaryDirectory() as name:
+        file = Path(name) / "inventory.json"
+        file.write_text(json.dumps({"version": 1, "scopes": {"demo/us-central1": services}}))
+        yield str(file)
 
 
 @contextmanager
@@ -248,9 +258,11 @@ def _warm(address: load.Address, count: int) -> None:
 
 
 def _requests(count: int) -> list[bytes]:
-    return [
-        load.token_request(f"https://api-{n:05d}-x7k2mq4wza-uc.a.run.app") for n in range(count)
-    ]
+    return [load.token_request(_audience(number)) for number in range(count)]
+
+
+def _audience(number: int) -> str:
+    return f"https://api-{number:05d}-x7k2mq4wza-uc.a.run.app"
 
 
 def _cycle(count: int) -> Iterator[bytes]:
