@@ -37,7 +37,7 @@ PROXY = (
     ("tokens",),
     ("google",),
     ("http_client", "inventory"),
-    ("files", "settings", "model", "errors", "log", "troubles", "clock"),
+    ("files", "settings", "model", "errors", "log", "troubles", "clock", "option_types"),
 )
 
 

@@ -8,8 +8,8 @@ import stat
 import threading
 from typing import TYPE_CHECKING
 
-from runscrape_proxy.access import callers as clients
 from runscrape_proxy.access.audiences import Audiences
+from runscrape_proxy.access.callers import Clients, Secrets, watch_secrets
 from runscrape_proxy.access.origin import Origin, host_of
 from runscrape_proxy.access.policy import Policy
 from runscrape_proxy.clock import GoogleClock
@@ -54,7 +54,7 @@ class Service:
         self._inventory = Inventories(settings.inventory) if settings.inventory else None
         self._applied: object = None
         self._prewarmed: object = None
-        self._watched: list[WatchedFile[clients.Secrets]] = [secrets] if secrets else []
+        self._watched: list[WatchedFile[Secrets]] = [secrets] if secrets else []
         self._audiences = Audiences(settings.allow_audience, self._inventory)
         self.tokens = Tokens(
             minter,
@@ -69,7 +69,7 @@ class Service:
         )
         self.policy = Policy(
             origin=Origin(names=_names(settings), open_allowed=secrets is not None),
-            clients=clients.Clients(settings.client_id, secrets),
+            clients=Clients(settings.client_id, secrets),
             audiences=self._audiences,
         )
         self.app = create_app(
@@ -211,11 +211,11 @@ def load_minter(settings: Settings) -> Credentials:
     )
 
 
-def _secrets(settings: Settings) -> WatchedFile[clients.Secrets] | None:
+def _secrets(settings: Settings) -> WatchedFile[Secrets] | None:
     path = settings.client_secret_file
     if path is None:
         return None
-    secrets = clients.watch_secrets(path)
+    secrets = watch_secrets(path)
     secrets.load()
     if path.stat().st_mode & stat.S_IROTH:
         log.warning(

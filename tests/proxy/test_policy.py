@@ -173,6 +173,8 @@ def two_services(tmp_path: Path) -> Audiences:
 def test_every_url_of_a_service_means_it(two_services: Audiences, asked: str, minted: str) -> None:
     """Whatever spelling or URL of a service is asked for, its own audience is minted for."""
     assert two_services.resolve(asked) == minted
+    both = Audiences(["https://*.run.app"], two_services.inventory)
+    assert both.resolve(asked) == minted, "a glob that matches changes nothing"
 
 
 @pytest.mark.parametrize(

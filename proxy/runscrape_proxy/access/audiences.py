@@ -67,12 +67,13 @@ class Audiences:
         )
 
     def _find(self, audience: str) -> str | None:
-        if self.allows(audience):
+        """A service of the inventory first: its URLs may match a glob as well."""
+        if audience in self.listed:
             return audience
         url = service_urls.normal(audience)
-        if url is None:
-            return None
-        return url if self.allows(url) else self._aliases.get(url)
+        if url is not None and (meant := self._aliases.get(url)) is not None:
+            return meant
+        return next((each for each in (audience, url) if each and self.allows(each)), None)
 
     @property
     def _aliases(self) -> dict[str, str]:
