@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
@@ -39,7 +40,8 @@ hypothesis.settings.load_profile("busy machine")
 
 
 def pytest_sessionstart() -> None:
-    """Let no test be skipped in CI for want of Prometheus."""
+    """Let no test be skipped in CI for want of Prometheus, or fail because of nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     missing = [name for name in ("prometheus", "promtool") if shutil.which(name) is None]
     if missing and "CI" in os.environ:
         pytest.exit(f"{' and '.join(missing)}: not installed, and CI must have it", returncode=1)

@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from emulator import Emulator, WorldError
@@ -21,9 +22,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; 1 if the world is bad or a port is taken."""
-    options = vars(_parser().parse_args())
+    options = vars(_parser().parse_args(argv))
     logging.basicConfig(format="emulator: %(message)s")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -51,7 +51,6 @@ class Emulator:
         self._state = State(world, clock)
         self._ports = (api_port, issuer_port, metadata_port, proxy_port)
         self._stack = contextlib.ExitStack()
-        self._started = False
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import requests
 
+from emulator.__main__ import main
 from emulator.credentials import KINDS
 from tests.conftest import DEMO_WORLD
 
@@ -103,22 +104,28 @@ def test_ports_and_keys_survive_a_restart(tmp_path: Path) -> None:
     assert tokens[0] == tokens[1]
 
 
-def test_bad_start(tmp_path: Path) -> None:
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Signal handlers, put back as they were."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_bad_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A bad world or a taken port ends the start with a line a mistake, and status 1."""
     world = tmp_path / "world.yaml"
+    arguments = ["--world", str(world), "--directory", str(tmp_path)]
     world.write_text("projects: {demo: {nummer: 1}}")
-    bad = subprocess.run(command(world, tmp_path), check=False, **_popen())
-    assert bad.returncode == 1
-    assert bad.stdout.splitlines() == [
+    assert main(arguments) == 1
+    assert capsys.readouterr().err.splitlines() == [
         "emulator: world.projects.demo: 'number' is missing",
         "emulator: world.projects.demo: unknown key 'nummer'",
     ]
     world.write_text(json.dumps(DEMO_WORLD))
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        options = ("--proxy-port", str(taken.getsockname()[1]))
-        busy = subprocess.run(command(world, tmp_path, *options), check=False, **_popen())
-    assert busy.returncode == 1
-    assert busy.stdout.count("\n") == 1
-    assert "Address already in use" in busy.stdout
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert main([*arguments, "--proxy-port", str(taken.getsockname()[1])]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "Address already in use" in line

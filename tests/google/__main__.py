@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.google import audiences, front_end, identities, listing
@@ -15,7 +16,7 @@ MODULES = (listing, front_end, audiences, identities)
 """Importing them registers their beliefs."""
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """0: all that could be asked holds. 1: something differs. 2: nothing could be asked."""
     parser = argparse.ArgumentParser(prog="make google", description=__doc__)
     parser.add_argument("--list", action="store_true", help="print the beliefs and ask nobody")
@@ -23,7 +24,7 @@ def main() -> int:
     parser.add_argument("--service", default="", help="NAME or REGION/NAME, a private service")
     parser.add_argument("--impersonate", default="", help="service account that may invoke it")
     parser.add_argument("--report", type=Path, default=Path("google.md"))
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     if options.list:
         print(*(f"| {one.name} | {one.sure} | {one.says} |" for one in BELIEFS), sep="\n")
         return 0

@@ -13,7 +13,7 @@ import pytest
 
 from emulator import Emulator
 from tests.conftest import MakeEmulator
-from tests.google.__main__ import MODULES
+from tests.google.__main__ import MODULES, main
 from tests.google.belief import BELIEFS, Belief
 from tests.google.real import real_site
 from tests.google.report import check, without_names
@@ -104,24 +104,30 @@ def test_the_program_tells_what_differs(make_emulator: MakeEmulator, tmp_path: P
         assert secret not in report, secret
 
 
-def test_a_user_is_asked_less(make_emulator: MakeEmulator, tmp_path: Path) -> None:
+def test_a_user_is_asked_less(
+    make_emulator: MakeEmulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Credentials that mint no ID token leave out what needs one, and the rest is asked."""
-    google = make_emulator(WORLD)
-    code, said, report = ask(google, tmp_path, "authorized_user", "--service", "us-central1/api")
-    assert code == 0, said
-    assert "| audience.uri | A | not asked: needs credentials that mint ID tokens |" in report
-    assert "| front-end.no-token | A | holds |" in report
+    report = tmp_path / "google.md"
+    for name, value in make_emulator(WORLD).env("authorized_user").items():
+        monkeypatch.setenv(name, value)
+    options = ["--project", "demo-481516", "--service", "us-central1/api", "--report", str(report)]
+    assert main(options) == 0
+    text = report.read_text()
+    assert "| audience.uri | A | not asked: needs credentials that mint ID tokens |" in text
+    assert "| front-end.no-token | A | holds |" in text
 
 
-@pytest.mark.parametrize(
-    ("service", "message"), [("nothing", "no service nothing in project demo-481516")]
-)
 def test_nothing_to_ask(
-    make_emulator: MakeEmulator, tmp_path: Path, service: str, message: str
+    make_emulator: MakeEmulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Where the service is not there, the program says so and ends with 2."""
-    code, said, _ = ask(make_emulator(WORLD), tmp_path, "service_account", "--service", service)
-    assert (code, message in said) == (2, True)
+    for name, value in make_emulator(WORLD).env("service_account").items():
+        monkeypatch.setenv(name, value)
+    assert main(["--project", "demo-481516", "--service", "nothing"]) == 2
+    assert "no service nothing in project demo-481516" in capsys.readouterr().err
 
 
 def test_names_are_taken_out(site: Site) -> None:
