@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 GENERATOR = (
     ("__main__",),
     ("cli",),
+    ("iam",),
     ("doctor",),
     ("bootstrap",),
     ("watch",),

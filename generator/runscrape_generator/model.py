@@ -52,6 +52,14 @@ class Service:
     invoker_iam_disabled: bool = False
     default_uri_disabled: bool = False
     iap_enabled: bool = False
+    manual_instances: int | None = None
+    """How many instances, with manual scaling; None with automatic."""
+    failing: str = ""
+    """What the Ready condition says while it is failed: reason and message."""
+    newest_revision: str = ""
+    """The short name of the revision that was created last, ready or not."""
+    tag_urls: tuple[str, ...] = ()
+    """The URLs of tagged revisions: they serve, and are no audiences."""
 
     @property
     def scope(self) -> Scope:
@@ -62,6 +70,10 @@ class Service:
     def id(self) -> str:
         """``PROJECT/REGION/NAME``: unique, sorts as the output does, and fit for messages."""
         return f"{self.project}/{self.region}/{self.name}"
+
+
+OF_THE_MOMENT = frozenset({"manual_instances", "failing", "newest_revision", "tag_urls"})
+"""The fields of a service that no inventory keeps: who looks for a fault asks Google anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,8 @@ from runscrape_generator import errors, signals
 from runscrape_generator.bootstrap import command as bootstrap_cli
 from runscrape_generator.cli.commands import group
 from runscrape_generator.config.settings import OPTIONS, Option
+from runscrape_generator.doctor.catalogue import CAUSES
+from runscrape_generator.doctor.causes import Severity
 from runscrape_generator.model import Scope
 from runscrape_generator.publish import metrics as textfile
 from runscrape_proxy.cli import command as proxy_command
@@ -49,6 +51,8 @@ def generator_reference() -> str:
         _generator_options(),
         "### `runscrape bootstrap`: more options\n",
         _rows(_click_rows(bootstrap_cli.parameters(), None)),
+        "### `runscrape doctor`: causes\n",
+        _causes(),
         "### `runscrape`: exit codes\n",
         _exit_codes(),
         "### `runscrape`: metrics (`--metrics-file`)\n",
@@ -181,6 +185,25 @@ def _generator_exposition() -> str:
         path = Path(folder) / "runscrape.prom"
         textfile.write(path, ended=1.0, seconds=1.0, changed=1.0, measured=measured)
         return path.read_text("utf-8")
+
+
+def _causes() -> str:
+    """Give every cause that doctor knows, in its order; placeholders as a reader takes them."""
+    rows = [
+        (
+            f"`{cause.name}`" + (" (warning)" if cause.severity is Severity.WARNING else ""),
+            cause.title,
+            re.sub(r" \(\{\w+\}\)|\{working_path\}", "", cause.remedy).format_map(_Named()),
+            cause.source,
+        )
+        for cause in CAUSES
+    ]
+    return _table(("cause", "what is wrong", "what to do", "source"), rows)
+
+
+class _Named(dict[str, str]):
+    def __missing__(self, name: str) -> str:
+        return f"*{name.replace('_', ' ')}*"
 
 
 def _metrics(exposition: str) -> str:

@@ -153,12 +153,15 @@ def test_each_command_has_the_flags_that_matter_to_it() -> None:
     rendering |= {"vmagent_version"}
     rendering |= {"reload_command", "reload_user", "reload_password_file", "into", "targets_from"}
     writing = {"output", "dry_run", "watch", "max_removed", "metrics_file", "force"}
+    asking = {"token_url", "client_id", "client_secret_file"}
     every = {option.key for option in OPTIONS}
     has = {name: {each.key for each in OPTIONS if name in each.commands} for name in COMMANDS}
     assert has == {
         "generate": every,
         "targets": every - rendering,
         "explain": every - rendering - writing,
+        "doctor": every - rendering - writing | asking | {"gateway_url"},
+        "iam": every - rendering - writing | asking,
     }
 
 

@@ -20,7 +20,7 @@ import click
 from click.core import ParameterSource
 
 from runscrape_generator.bootstrap import command as bootstrap_command
-from runscrape_generator.cli import flags
+from runscrape_generator.cli import doctor, flags, iam
 from runscrape_generator.cli import help as pages
 from runscrape_generator.cli.console import PROGRAM, Console
 from runscrape_generator.cli.output import result
@@ -45,6 +45,8 @@ _EXAMPLES = {
     "generate": "runscrape generate --project my-project --output prometheus.yml",
     "targets": "runscrape targets --project my-project --mode gateway --output targets.json",
     "explain": "runscrape explain --project my-project",
+    "doctor": "runscrape doctor --config runscrape.yaml api",
+    "iam": "runscrape iam --config runscrape.yaml --terraform",
     "bootstrap": "runscrape bootstrap ./monitoring --platform compose --project my-project",
 }
 
@@ -101,6 +103,8 @@ def group() -> click.Group:
             ),
             flags.switch("--json", "as_json", heading="What to show", help="Print JSON."),
         ),
+        _command("doctor", doctor.ABOUT, doctor.run, *doctor.parameters()),
+        _command("iam", iam.ABOUT, iam.run, *iam.parameters()),
         _bootstrap(),
     )
     return pages.Group(
@@ -146,7 +150,7 @@ def _begin(context: click.Context, name: str, given: Mapping[str, object]) -> Ca
     settings, hangup = loaded.settings, context.obj
     console = Console(sys.stderr, verbosity=settings.verbosity, log_format=settings.log_format)
     console.install()
-    if name == "explain" or settings.watch is None:
+    if name not in {"generate", "targets"} or settings.watch is None:
         hangup.release()
     for warning in loaded.warnings:
         log.warning(warning)

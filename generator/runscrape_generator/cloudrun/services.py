@@ -24,6 +24,8 @@ the targets page, a service left out for a reason we cannot name does not."""
 
 _MANUAL = 2
 """``ServiceScaling.ScalingMode.MANUAL``."""
+_CONDITION_FAILED = 3
+"""``Condition.State.CONDITION_FAILED``."""
 
 
 def service_of(pb: Any, project: str, region: str | None) -> Service:
@@ -52,6 +54,10 @@ def service_of(pb: Any, project: str, region: str | None) -> Service:
         invoker_iam_disabled=pb.invoker_iam_disabled,
         default_uri_disabled=pb.default_uri_disabled,
         iap_enabled=pb.iap_enabled,
+        manual_instances=minimum if pb.scaling.scaling_mode == _MANUAL else None,
+        failing=_failing(pb.terminal_condition),
+        newest_revision=pb.latest_created_revision.rpartition("/")[2],
+        tag_urls=tuple(each.uri for each in pb.traffic_statuses if each.tag and each.uri),
     )
 
 
@@ -85,6 +91,16 @@ def instances(service: Any, revision: Any) -> tuple[int, int]:
         return count, count
     limits = [n for n in (service.max_instance_count, revision.max_instance_count) if n > 0]
     return max(service.min_instance_count, revision.min_instance_count), min(limits, default=0)
+
+
+def _failing(condition: Any) -> str:
+    """Say why the service, or its newest revision, is not ready; empty while nothing failed."""
+    if condition.state != _CONDITION_FAILED:
+        return ""
+    kind = condition.WhichOneof("reasons")
+    known = condition.DESCRIPTOR.fields_by_name[kind].enum_type.values_by_number if kind else {}
+    reason = known.get(getattr(condition, kind)) if kind else None
+    return ": ".join(filter(None, (reason.name if reason else "", condition.message)))
 
 
 def _launch_stage(pb: Any) -> str:

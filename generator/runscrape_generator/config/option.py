@@ -15,7 +15,7 @@ from runscrape_generator.config.fields import Marker, Number, OneOrMany, Pairs, 
 PREFIX = "RUNSCRAPE_"
 """Of the environment variables."""
 
-COMMANDS = ("generate", "targets", "explain")
+COMMANDS = ("generate", "targets", "explain", "doctor", "iam")
 """Those whose flags are made from the settings."""
 
 

@@ -75,6 +75,8 @@ _Verbosity = Annotated[int, Number("a whole number from -1 to 2", -1, 2)]
 _LISTING, _SELECTION, _JOBS = "What to list", "Which services become jobs", "What a job looks like"
 _FILES, _MESSAGES = "Where it goes", "Messages"
 _GENERATE, _WRITERS = ("generate",), ("generate", "targets")
+_ASKERS = ("generate", "doctor", "iam")
+"""Those that say, or follow, how Prometheus asks the proxy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
@@ -176,13 +178,13 @@ class Settings:
     token_url: words.TokenUrl = setting(
         _JOBS,
         "Where Prometheus finds the proxy's token endpoint.",
-        commands=_GENERATE,
+        commands=_ASKERS,
         default="http://127.0.0.1:7777/token",
     )
     gateway_url: words.GatewayUrl | None = setting(
         _JOBS,
         "Where Prometheus finds the proxy's gateway; by default the host of the token URL.",
-        commands=_GENERATE,
+        commands=("generate", "doctor"),
     )
     targets_from: TargetsFrom = setting(
         _JOBS,
@@ -199,13 +201,13 @@ class Settings:
     client_id: words.ClientId = setting(
         _JOBS,
         "User name that Prometheus gives to the proxy.",
-        commands=_GENERATE,
+        commands=_ASKERS,
         default="prometheus",
     )
     client_secret_file: words.PlainText | None = setting(
         _JOBS,
         "File with the password that goes with it, as Prometheus will see it.",
-        commands=_GENERATE,
+        commands=_ASKERS,
     )
     job_name: words.JobName = setting(
         _JOBS,

@@ -1,0 +1,54 @@
+"""``runscrape iam``: its own options."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from runscrape_generator.cli import flags
+from runscrape_generator.cli.output import result
+
+if TYPE_CHECKING:
+    from runscrape_generator.cli.commands import Call
+
+ABOUT = "Print the least that the two identities need, as gcloud commands or Terraform."
+_HEADING = "Who needs it, and how to say it"
+
+
+def parameters() -> tuple[click.Parameter, ...]:
+    """Give the options that are no settings."""
+    return (
+        flags.Flag(
+            "--generator-identity",
+            metavar="EMAIL",
+            heading=_HEADING,
+            help="Who lists the services; by default whose credentials are here.",
+        ),
+        flags.Flag(
+            "--proxy-identity",
+            metavar="EMAIL",
+            heading=_HEADING,
+            help="Who calls the services; by default whose tokens the proxy gives.",
+        ),
+        flags.switch("--terraform", heading=_HEADING, help="Print Terraform."),
+        flags.switch(
+            "--diff", heading=_HEADING, help="Leave out what is there already, if it may be read."
+        ),
+    )
+
+
+def run(call: Call) -> int:
+    """Print what is needed."""
+    from runscrape_generator.iam import run as iam  # noqa: PLC0415 (slow to import)
+
+    own = call.own
+    options = iam.Options(
+        generator=own["generator_identity"] or "",
+        proxy=own["proxy_identity"] or "",
+        terraform=own["terraform"],
+        diff=own["diff"],
+    )
+    with result() as stdout:
+        stdout.write(iam.text(options, call.settings, call.console.progress))
+    return 0

@@ -1,0 +1,186 @@
+"""Examines targets side by side: a token, a scrape, and whatever else tells causes apart."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+from runscrape_generator.cloudrun.calls import CallPool
+from runscrape_generator.doctor import samples, scrape, token
+from runscrape_generator.doctor.evidence import (
+    Evidence,
+    Exchange,
+    Probe,
+    Samples,
+    Stage,
+    TokenAnswer,
+)
+from runscrape_generator.doctor.scrape import Version
+from runscrape_generator.doctor.secret import Secret
+from runscrape_generator.doctor.targets import Target, TokenRequest
+from runscrape_generator.text import one_line, printable
+
+PATIENCE = 2.0
+"""How many scrape timeouts doctor waits for an answer: how long a cold start takes is worth it."""
+TOKEN_SECONDS = 10.0
+"""For one token request; Prometheus itself would wait for ever."""
+PROBE_SECONDS = 5.0
+_OK, _GATEWAY_TIMEOUT = 200, 504
+_LOST = {301, 302, 303, 307, 308, 404, 405, 410}
+"""Statuses by which an app may say that its metrics are elsewhere."""
+
+PATHS = (
+    "/metrics",
+    "/",
+    "/actuator/prometheus",
+    "/q/metrics",
+    "/prometheus",
+    "/stats/prometheus",
+    "/api/metrics",
+    "/_metrics",
+    "/metrics/prometheus",
+)
+"""Where apps usually serve metrics: Prometheus' clients, Spring Boot, Quarkus, Envoy."""
+
+Mint = Callable[[str, float], TokenAnswer]
+"""``mint(audience, seconds)``: gets a token without the proxy."""
+
+
+@dataclass(kw_only=True)
+class Checkup:
+    """Examines targets; safe to use from many threads."""
+
+    version: Version
+    """Of the Prometheus whose scrapes are made."""
+    mint: Mint | None = None
+    """In place of the proxy."""
+    probe_paths: bool = False
+    _tokens: dict[TokenRequest, TokenAnswer] = field(default_factory=dict, init=False)
+    _locks: dict[TokenRequest, threading.Lock] = field(default_factory=dict, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def examine(self, target: Target) -> Evidence:
+        """Look at one target; takes a few scrape timeouts at most."""
+        evidence = Evidence(target=target)
+        if target.problem is not None:
+            return evidence
+        if target.token is not None:
+            evidence = dataclasses.replace(evidence, token=self._token(target.token))
+            if evidence.token is None or evidence.token.token is None:
+                return evidence
+        try:
+            return self._scraped(evidence)
+        except OSError as error:
+            problem = TokenAnswer(description=f"{error.filename}: {error.strerror}")
+            return dataclasses.replace(evidence, token=problem)
+
+    def _token(self, wanted: TokenRequest) -> TokenAnswer:
+        """Get a token, once for all targets that want the same, as a job of Prometheus' does."""
+        with self._lock:
+            lock = self._locks.setdefault(wanted, threading.Lock())
+        with lock:
+            if wanted not in self._tokens:
+                self._tokens[wanted] = self._asked(wanted)
+            return self._tokens[wanted]
+
+    def _asked(self, wanted: TokenRequest) -> TokenAnswer:
+        if self.mint is not None:
+            return self.mint(wanted.audience, TOKEN_SECONDS)
+        try:
+            secret = wanted.secret.read()
+        except OSError as error:
+            return TokenAnswer(description=f"{error.filename}: {error.strerror}")
+        return token.ask(wanted, secret, TOKEN_SECONDS)
+
+    def _scraped(self, evidence: Evidence) -> Evidence:
+        target = evidence.target
+        known = evidence.token.token if evidence.token else None
+        first = scrape.scrape(target, known, self.version, seconds=target.timeout * PATIENCE)
+        again = self._again(target, known, first)
+        found = _read(first, target, self.version)
+        lost = _is_lost(first, found)
+        return dataclasses.replace(
+            evidence,
+            scrape=first,
+            again=again,
+            samples=found,
+            samples_again=_read(again, target, self.version) if again else None,
+            probes=tuple(self._probes(target, known)) if self.probe_paths and lost else (),
+        )
+
+    def _again(self, target: Target, known: Secret | None, first: Exchange) -> Exchange | None:
+        """Scrape again what was well (do counters jump?) or slow (was it a cold start?)."""
+        status = first.answer.status if first.answer else 0
+        slow = first.seconds > target.timeout or (target.gateway and status == _GATEWAY_TIMEOUT)
+        asked = any(step.stage is Stage.ANSWER for step in first.steps)
+        if not asked or (not slow and status != _OK):
+            return None
+        patience = target.timeout * (PATIENCE if target.gateway and slow else 1)
+        return scrape.scrape(target, known, self.version, seconds=patience, timeout=patience)
+
+    def _probes(self, target: Target, known: Secret | None) -> Iterator[Probe]:
+        """Ask the usual paths for metrics."""
+        before = target.url.removesuffix("/")
+        start = before[: before.index("/", len("https://"))] if "/" in before[8:] else before
+        for path in PATHS:
+            if path == target.path:
+                continue
+            made = scrape.scrape(
+                target, known, self.version, seconds=PROBE_SECONDS, url=start + path
+            )
+            if made.answer is not None:
+                found = _read(made, target, self.version)
+                metrics = bool(found and found.count and not found.malformed)
+                yield Probe(path=path, status=made.answer.status, metrics=metrics)
+
+
+def _is_lost(made: Exchange, found: Samples | None) -> bool:
+    """Whether the metrics may be under another path."""
+    if found is not None:
+        return bool(found.malformed) or not found.count
+    return made.answer is not None and made.answer.status in _LOST
+
+
+def _read(made: Exchange, target: Target, version: Version) -> Samples | None:
+    answer = made.answer
+    if answer is None or answer.status != _OK or made.failure is not None:
+        return None
+    return samples.read(answer, target, made.began + made.seconds, version)
+
+
+def examine_all(
+    checkup: Checkup, targets: Iterable[Target], threads: int, advance: Callable[[int], None]
+) -> tuple[Evidence, ...]:
+    """Examine targets on bounded threads, so that slow ones hold up no others; in their order.
+
+    One that takes longer than it possibly should is given up on, and has a timeout as its scrape.
+    """
+    todo = tuple(targets)
+    longest = max((target.timeout for target in todo), default=0.0)
+    seconds = TOKEN_SECONDS * 2 + longest * PATIENCE * 2 + PROBE_SECONDS * len(PATHS)
+    calls: CallPool[int, Evidence] = CallPool(threads, seconds)
+    for number, target in enumerate(todo):
+        calls.submit(number, partial(_examined, checkup, target))
+    found: dict[int, Evidence] = {}
+    for number, outcome in calls.outcomes():
+        if isinstance(outcome, Evidence):
+            found[number] = outcome
+        else:
+            found[number] = _given_up(todo[number], outcome)
+        advance(1)
+    return tuple(found[number] for number in range(len(todo)))
+
+
+def _examined(checkup: Checkup, target: Target, _until: float) -> Evidence:
+    return checkup.examine(target)
+
+
+def _given_up(target: Target, error: Exception) -> Evidence:
+    """Say that a target could not be examined; a bug of doctor's, unless it is the time."""
+    said = printable(f"{type(error).__name__}: {one_line(error)}")
+    made = Exchange(target.url, began=time.time())
+    return Evidence(target=target, scrape=made, trouble=said)

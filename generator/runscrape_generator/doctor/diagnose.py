@@ -1,0 +1,59 @@
+"""From evidence to the one cause: the first thing in the way, in the order in which Google checks.
+
+Host known, reserved path, ingress, VPC Service Controls and default URL, Identity-Aware Proxy,
+invoker, instance, app; before all that the proxy and its token, after it what the app answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from runscrape_generator.doctor.catalogue import BY_NAME
+from runscrape_generator.doctor.causes import Finding, finding
+from runscrape_generator.doctor.evidence import Evidence
+from runscrape_generator.doctor.faults import app, google, network, prometheus, token, warnings
+from runscrape_generator.doctor.faults.fault import Fault
+from runscrape_generator.doctor.remedies import Programs, values
+
+_Look = Callable[[Evidence], Fault | None]
+
+_IN_THE_WAY: tuple[_Look, ...] = (
+    prometheus.before_the_scrape,
+    token.fault,
+    network.fault,
+    google.fault,
+    app.fault,
+    prometheus.after_the_scrape,
+)
+"""What is looked for, in order; the first that finds something has the cause."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """What is wrong with one target, if anything is."""
+
+    evidence: Evidence
+    cause: Finding | None = None
+    """None where the target is well."""
+    warnings: tuple[Finding, ...] = ()
+
+
+def diagnose(evidence: Evidence, programs: Programs) -> Diagnosis:
+    """Decide from everything that was seen; a pure function."""
+    found = next(filter(None, (look(evidence) for look in _IN_THE_WAY)), None)
+    return Diagnosis(
+        evidence=evidence,
+        cause=_finding(found, evidence, programs) if found else None,
+        warnings=tuple(_warned(evidence, programs)),
+    )
+
+
+def _warned(evidence: Evidence, programs: Programs) -> Iterator[Finding]:
+    for fault in warnings.faults(evidence):
+        yield _finding(fault, evidence, programs)
+
+
+def _finding(fault: Fault, evidence: Evidence, programs: Programs) -> Finding:
+    known = values(evidence, programs, **fault.values)
+    return finding(BY_NAME[fault.cause], known, fault.detail)

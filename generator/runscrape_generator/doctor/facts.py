@@ -1,0 +1,76 @@
+"""What the Admin API says now of the services behind the targets."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from runscrape_generator.cloudrun.discovery import discover
+from runscrape_generator.config.settings import Settings
+from runscrape_generator.doctor.evidence import Facts
+from runscrape_generator.doctor.targets import Target
+from runscrape_generator.errors import RunscrapeError
+from runscrape_generator.model import Discovery, Scope, Service
+from runscrape_generator.progress import Progress
+
+PATIENCE = 15.0
+"""Seconds at most for listing a scope: the scrapes matter, this only explains them."""
+_PERIMETER = "VPC Service Controls"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The services of the projects that targets are in, as far as they could be listed."""
+
+    scopes: Mapping[Scope, Mapping[str, Service]] = field(default_factory=dict)
+    """By scope and name."""
+    problems: Mapping[tuple[str, str | None], str] = field(default_factory=dict)
+    """Why a region of a project (None: the project) could not be listed."""
+    problem: str = ""
+    """Why nothing could be listed at all."""
+
+    @classmethod
+    def of_discovery(cls, found: Discovery) -> Listed:
+        """Make it of one round of listing."""
+        return cls(
+            scopes={s: {one.name: one for one in some} for s, some in found.scopes.items()},
+            problems={
+                (each.project, each.region): f"{each.reason}; {each.remedy}"
+                for each in found.failures
+            },
+        )
+
+    def of(self, target: Target) -> Facts:
+        """Give what is known of the service behind a target."""
+        project, region, name = target.place
+        if not name:
+            return Facts(problem="nobody says which service this is")
+        services = self.scopes.get(Scope(project, region))
+        if services is not None:
+            return Facts(service=services.get(name), listed=True)
+        of_project = self.problems.get((project, None)) or self.problem
+        problem = self.problems.get((project, region)) or of_project
+        if not problem and project:
+            # Listed, and nothing is in that region any more.
+            return Facts(listed=any(scope.project == project for scope in self.scopes))
+        return Facts(problem=problem, perimeter=_PERIMETER in problem)
+
+
+def listed(targets: Iterable[Target], settings: Settings, progress: Progress) -> Listed:
+    """List the projects of the targets; whatever fails is in the result."""
+    places = [target.place for target in targets]
+    projects = tuple(sorted({project for project, _, name in places if project and name}))
+    if not projects:
+        return Listed(problem="no target says which project it is in")
+    wanted = dataclasses.replace(
+        settings,
+        projects=projects,
+        folders=(),
+        organizations=(),
+        timeout=min(settings.timeout, PATIENCE),
+    )
+    try:
+        return Listed.of_discovery(discover(wanted, {}, progress))
+    except RunscrapeError as error:
+        return Listed(problem=str(error))

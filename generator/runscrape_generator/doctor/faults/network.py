@@ -1,0 +1,46 @@
+"""Faults of the way to the service: DNS, connection, TLS, an HTTP proxy on the way."""
+
+from __future__ import annotations
+
+from runscrape_generator.doctor.evidence import Evidence, Failed, Failure, Stage
+from runscrape_generator.doctor.faults.fault import Fault
+from runscrape_generator.doctor.faults.fault import fault as found
+
+_CAUSES = {
+    Failed.NO_ADDRESS: "no-address",
+    Failed.UNTRUSTED: "tls-untrusted",
+    Failed.WRONG_NAME: "tls-wrong-name",
+    Failed.TLS: "tls-failed",
+    Failed.REFUSED_BY_PROXY: "http-proxy-refused",
+}
+_OURS = "runscrape-proxy: "
+"""How every refusal of the gateway's begins."""
+_BEFORE_THE_REQUEST = {Stage.DNS, Stage.CONNECTION, Stage.TUNNEL, Stage.TLS}
+
+
+def fault(evidence: Evidence) -> Fault | None:
+    """Name what kept the scrape from reaching the service; None where it got there."""
+    failure = evidence.scrape.failure if evidence.scrape else None
+    if failure is None:
+        return None
+    if evidence.target.gateway and failure.stage in {Stage.DNS, Stage.CONNECTION, Stage.TLS}:
+        return to_proxy(failure)
+    if failure.how is Failed.REFUSED_BY_PROXY and _OURS in failure.reason:
+        return found("gateway-wants-http", failure.reason)
+    if failure.stage in _BEFORE_THE_REQUEST:
+        cause = _CAUSES.get(failure.how, "no-connection")
+        return found(cause, f"{failure.stage}: {failure.reason}")
+    if failure.how is Failed.NOT_HTTP:
+        return found("unknown", f"what answered speaks no HTTP: {failure.reason}")
+    return None
+
+
+def to_proxy(failure: Failure) -> Fault:
+    """Name what keeps a request from reaching runscrape-proxy."""
+    if failure.how is Failed.REFUSED:
+        return found("proxy-not-running", failure.reason)
+    if failure.how in {Failed.TLS, Failed.UNTRUSTED, Failed.WRONG_NAME}:
+        return found("proxy-tls", failure.reason)
+    if failure.how is Failed.NOT_HTTP:
+        return found("not-the-proxy", f"it speaks no HTTP: {failure.reason}")
+    return found("proxy-unreachable", f"{failure.stage}: {failure.reason}")

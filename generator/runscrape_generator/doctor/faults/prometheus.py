@@ -1,0 +1,39 @@
+"""Faults of Prometheus itself: targets that it drops, or does not have, or sees another way."""
+
+from __future__ import annotations
+
+from runscrape_generator.doctor.evidence import Evidence, Seen
+from runscrape_generator.doctor.faults.fault import Fault
+from runscrape_generator.doctor.faults.fault import fault as found
+
+
+def before_the_scrape(evidence: Evidence) -> Fault | None:
+    """Name why Prometheus has no such target, as far as its configuration tells."""
+    problem = evidence.target.problem
+    if problem is not None:
+        return Fault(problem.cause, problem.detail, problem.values)
+    return found("unknown", evidence.trouble) if evidence.trouble else None
+
+
+def after_the_scrape(evidence: Evidence) -> Fault | None:
+    """Compare with what a running Prometheus says, where doctor found nothing wrong."""
+    seen = evidence.seen
+    if seen is None:
+        return None
+    if not seen.loaded:
+        if seen.other_file:
+            return found("other-file", f"it reads {seen.other_file}", other_file=seen.other_file)
+        return found("not-loaded")
+    if seen.other_job:
+        return found("old-job", seen.other_job)
+    if seen.health == "down":
+        return _down(seen, evidence)
+    return None
+
+
+def _down(seen: Seen, evidence: Evidence) -> Fault:
+    said = f"Prometheus says: {seen.last_error}"
+    refused = "401 Unauthorized" in seen.last_error or "403 Forbidden" in seen.last_error
+    if refused and "oauth2" not in seen.last_error and evidence.token is not None:
+        return found("old-token", said)
+    return found("prometheus-differs", said)

@@ -1,0 +1,86 @@
+"""What is worth a look, whether the target is up or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from runscrape_generator.doctor import samples as reading
+from runscrape_generator.doctor.evidence import Evidence
+from runscrape_generator.doctor.faults.app import lacks_content_type
+from runscrape_generator.doctor.faults.fault import Fault
+from runscrape_generator.doctor.faults.fault import fault as found
+from runscrape_generator.doctor.remedies import fitting_timeout
+from runscrape_generator.doctor.skew import TOLERATED, offset
+
+_OK = 200
+_EXPIRY_DELTA = 10
+"""Seconds before its end in which x/oauth2 no longer uses a token."""
+_USUAL_MAXIMUM = 100
+"""Instances, where a service does not say."""
+
+
+def faults(evidence: Evidence) -> Iterator[Fault]:
+    """Give every warning, in no order."""
+    yield from _of_service(evidence)
+    yield from _of_token(evidence)
+    yield from _of_scrape(evidence)
+    if evidence.samples is not None and not evidence.samples.malformed:
+        yield from _of_samples(evidence)
+
+
+def _of_service(evidence: Evidence) -> Iterator[Fault]:
+    service = evidence.service
+    if service is None:
+        return
+    newest, ready = service.newest_revision, service.latest_ready_revision
+    if ready and newest and newest != ready and service.failing:
+        detail = f"{newest}: {service.failing}; {ready} serves"
+        yield found("update-failed", detail, revision=newest)
+    if service.max_instances != 1:
+        said = service.max_instances or f"not set, so {_USUAL_MAXIMUM}"
+        yield found("many-instances", f"maxInstances is {said}")
+    if service.min_instances == 0 and service.manual_instances is None:
+        yield found("scales-to-zero")
+
+
+def _of_token(evidence: Evidence) -> Iterator[Fault]:
+    token = evidence.token
+    if token is None or token.token is None or token.minted_here:
+        return
+    if len(token.exchanges) > 1:
+        yield found("secret-in-body-only")
+    if not token.expires_in:
+        yield found("token-kept-for-ever")
+    elif token.expires_in <= _EXPIRY_DELTA:
+        yield found("token-too-short", f"expires_in is {token.expires_in:g}")
+
+
+def _of_scrape(evidence: Evidence) -> Iterator[Fault]:
+    ca_file = evidence.target.way.ca_file
+    if ca_file is not None and not ca_file.is_file():
+        yield found("ca-file-missing", str(ca_file), ca_file=str(ca_file))
+    off = offset(evidence.scrape)
+    if off is not None and abs(off) > TOLERATED:
+        side = "behind" if off > 0 else "ahead"
+        yield found("clock-off", f"it is {abs(off):.0f} s {side}")
+    scrape, timeout = evidence.scrape, evidence.target.timeout
+    if scrape and scrape.failure is None and timeout / 2 < scrape.seconds <= timeout:
+        detail = f"it took {scrape.seconds:.1f} s of {timeout:g} s"
+        yield found("near-timeout", detail, fitting=fitting_timeout(scrape.seconds))
+
+
+def _of_samples(evidence: Evidence) -> Iterator[Fault]:
+    samples, again = evidence.samples, evidence.samples_again
+    answer = evidence.scrape.answer if evidence.scrape else None
+    if samples is None or answer is None or answer.status != _OK:
+        return
+    if again is not None and (jump := reading.went_back(samples, again)):
+        yield found("counters-jump", jump)
+    if samples.duplicate:
+        yield found("duplicate-samples", samples.duplicate)
+    if samples.skewed:
+        yield found("timestamps-off", samples.skewed)
+    if samples.count == 0:
+        yield found("no-samples")
+    if lacks_content_type(answer, evidence) and (evidence.prometheus_version or (0,)) < (3,):
+        yield found("content-type-for-3")

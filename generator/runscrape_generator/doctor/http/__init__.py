@@ -1,0 +1,1 @@
+"""HTTP requests, step by step."""

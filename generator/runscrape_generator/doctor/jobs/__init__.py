@@ -1,0 +1,1 @@
+"""Scrape jobs read as Prometheus reads them."""

@@ -1,0 +1,211 @@
+"""One entry of ``scrape_configs`` and what it finds, made into targets as Prometheus makes them.
+
+https://prometheus.io/docs/prometheus/latest/configuration/configuration/#scrape_config
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from runscrape_generator.config import durations
+from runscrape_generator.doctor.jobs.relabel import relabel
+from runscrape_generator.doctor.secret import Secret, SecretSource
+from runscrape_generator.doctor.targets import (
+    Credentials,
+    Limits,
+    Problem,
+    Target,
+    TokenRequest,
+    Way,
+)
+from runscrape_generator.text import show
+
+INTERVAL, TIMEOUT = "1m", "10s"
+"""Prometheus' own defaults."""
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_BINARY = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
+
+_PATH = "$&+,/:;=@~"
+"""What Go leaves as it is in a path, besides letters, digits and ``-_.``."""
+
+Data = Mapping[str, Any]
+Group = tuple[Iterable[str], Mapping[str, str]]
+"""Addresses, and the labels that they share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """The ``global`` block, as far as it counts here, and where relative paths begin."""
+
+    folder: Path
+    interval: str = INTERVAL
+    timeout: str = TIMEOUT
+
+    def path(self, value: object) -> Path | None:
+        """Resolve a path of the configuration; None where there is none."""
+        return self.folder / str(value) if value else None
+
+
+def targets(job: Data, groups: Iterable[Group], defaults: Defaults) -> Iterator[Target]:
+    """Make the targets of a job out of what its service discovery gives.
+
+    Raises ValueError for what Prometheus would refuse.
+    """
+    base = _base(job, defaults)
+    for addresses, labels in groups:
+        for address in addresses:
+            target = _target(base, job, {**labels, "__address__": str(address)}, defaults)
+            if target is not None:
+                yield target
+
+
+def way(data: Data, defaults: Defaults) -> Way:
+    """Read ``tls_config`` and ``proxy_url``, of a job or of its ``oauth2`` block."""
+    tls: Data = data.get("tls_config") or {}
+    return Way(
+        ca_file=defaults.path(tls.get("ca_file")),
+        ca=str(tls.get("ca") or ""),
+        cert_file=defaults.path(tls.get("cert_file")),
+        key_file=defaults.path(tls.get("key_file")),
+        server_name=str(tls.get("server_name") or ""),
+        insecure=tls.get("insecure_skip_verify") is True,
+        proxy_url=str(data.get("proxy_url") or ""),
+    )
+
+
+def token_request(data: Data, defaults: Defaults) -> TokenRequest:
+    """Read an ``oauth2`` block."""
+    return TokenRequest(
+        url=str(data.get("token_url") or ""),
+        client_id=str(data.get("client_id") or ""),
+        secret=secret(data, "client_secret", defaults),
+        params=tuple((str(k), str(v)) for k, v in (data.get("endpoint_params") or {}).items()),
+        scopes=tuple(map(str, data.get("scopes") or ())),
+        way=way(data, defaults),
+    )
+
+
+def secret(data: Data, name: str, defaults: Defaults) -> SecretSource:
+    """Read *name* or *name*``_file``."""
+    return SecretSource(Secret(data.get(name) or ""), defaults.path(data.get(f"{name}_file")))
+
+
+def credentials(data: Data, defaults: Defaults) -> Credentials | None:
+    """Read ``basic_auth`` or ``authorization``; None where a job has neither."""
+    if basic := data.get("basic_auth"):
+        name = str(basic.get("username") or "")
+        return Credentials(username=name, secret=secret(basic, "password", defaults))
+    if other := data.get("authorization"):
+        scheme = str(other.get("type") or "Bearer")
+        return Credentials(scheme=scheme, secret=secret(other, "credentials", defaults))
+    return None
+
+
+def _base(job: Data, defaults: Defaults) -> Target:
+    """Read what all targets of a job share."""
+    oauth2 = job.get("oauth2")
+    return Target(
+        job=str(job.get("job_name") or ""),
+        token=token_request(oauth2, defaults) if oauth2 else None,
+        credentials=credentials(job, defaults),
+        way=way(job, defaults),
+        limits=Limits(
+            samples=int(job.get("sample_limit") or 0),
+            body_bytes=size(job.get("body_size_limit")),
+            labels=int(job.get("label_limit") or 0),
+            label_name=int(job.get("label_name_length_limit") or 0),
+            label_value=int(job.get("label_value_length_limit") or 0),
+        ),
+        honor_timestamps=job.get("honor_timestamps") is not False,
+        follow_redirects=job.get("follow_redirects") is not False,
+        protocols=tuple(map(str, job.get("scrape_protocols") or ())),
+        fallback=str(job.get("fallback_scrape_protocol") or ""),
+        metric_relabel=tuple(job.get("metric_relabel_configs") or ()),
+    )
+
+
+def size(value: object) -> int:
+    """Read a size such as ``10MB`` or ``512KiB`` in bytes; 0 for none."""
+    if not value:
+        return 0
+    match = _SIZE.fullmatch(str(value))
+    if match is None:
+        raise ValueError(f"body_size_limit: {show(str(value))} is no size such as 10MB")
+    units = _BINARY if match[3] else _UNITS
+    return int(float(match[1]) * units[match[2].upper()])
+
+
+def _target(base: Target, job: Data, found: Mapping[str, str], defaults: Defaults) -> Target | None:
+    """Make one target; None where relabelling drops it."""
+    interval = str(job.get("scrape_interval") or defaults.interval)
+    timeout = str(job.get("scrape_timeout") or _shorter(defaults.timeout, interval))
+    params = {name: _first(values) for name, values in (job.get("params") or {}).items()}
+    meta = {
+        "job": base.job,
+        "__scheme__": str(job.get("scheme") or "http"),
+        "__metrics_path__": str(job.get("metrics_path") or "/metrics"),
+        "__scrape_interval__": interval,
+        "__scrape_timeout__": timeout,
+        **{f"__param_{name}": value for name, value in params.items()},
+        **{str(name): str(value) for name, value in found.items()},
+    }
+    labels = relabel(meta, job.get("relabel_configs") or ())
+    if labels is None or not labels.get("__address__"):
+        return None
+    shown = {name: value for name, value in labels.items() if not name.startswith("__")}
+    address = _with_port(labels["__address__"], labels.get("__scheme__", "http"))
+    shown.setdefault("instance", address)
+    made = dataclasses.replace(base, job=shown.get("job", base.job), labels=shown, meta=meta)
+    if problem := _timing_problem(labels):
+        return dataclasses.replace(made, problem=problem)
+    seconds = durations.parse(labels["__scrape_timeout__"])
+    url = _url(address, labels, job.get("params") or {})
+    return dataclasses.replace(made, url=url, timeout=seconds)
+
+
+def _first(values: object) -> str:
+    return str(values[0]) if isinstance(values, list) and values else ""
+
+
+def _shorter(one: str, other: str) -> str:
+    return one if durations.parse(one) <= durations.parse(other) else other
+
+
+def _with_port(address: str, scheme: str) -> str:
+    """Add the scheme's port, as Prometheus 2 does; for a request it makes no difference."""
+    if re.search(r":\d+$", address):
+        return address
+    return f"{address}:{443 if scheme == 'https' else 80}"
+
+
+def _timing_problem(labels: Mapping[str, str]) -> Problem | None:
+    """Say why Prometheus drops a target for its times; None where it does not."""
+    interval, timeout = labels.get("__scrape_interval__", ""), labels.get("__scrape_timeout__", "")
+    try:
+        if durations.parse(timeout) <= durations.parse(interval):
+            return None
+        detail = f"the scrape timeout {timeout} is longer than the interval {interval}"
+    except ValueError as error:
+        detail = str(error)
+    return Problem("dropped", detail)
+
+
+def _url(address: str, labels: Mapping[str, str], params: Mapping[str, Any]) -> str:
+    """Put the URL together: the job's parameters, the first of each by the target's label."""
+    query = {str(name): [str(v) for v in values] for name, values in params.items()}
+    for label, value in labels.items():
+        if label.startswith("__param_"):
+            name = label.removeprefix("__param_")
+            query[name] = [value, *query.get(name, [])[1:]]
+    text = urlencode([(name, v) for name in sorted(query) for v in query[name]])
+    path = labels.get("__metrics_path__", "/metrics")
+    path = quote(path if path.startswith("/") else f"/{path}", safe=_PATH)
+    return f"{labels.get('__scheme__', 'http')}://{address}{path}" + (f"?{text}" if text else "")

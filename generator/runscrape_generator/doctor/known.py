@@ -1,0 +1,88 @@
+"""The services that are known: those of the inventory, else those that Google lists now."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from runscrape_generator.cloudrun.discovery import discover
+from runscrape_generator.config.settings import Settings
+from runscrape_generator.doctor.facts import Listed
+from runscrape_generator.doctor.remedies import WITH_NUMBER
+from runscrape_generator.doctor.targets import Target
+from runscrape_generator.model import Service
+from runscrape_generator.progress import Progress
+from runscrape_generator.publish import inventory
+from runscrape_generator.selection.decide import decide
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """Services, and where they are known from."""
+
+    services: tuple[Service, ...] = ()
+    audiences: frozenset[str] = frozenset()
+    """What the inventory would have the proxy mint for; empty without an inventory."""
+    listed: Listed | None = None
+    """What Google listed, where there was no inventory."""
+    _by_host: Mapping[str, Service] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        hosts = {
+            urlsplit(url).hostname or "": service
+            for service in self.services
+            for url in (service.uri, *service.urls, *service.tag_urls)
+            if url
+        }
+        object.__setattr__(self, "_by_host", hosts)
+
+    def at(self, host: str) -> Service | None:
+        """Find the service that answers at a host."""
+        return self._by_host.get(host)
+
+    def named(self, place: tuple[str, str, str]) -> Service | None:
+        """Find a service by project, region and name."""
+        return next((s for s in self.services if (s.project, s.region, s.name) == place), None)
+
+
+def known_services(settings: Settings, progress: Progress) -> Known:
+    """Read the inventory, or list the services where there is none."""
+    path = settings.inventory_path
+    before = inventory.load(path) if path is not None else None
+    if before is not None:
+        services = tuple(one for found in before.scopes.values() for one in found)
+        return Known(services=services, audiences=_audiences(services, settings))
+    found = discover(settings, {}, progress)
+    services = tuple(one for some in found.scopes.values() for one in some)
+    return Known(services=services, listed=Listed.of_discovery(found))
+
+
+def _audiences(services: tuple[Service, ...], settings: Settings) -> frozenset[str]:
+    decided = decide(services, settings)
+    return frozenset(end.audience for each in decided for end in each.endpoints if end.audience)
+
+
+def attach(target: Target, known: Known) -> Target:
+    """Say which service a target is that somebody wrote by hand, as far as anybody can tell."""
+    host = target.host
+    service = known.named(target.place) or known.named(_meta_place(target)) or known.at(host)
+    if service is not None:
+        return dataclasses.replace(target, service=service)
+    match = WITH_NUMBER.fullmatch(host)
+    if match is None or target.place[2]:
+        return target
+    labels = {
+        **target.labels,
+        "project_id": match["number"],
+        "location": match["region"],
+        "service_name": match["name"],
+    }
+    return dataclasses.replace(target, labels=labels)
+
+
+def _meta_place(target: Target) -> tuple[str, str, str]:
+    names = (f"__meta_cloudrun_{each}" for each in ("project", "region", "service"))
+    project, region, name = (target.meta.get(each, "") for each in names)
+    return project, region, name

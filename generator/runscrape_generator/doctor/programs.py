@@ -1,0 +1,84 @@
+"""Our own command lines, as remedies name them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from runscrape_generator.addresses import is_loopback
+from runscrape_generator.config.settings import Settings
+from runscrape_generator.doctor.remedies import Programs
+from runscrape_generator.doctor.targets import Target
+
+if TYPE_CHECKING:
+    from runscrape_generator.doctor.run import Options
+
+DEFAULT_LISTEN = "127.0.0.1:7777"
+
+
+def programs(
+    options: Options, settings: Settings, config: str, targets: Iterable[Target]
+) -> Programs:
+    """Give the command lines of this set-up, as far as the settings and the targets tell."""
+    every = tuple(targets)
+    written = tuple(_written(settings, config))
+    return Programs(
+        start=tuple(_start(settings, every)),
+        generate=("runscrape", "generate", *written) if written else (),
+        targets=("runscrape", "targets", *written) if written else (),
+        reload=_reload(options, settings),
+        config_file=str(options.prometheus_config or settings.output or ""),
+    )
+
+
+def _written(settings: Settings, config: str) -> Iterator[str]:
+    """Give the options that lead a run to the same output; none where nobody knows it."""
+    if config:
+        yield from ("--config", config)
+    elif settings.output is not None:
+        for project in settings.projects:
+            yield from ("--project", project)
+        yield from ("--output", str(settings.output))
+
+
+def _start(settings: Settings, targets: tuple[Target, ...]) -> Iterator[str]:
+    """Give the proxy's command, for where the targets look for it."""
+    yield "runscrape-proxy"
+    url = next((_proxy_url(target) for target in targets if _proxy_url(target)), "")
+    parts = urlsplit(url)
+    listen = f"{parts.hostname}:{parts.port or 80}" if is_loopback(parts.hostname or "") else ""
+    if listen and listen != DEFAULT_LISTEN:
+        yield from ("--listen", listen)
+    if any(target.gateway for target in targets):
+        yield "--gateway"
+    if settings.inventory_path is not None:
+        yield from ("--inventory", str(settings.inventory_path))
+    if (secret := _secret_file(targets)) is not None:
+        yield from ("--client-secret-file", str(secret))
+
+
+def _proxy_url(target: Target) -> str:
+    if target.gateway:
+        return target.way.proxy_url
+    return target.token.url if target.token else ""
+
+
+def _secret_file(targets: tuple[Target, ...]) -> Path | None:
+    for target in targets:
+        if target.token is not None and target.token.secret.file is not None:
+            return target.token.secret.file
+        if target.gateway and target.credentials is not None and target.credentials.secret.file:
+            return target.credentials.secret.file
+    return None
+
+
+def _reload(options: Options, settings: Settings) -> tuple[str, ...]:
+    if settings.reload_command:
+        return tuple(shlex.split(settings.reload_command))
+    url = settings.reload or (
+        f"{options.prometheus.rstrip('/')}/-/reload" if options.prometheus else ""
+    )
+    return ("curl", "--fail", "-X", "POST", url) if url else ()

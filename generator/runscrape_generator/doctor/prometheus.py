@@ -1,0 +1,151 @@
+"""What a running Prometheus sees: its targets, its configuration, its version.
+
+https://prometheus.io/docs/prometheus/latest/querying/api/
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from runscrape_generator.doctor.evidence import Seen
+from runscrape_generator.doctor.http.exchange import Request, exchange
+from runscrape_generator.doctor.targets import Target
+from runscrape_generator.errors import ConfigError
+from runscrape_generator.text import one_line, printable
+
+SECONDS = 30.0
+"""For one question: the targets of a thousand jobs take a while."""
+_OK = 200
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prometheus:
+    """Answers of one server, at one moment."""
+
+    url: str
+    now: float
+    """When it was asked, in seconds since 1970."""
+    version: tuple[int, int] | None = None
+    targets: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    """Active targets by job and URL."""
+    jobs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The entries of ``scrape_configs`` that are in force, by name."""
+    config_file: str = ""
+
+    def seen(self, target: Target, config: Path | None) -> Seen | None:
+        """Say what it sees of a target; ``config`` is the file that doctor was given."""
+        found = self.targets.get((target.job, _same(target.url)))
+        if found is None:
+            return Seen(loaded=False, other_file=self._other_file(config))
+        last = _timestamp(str(found.get("lastScrape", "")))
+        return Seen(
+            loaded=True,
+            health=str(found.get("health", "")),
+            last_error=printable(one_line(Exception(str(found.get("lastError") or "")))),
+            age=self.now - last if last else None,
+            other_job=self._other_job(target),
+        )
+
+    def _other_file(self, config: Path | None) -> str:
+        """Name the file that it reads, where that is sure to be another one."""
+        mine = str(config.resolve()) if config is not None else ""
+        if not mine or not self.config_file.startswith("/"):
+            return ""
+        return "" if Path(self.config_file).resolve() == Path(mine) else self.config_file
+
+    def _other_job(self, target: Target) -> str:
+        """Say how the job in force asks for another token than the one that was read."""
+        job = self.jobs.get(target.job)
+        wanted = target.token
+        if job is None or wanted is None:
+            return ""
+        oauth2 = job.get("oauth2") or {}
+        params = {str(k): str(v) for k, v in (oauth2.get("endpoint_params") or {}).items()}
+        audience = params.get("audience") or params.get("resource") or ""
+        for what, theirs, ours in (
+            ("audience", audience, wanted.audience),
+            ("token_url", str(oauth2.get("token_url") or ""), wanted.url),
+            ("client_id", str(oauth2.get("client_id") or ""), wanted.client_id),
+        ):
+            if theirs != ours:
+                return (
+                    f"its {what} is {printable(theirs) or 'not set'}, in the file {printable(ours)}"
+                )
+        return ""
+
+
+def look(url: str) -> Prometheus:
+    """Ask a server. Raises ConfigError where it cannot be asked: doctor was told to."""
+    base = url.rstrip("/")
+    data, now = _get(f"{base}/api/v1/targets?state=active")
+    active = data.get("activeTargets") or []
+    build, _ = _get(f"{base}/api/v1/status/buildinfo")
+    config, _ = _get(f"{base}/api/v1/status/config")
+    flags, _ = _get(f"{base}/api/v1/status/flags")
+    return Prometheus(
+        url=base,
+        now=now,
+        version=_version(str(build.get("version", ""))),
+        targets={_key(each): each for each in active},
+        jobs=_jobs(str(config.get("yaml", ""))),
+        config_file=str(flags.get("config.file", "")),
+    )
+
+
+def _get(url: str) -> tuple[Mapping[str, Any], float]:
+    made = exchange(Request(url=url, headers={"Accept": "application/json"}), SECONDS)
+    if made.failure is not None:
+        raise ConfigError(f"--prometheus: {url}: {made.failure.stage}: {made.failure.reason}")
+    answer = made.answer
+    if answer is None or answer.status != _OK:
+        raise ConfigError(f"--prometheus: {url} answers {answer.status if answer else 0}")
+    try:
+        content = json.loads(answer.body)
+        data = content["data"]
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError(f"--prometheus: {url} is no API of Prometheus") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"--prometheus: {url} is no API of Prometheus")
+    return data, made.began
+
+
+def _key(target: Mapping[str, Any]) -> tuple[str, str]:
+    job = str(target.get("labels", {}).get("job") or target.get("scrapePool", ""))
+    return job, _same(str(target.get("scrapeUrl", "")))
+
+
+def _same(url: str) -> str:
+    """Write a URL in one way: Prometheus 3 adds no port, and neither do people."""
+    return re.sub(r"^(https://[^/]*):443(?=/|$)|^(http://[^/]*):80(?=/|$)", r"\1\2", url)
+
+
+def _jobs(text: str) -> dict[str, Mapping[str, Any]]:
+    try:
+        content = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader
+    except yaml.YAMLError:
+        return {}
+    entries = content.get("scrape_configs") if isinstance(content, dict) else None
+    return {str(job.get("job_name")): job for job in entries or [] if isinstance(job, dict)}
+
+
+def _version(text: str) -> tuple[int, int] | None:
+    match = re.match(r"(\d+)\.(\d+)", text)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def _timestamp(text: str) -> float | None:
+    """Read RFC 3339 with nanoseconds; None for Go's zero time, which means never."""
+    match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)", text)
+    if match is None or text.startswith("0001"):
+        return None
+    zone = "+00:00" if match[3] == "Z" else match[3]
+    return datetime.fromisoformat(match[1] + zone).timestamp() + float(match[2] or 0)

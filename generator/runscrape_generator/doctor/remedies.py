@@ -1,0 +1,112 @@
+"""The real values that remedies name: project, service, identity, our own command lines."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from runscrape_generator.doctor.causes import Value, Values
+from runscrape_generator.doctor.evidence import Evidence
+from runscrape_generator.model import Service
+from runscrape_generator.text import printable
+
+WITH_NUMBER = re.compile(r"(?P<name>.+)-(?P<number>\d{6,})\.(?P<region>[a-z0-9-]+)\.run\.app")
+"""``NAME-PROJECTNUMBER.REGION.run.app``: the other URL of every service."""
+_LABEL_VALUE = "abcdefghijklmnopqrstuvwxyz0123456789_-"
+"""What a label of a Cloud Run service may hold."""
+_USUAL_MAXIMUM = 100
+"""Instances, where a service does not say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Programs:
+    """How the programs of this set-up are called, as far as is known."""
+
+    start: tuple[str, ...] = ()
+    """The proxy's command."""
+    generate: tuple[str, ...] = ()
+    """What writes the configuration again."""
+    targets: tuple[str, ...] = ()
+    """What writes the target file again."""
+    reload: tuple[str, ...] = ()
+    """What has Prometheus read its configuration."""
+    config_file: str = ""
+    """The configuration that doctor was given."""
+
+
+def values(evidence: Evidence, programs: Programs, **more: Value) -> Values:
+    """Give everything that is known of a target and its set-up, by placeholder; *more* wins."""
+    target, service = evidence.target, evidence.service
+    project, region, name = target.place
+    audience = target.token.audience if target.token else ""
+    found: dict[str, Value] = {
+        "project": project,
+        "region": region,
+        "service": name,
+        "host": target.host,
+        "path": target.path,
+        "job": target.job,
+        "audience": audience,
+        "token_url": target.token.url if target.token else "",
+        "proxy_host": _proxy_host(evidence),
+        "uri": service.uri if service else "",
+        "number": _project_number(service),
+        "start": programs.start,
+        "generate": programs.generate,
+        "targets": programs.targets,
+        "reload": programs.reload,
+        "config_file": programs.config_file,
+        "identity": identity(evidence),
+        "member": member(identity(evidence)),
+        "working_path": "",
+    }
+    return found | more
+
+
+def identity(evidence: Evidence) -> str:
+    """Whose token it was; empty while nobody knows."""
+    claims = evidence.token.claims if evidence.token else None
+    return claims.email if claims else ""
+
+
+def member(email: str) -> str:
+    """Write an identity as IAM does."""
+    if not email:
+        return ""
+    kind = "serviceAccount" if email.endswith(".gserviceaccount.com") else "user"
+    return f"{kind}:{email}"
+
+
+def _project_number(service: Service | None) -> str:
+    """Take the project's number out of the service's other URL; empty where it has none."""
+    for url in service.urls if service is not None else ():
+        if match := WITH_NUMBER.fullmatch(urlsplit(url).hostname or ""):
+            return match["number"]
+    return ""
+
+
+def _proxy_host(evidence: Evidence) -> str:
+    target = evidence.target
+    url = target.way.proxy_url if target.gateway else target.token.url if target.token else ""
+    return urlsplit(url).hostname or ""
+
+
+def path_values(path: str) -> dict[str, Value]:
+    """Name a path that would work: in words, and as a label's value where a label can hold it."""
+    bare = path.removeprefix("/")
+    fits = bare and not set(bare) - set(_LABEL_VALUE)
+    return {
+        "working_path": f" ({printable(path)} works)" if path else "",
+        "path_label": bare if fits else "",
+    }
+
+
+def fitting_timeout(seconds: float) -> str:
+    """Give a scrape timeout that such an answer fits into, as Prometheus writes it."""
+    return f"{max(1, round(seconds * 1.5 + 0.5))}s"
+
+
+def more_instances(maximum: int) -> str:
+    """Double the maximum of instances."""
+    return str((maximum or _USUAL_MAXIMUM) * 2)

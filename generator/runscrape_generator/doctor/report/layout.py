@@ -1,0 +1,75 @@
+"""Text in columns: wrapped, and coloured only where somebody looks at a terminal."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from runscrape_generator.text import cut, width
+
+USUAL = 100
+"""Columns where nothing says how many there are (a file, a pipe)."""
+NARROWEST = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How wide the page is, and whether it has colours."""
+
+    columns: int = USUAL
+    colour: bool = False
+
+    def red(self, text: str) -> str:
+        """Colour what is broken."""
+        return self._coloured("31", text)
+
+    def yellow(self, text: str) -> str:
+        """Colour what is worth a look."""
+        return self._coloured("33", text)
+
+    def green(self, text: str) -> str:
+        """Colour what is well."""
+        return self._coloured("32", text)
+
+    def bold(self, text: str) -> str:
+        """Make a heading."""
+        return self._coloured("1", text)
+
+    def _coloured(self, code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self.colour and text else text
+
+    def wrapped(self, text: str, indent: int, hanging: int = 0) -> Iterator[str]:
+        """Break a text into lines, every one indented, those after the first a little more."""
+        first, later = " " * indent, " " * (indent + hanging)
+        yield from textwrap.wrap(
+            text,
+            max(self.columns, NARROWEST),
+            initial_indent=first,
+            subsequent_indent=later,
+            break_on_hyphens=False,
+            break_long_words=False,
+        )
+
+    def command(self, words: Sequence[str], indent: int) -> Iterator[str]:
+        """Break a command into lines that a shell joins again; no word is broken."""
+        pad, line = " " * indent, ""
+        for word in map(shlex.quote, words):
+            if line and indent + width(line) + width(word) + 3 > self.columns:
+                yield f"{pad}{line} \\"
+                pad, line = " " * (indent + 2), word
+            else:
+                line = f"{line} {word}" if line else word
+        yield pad + line
+
+    def names(self, names: Sequence[str], room: int) -> str:
+        """List names in *room* columns, those that do not fit as a number."""
+        shown = ", ".join(names)
+        if width(shown) <= room:
+            return shown
+        for count in range(len(names) - 1, 0, -1):
+            shown = f"{', '.join(names[:count])} and {len(names) - count} more"
+            if width(shown) <= room:
+                return shown
+        return cut(f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else names[0], room)

@@ -1,0 +1,191 @@
+"""One target step by step, as Prometheus goes: each step with a tick or a cross, and its time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from runscrape_generator.doctor.answer import first_line, who_answered
+from runscrape_generator.doctor.causes import Finding
+from runscrape_generator.doctor.diagnose import Diagnosis
+from runscrape_generator.doctor.evidence import Evidence, Exchange, Stage, TokenAnswer
+from runscrape_generator.doctor.report.layout import Layout
+from runscrape_generator.doctor.skew import google_now
+from runscrape_generator.text import plural, printable
+
+_NAME = 11
+_OK = 200
+_TICK, _CROSS, _OPEN = "\N{CHECK MARK}", "\N{BALLOT X}", "\N{MIDDLE DOT}"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A step: what it is called, what it showed, how long it took (seconds), whether it is good."""
+
+    name: str
+    text: str
+    seconds: float | None = None
+    good: bool | None = True
+    """None where it was not reached."""
+
+
+def steps(evidence: Evidence) -> tuple[Line, ...]:
+    """Give every step that there is for a target, taken or not."""
+    target = evidence.target
+    found = [*_token_lines(evidence)]
+    scrape = evidence.scrape
+    if scrape is None:
+        return (*found, Line("scrape", target.url or "no URL", good=None))
+    found += _way_lines(scrape)
+    found += _answer_lines(scrape, evidence)
+    if evidence.again is not None:
+        found.append(_again(evidence.again))
+    return (*found, *_other_lines(evidence))
+
+
+def page(diagnosis: Diagnosis, layout: Layout) -> str:
+    """Show the steps of one target, then what is wrong with it and what to do."""
+    target = diagnosis.evidence.target
+    project, region, name = target.place
+    where = f" ({region}, {project})" if name else ""
+    lines = [layout.bold(printable(f"{target.name}{where}, job {target.job}")), ""]
+    for step in steps(diagnosis.evidence):
+        lines += _line(step, layout)
+    lines.append("")
+    if diagnosis.cause is not None:
+        lines += [*_finding(diagnosis.cause, layout.red, layout), ""]
+    for warning in diagnosis.warnings:
+        lines += [*_finding(warning, layout.yellow, layout), ""]
+    return "\n".join(lines) + "\n"
+
+
+def _line(step: Line, layout: Layout) -> Iterator[str]:
+    marks = {True: layout.green(_TICK), False: layout.red(_CROSS), None: _OPEN}
+    took = f" ({_span(step.seconds)})" if step.seconds is not None else ""
+    first, *rest = layout.wrapped(f"{step.name:<{_NAME}}{printable(step.text)}{took}", 4, _NAME)
+    yield f"  {marks[step.good]} {first.lstrip()}"
+    yield from rest
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def _finding(found: Finding, colour: object, layout: Layout) -> Iterator[str]:
+    assert callable(colour)  # noqa: S101 (for the type checker)
+    yield colour(f"{found.cause.name}: {found.cause.title}")
+    if found.detail:
+        yield from layout.wrapped(f"seen: {found.detail}", 2, 2)
+    yield from layout.wrapped(f"do: {found.remedy}", 2, 4)
+    for words in found.commands:
+        yield from layout.command(words, 4)
+
+
+def _token_lines(evidence: Evidence) -> Iterator[Line]:
+    token, wanted = evidence.token, evidence.target.token
+    if wanted is None:
+        how = "the gateway gets it" if evidence.target.gateway else "none: the service is public"
+        yield Line("token", how)
+        return
+    if token is None:
+        yield Line("token", f"{wanted.audience} at {wanted.url}", good=None)
+        return
+    for made in token.exchanges:
+        yield _proxy_line(made)
+    if token.token is None:
+        yield Line("token", _refusal(token), good=False)
+    else:
+        yield Line("token", _claims(token, google_now(evidence)))
+
+
+def _proxy_line(made: Exchange) -> Line:
+    answered = made.answer is not None
+    said = f"answers {made.answer.status}" if made.answer else ""
+    if made.failure is not None:
+        said = f"{made.failure.stage}: {made.failure.reason}"
+    good = answered and made.answer is not None and made.answer.status == _OK
+    return Line("proxy", f"POST {made.url} {said}", made.seconds, good)
+
+
+def _refusal(token: TokenAnswer) -> str:
+    said = ": ".join(filter(None, (token.error, token.description or token.unusable)))
+    return said or "none"
+
+
+def _claims(token: TokenAnswer, now: float) -> str:
+    """Say whose token it is, for what and for how long; nothing that lets anybody use it."""
+    claims = token.claims
+    if claims is None:
+        return "not an ID token"
+    left = claims.expires_at - now
+    until = f"{left / 60:.0f} min left" if left > 0 else "it has ended"
+    by = f", issued by {claims.issuer}"
+    return f"as {claims.identity or 'nobody named'}, for {claims.audience}, {until}{by}"
+
+
+def _way_lines(scrape: Exchange) -> Iterator[Line]:
+    for step in scrape.steps:
+        if step.stage in {Stage.ANSWER, Stage.BODY}:
+            continue
+        failed = scrape.failure is not None and scrape.failure.stage is step.stage
+        yield Line(step.stage.value, step.text, step.seconds, not failed)
+
+
+def _answer_lines(scrape: Exchange, evidence: Evidence) -> Iterator[Line]:
+    taken = {step.stage: step for step in scrape.steps}
+    step, answer, path = taken.get(Stage.ANSWER), scrape.answer, evidence.target.path
+    if step is None or answer is None:
+        text = f"GET {path}: {step.text}" if step else f"GET {path}"
+        seconds = step.seconds if step else None
+        yield Line("answer", text, seconds, good=False if step else None)
+        yield Line("samples", "", good=None)
+        return
+    who = who_answered(answer, gateway=evidence.target.gateway)
+    said = f"GET {path}: {answer.status} by {who}"
+    if answer.status != _OK:
+        said = f"{said}: {first_line(answer)}"
+    yield Line("answer", said, step.seconds, answer.status == _OK)
+    yield _samples(scrape, evidence, taken[Stage.BODY].seconds if Stage.BODY in taken else None)
+
+
+def _samples(scrape: Exchange, evidence: Evidence, seconds: float | None) -> Line:
+    samples, answer = evidence.samples, scrape.answer
+    if samples is None or answer is None:
+        if scrape.failure is not None:
+            return Line("samples", scrape.failure.reason, good=False)
+        return Line("samples", "", good=None)
+    kind = answer.content_type or "no Content-Type"
+    if samples.malformed:
+        return Line("samples", f"{samples.malformed}, {kind}", seconds, good=False)
+    said = f"{plural(samples.count, 'sample')}, {len(answer.body)} bytes, {kind}"
+    return Line("samples", said, seconds)
+
+
+def _again(made: Exchange) -> Line:
+    said = f"answers {made.answer.status}" if made.answer else ""
+    if made.failure is not None:
+        said = made.failure.reason
+    good = made.failure is None and made.answer is not None and made.answer.status == _OK
+    return Line("once more", said, made.seconds, good)
+
+
+def _other_lines(evidence: Evidence) -> Iterator[Line]:
+    """What the Admin API and Prometheus say."""
+    facts, seen = evidence.facts, evidence.seen
+    for probe in evidence.probes:
+        said = "metrics" if probe.metrics else "no metrics"
+        yield Line("tried", f"{probe.path}: {probe.status}, {said}", good=probe.metrics or None)
+    if facts.service is not None:
+        service = facts.service
+        ready = service.latest_ready_revision or "none is ready"
+        said = f"revision {ready}, ingress {service.ingress}"
+        yield Line("Admin API", said, good=bool(service.latest_ready_revision))
+    elif facts.listed:
+        yield Line("Admin API", "the service is not listed", good=False)
+    elif facts.problem:
+        yield Line("Admin API", f"not asked: {facts.problem}", good=None)
+    if seen is not None:
+        said = seen.health or "it does not have this target"
+        said += f", {seen.age:.0f} s ago" if seen.age is not None else ""
+        said += f": {seen.last_error}" if seen.last_error else ""
+        yield Line("Prometheus", said, good=seen.health == "up")

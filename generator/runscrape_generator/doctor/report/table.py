@@ -1,0 +1,114 @@
+"""All targets by cause, the worst first, each cause with its remedy; how many are well."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from runscrape_generator.doctor.catalogue import RANK
+from runscrape_generator.doctor.causes import Cause, Finding, Severity
+from runscrape_generator.doctor.diagnose import Diagnosis
+from runscrape_generator.doctor.report.layout import Layout
+from runscrape_generator.doctor.report.names import Names
+from runscrape_generator.text import plural
+
+_INDENT = 5
+_COMMANDS = {Severity.BROKEN: 3, Severity.WARNING: 1}
+"""Commands that are shown of a cause, unless all are asked for."""
+_CAUSE = 22
+"""Columns of the causes' names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Targets with the same cause."""
+
+    cause: Cause
+    members: tuple[tuple[str, Finding], ...]
+    """Name and finding of each, by name."""
+
+
+def table(
+    diagnoses: Sequence[Diagnosis], layout: Layout, *, notes: Iterable[str] = (), all_: bool = False
+) -> str:
+    """Give the whole page; ``all_`` shows every command and what was seen at each target."""
+    names = Names(each.evidence.target for each in diagnoses)
+    lines: list[str] = []
+    for severity, heading in (
+        (Severity.BROKEN, "NOT WELL"),
+        (Severity.WARNING, "WORTH A LOOK"),
+    ):
+        found = _groups(diagnoses, names, severity)
+        if found:
+            lines += [layout.bold(heading), ""]
+        for group in found:
+            lines += [*_group(group, layout, all_=all_), ""]
+    for note in notes:
+        lines += layout.wrapped(note, 0, 2)
+    return "\n".join([*lines, summary(diagnoses, layout)]) + "\n"
+
+
+def summary(diagnoses: Sequence[Diagnosis], layout: Layout) -> str:
+    """Say how many targets are well."""
+    well = sum(each.cause is None for each in diagnoses)
+    number = len(diagnoses)
+    if not number:
+        return "no targets: there is nothing to look at"
+    verb = "is" if number == 1 else "are"
+    text = f"{well} of {plural(number, 'target')} {verb} well"
+    return layout.green(text) if well == number else layout.red(text)
+
+
+def _groups(diagnoses: Sequence[Diagnosis], names: Names, severity: Severity) -> list[Group]:
+    """Group the findings of a severity by cause, the worst first, the most frequent first."""
+    members: dict[str, list[tuple[str, Finding]]] = {}
+    for each in diagnoses:
+        for found in (*filter(None, (each.cause,)), *each.warnings):
+            if found.cause.severity is severity:
+                name = names.of(each.evidence.target)
+                members.setdefault(found.cause.name, []).append((name, found))
+    groups = [
+        Group(found[0][1].cause, tuple(sorted(found, key=lambda pair: pair[0])))
+        for found in members.values()
+    ]
+    return sorted(groups, key=lambda group: RANK[group.cause.name])
+
+
+def _group(group: Group, layout: Layout, *, all_: bool) -> Iterator[str]:
+    colour = layout.red if group.cause.severity is Severity.BROKEN else layout.yellow
+    count, name = f"{len(group.members):>3}", group.cause.name
+    start = f"{colour(count)}  {colour(name)}{' ' * max(_CAUSE - len(name), 1)}"
+    room = layout.columns - _INDENT - max(_CAUSE, len(name) + 1)
+    yield start + layout.names([name for name, _ in group.members], room)
+    yield from layout.wrapped(group.cause.title, _INDENT)
+    yield from _details(group, layout, all_=all_)
+    yield from _remedies(group, layout, all_=all_)
+
+
+def _details(group: Group, layout: Layout, *, all_: bool) -> Iterator[str]:
+    """Show what was seen: once where it was the same, else at each target, or the first one."""
+    seen = Counter(found.detail for _, found in group.members if found.detail)
+    if not seen:
+        return
+    if len(seen) == 1:
+        yield from layout.wrapped(f"seen: {next(iter(seen))}", _INDENT, 2)
+        return
+    shown = group.members if all_ else group.members[: _COMMANDS[group.cause.severity]]
+    for name, found in shown:
+        yield from layout.wrapped(f"{name}: {found.detail}", _INDENT, 2)
+
+
+def _remedies(group: Group, layout: Layout, *, all_: bool) -> Iterator[str]:
+    """Show what to do, then the commands, each once."""
+    for remedy in dict.fromkeys(found.remedy for _, found in group.members):
+        yield from layout.wrapped(f"do: {remedy}", _INDENT, 4)
+        if not all_:
+            break
+    commands = list(dict.fromkeys(each for _, found in group.members for each in found.commands))
+    usual = max(_COMMANDS[group.cause.severity], len(group.members[0][1].commands))
+    limit = len(commands) if all_ else min(usual, len(commands))
+    for words in commands[:limit]:
+        yield from layout.command(words, _INDENT + 2)
+    if rest := len(commands) - limit:
+        yield f"{' ' * (_INDENT + 2)}# and {rest} more like it: -v shows all"

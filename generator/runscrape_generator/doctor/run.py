@@ -1,0 +1,157 @@
+"""``runscrape doctor``: what to check, the check-up, and what is said of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TextIO
+
+from runscrape_generator.config import releases
+from runscrape_generator.config.settings import Settings
+from runscrape_generator.doctor import facts as admin
+from runscrape_generator.doctor.checkup import Checkup, examine_all
+from runscrape_generator.doctor.diagnose import Diagnosis, diagnose
+from runscrape_generator.doctor.evidence import Evidence
+from runscrape_generator.doctor.jobs import own, prometheus_config
+from runscrape_generator.doctor.known import Known, attach, known_services
+from runscrape_generator.doctor.mint import minter
+from runscrape_generator.doctor.programs import programs
+from runscrape_generator.doctor.prometheus import Prometheus, look
+from runscrape_generator.doctor.report import as_json, steps, table
+from runscrape_generator.doctor.report.layout import USUAL, Layout
+from runscrape_generator.doctor.targets import Target
+from runscrape_generator.errors import ConfigError
+from runscrape_generator.model import Decision
+from runscrape_generator.progress import Progress
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What is asked of doctor besides the settings."""
+
+    services: tuple[str, ...] = ()
+    """Names or globs: ``NAME``, ``REGION/NAME``, ``PROJECT/REGION/NAME``, or a job's name."""
+    prometheus_config: Path | None = None
+    prometheus: str = ""
+    """The URL of a running Prometheus."""
+    mint: bool = False
+    impersonate: str = ""
+    """The service account to mint as; brings ``mint`` along."""
+    probe_paths: bool = False
+    as_json: bool = False
+
+
+def run(options: Options, settings: Settings, config: str, progress: Progress, out: TextIO) -> int:
+    """Check the targets and say what is wrong; 0 if all is well, else 1.
+
+    ``config`` is the file of the settings, for remedies. Raises ConfigError where doctor cannot
+    run.
+    """
+    known = known_services(settings, progress)
+    targets, notes = _targets(options, settings, known)
+    prometheus = look(options.prometheus) if options.prometheus else None
+    checkup = Checkup(
+        version=_version(settings, prometheus),
+        mint=minter(options.impersonate) if options.mint or options.impersonate else None,
+        probe_paths=options.probe_paths,
+    )
+    listed = known.listed or admin.listed(targets, settings, progress)
+    with progress("targets", len(targets)) as advance:
+        found = examine_all(checkup, targets, settings.concurrency, advance)
+    ours = programs(options, settings, config, targets)
+    diagnoses = [
+        diagnose(_completed(evidence, listed, known, prometheus, options), ours)
+        for evidence in found
+    ]
+    out.write(_page(diagnoses, tuple(notes), options, settings, out))
+    return int(any(each.cause for each in diagnoses) or not diagnoses)
+
+
+def _targets(
+    options: Options, settings: Settings, known: Known
+) -> tuple[tuple[Target, ...], list[str]]:
+    """Give the targets asked for, and what is to be said of others."""
+    if options.prometheus_config is not None:
+        read = prometheus_config.load(options.prometheus_config)
+        every = tuple(attach(target, known) for target in read.targets())
+        decided: tuple[Decision, ...] = ()
+    else:
+        decided = own.decisions(known.services, settings)
+        every = tuple(own.targets(decided, settings))
+    if not options.services:
+        return every, []
+    chosen = tuple(t for t in every if any(_means(name, t) for name in options.services))
+    notes = [
+        _absent(name, decided)
+        for name in options.services
+        if not any(_means(name, target) for target in chosen)
+    ]
+    if not chosen:
+        raise ConfigError("\n".join(notes))
+    return chosen, notes
+
+
+def _means(wanted: str, target: Target) -> bool:
+    project, region, name = target.place
+    forms = (name, f"{region}/{name}", f"{project}/{region}/{name}") if name else ()
+    return any(fnmatchcase(form, wanted) for form in (*forms, target.name, target.job))
+
+
+def _absent(name: str, decided: Iterable[Decision]) -> str:
+    for each in decided:
+        if name in {each.service.name, each.service.id} and not each.kept:
+            return f"{each.service.id} has no target: {each.reason}"
+    return f"{name}: no target is called so; runscrape explain shows all services"
+
+
+def _version(settings: Settings, prometheus: Prometheus | None) -> tuple[int, int]:
+    if prometheus is not None and prometheus.version is not None:
+        return prometheus.version
+    return releases.prometheus(settings)
+
+
+def _completed(
+    evidence: Evidence,
+    listed: admin.Listed,
+    known: Known,
+    prometheus: Prometheus | None,
+    options: Options,
+) -> Evidence:
+    return dataclasses.replace(
+        evidence,
+        facts=listed.of(evidence.target),
+        audiences=known.audiences,
+        seen=prometheus.seen(evidence.target, options.prometheus_config) if prometheus else None,
+        prometheus_version=prometheus.version if prometheus else None,
+    )
+
+
+def _page(
+    diagnoses: list[Diagnosis],
+    notes: tuple[str, ...],
+    options: Options,
+    settings: Settings,
+    out: TextIO,
+) -> str:
+    if options.as_json:
+        return as_json.as_json(diagnoses, notes)
+    layout = _layout(out)
+    if len(options.services) == 1 and len(diagnoses) == 1:
+        pages = [steps.page(each, layout) for each in diagnoses]
+        return "\n".join(pages) + table.summary(diagnoses, layout) + "\n"
+    return table.table(diagnoses, layout, notes=notes, all_=settings.verbosity > 0)
+
+
+def _layout(out: TextIO) -> Layout:
+    if not out.isatty():
+        return Layout(USUAL)
+    colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return Layout(shutil.get_terminal_size().columns, colour)

@@ -1,0 +1,145 @@
+"""What doctor checks: one value per target, with everything that Prometheus would scrape it by."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+from runscrape_generator.doctor.secret import SecretSource
+from runscrape_generator.model import Service
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How a client of Prometheus' makes its connections: ``tls_config`` and ``proxy_url``."""
+
+    ca_file: Path | None = None
+    ca: str = ""
+    """Certificates written into the configuration itself, PEM."""
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    server_name: str = ""
+    insecure: bool = False
+    proxy_url: str = field(default="", repr=False)
+    """May hold a user and a password."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRequest:
+    """A job's ``oauth2`` block."""
+
+    url: str
+    client_id: str = ""
+    secret: SecretSource = field(default_factory=SecretSource)
+    params: tuple[tuple[str, str], ...] = ()
+    """``endpoint_params``."""
+    scopes: tuple[str, ...] = ()
+    way: Way = field(default_factory=Way)
+
+    @property
+    def audience(self) -> str:
+        """What the token is asked for; empty where the job does not say (RFC 8707: resource)."""
+        params = dict(self.params)
+        return params.get("audience") or params.get("resource") or ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """``basic_auth`` (with a user name) or ``authorization`` (with a scheme)."""
+
+    username: str | None = None
+    scheme: str = "Bearer"
+    secret: SecretSource = field(default_factory=SecretSource)
+
+    def headers(self) -> dict[str, str]:
+        """Give the Authorization header. Raises OSError where the secret's file cannot be read."""
+        known = self.secret.read()
+        if self.username is None:
+            return {"Authorization": f"{self.scheme} {known}"}
+        pair = f"{self.username}:{known}".encode()
+        return {"Authorization": "Basic " + base64.b64encode(pair).decode()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a job takes at most; 0 is no limit."""
+
+    samples: int = 0
+    body_bytes: int = 0
+    labels: int = 0
+    label_name: int = 0
+    label_value: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why Prometheus has no such target at all."""
+
+    cause: str
+    detail: str
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One target as Prometheus would scrape it."""
+
+    job: str
+    url: str = ""
+    """With path and parameters; empty where there is a ``problem``."""
+    labels: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    """After relabelling, without those that begin with two underscores."""
+    meta: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    """Before relabelling: what the target's own file or URL says of it."""
+    service: Service | None = None
+    """As the inventory has it; None where it has none for this target."""
+    timeout: float = 10.0
+    """Seconds."""
+    token: TokenRequest | None = None
+    credentials: Credentials | None = None
+    way: Way = field(default_factory=Way)
+    limits: Limits = field(default_factory=Limits)
+    honor_timestamps: bool = True
+    follow_redirects: bool = True
+    protocols: tuple[str, ...] = ()
+    """``scrape_protocols``; empty where the job leaves them to Prometheus."""
+    fallback: str = ""
+    """``fallback_scrape_protocol``."""
+    metric_relabel: tuple[Mapping[str, Any], ...] = ()
+    problem: Problem | None = None
+
+    @property
+    def gateway(self) -> bool:
+        """Whether Prometheus asks an HTTP proxy to make the scrape: ``GET http://HOST/PATH``."""
+        return bool(self.way.proxy_url) and self.url.startswith("http:")
+
+    @property
+    def host(self) -> str:
+        """The host that is meant, whoever is connected to."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def path(self) -> str:
+        """The metrics path, without parameters."""
+        return urlsplit(self.url).path or "/"
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Project, region and name of the service, as labels or the inventory say; else empty."""
+        if self.service is not None:
+            return self.service.project, self.service.region, self.service.name
+        names = ("project_id", "location", "service_name")
+        project, region, name = (self.labels.get(each, "") for each in names)
+        return project, region, name
+
+    @property
+    def name(self) -> str:
+        """What people call it: the service's name, else its instance, else the job."""
+        return self.place[2] or self.labels.get("instance", "") or self.job

@@ -1,0 +1,103 @@
+"""What is needed, as ``gcloud`` commands."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator
+
+from runscrape_generator.iam.needs import (
+    IAP_ACCESSOR,
+    INVOKER,
+    LISTER,
+    LISTER_TITLE,
+    PERMISSION,
+    Needs,
+)
+from runscrape_generator.iam.policies import Present
+from runscrape_generator.model import Service
+from runscrape_generator.text import plural, printable
+
+
+def text(needs: Needs, present: Present | None) -> str:
+    """Give the commands with comments; without what is there already where that is known."""
+    blocks = [
+        _block(
+            f"{needs.generator} lists the services of {_project(project)}, and no more",
+            _lister(project, needs.generator, present),
+        )
+        for project in needs.projects
+    ]
+    blocks.append(
+        _block(
+            f"{needs.proxy} calls {plural(len(needs.services), 'service')}, and no others",
+            _invokers(needs, present),
+        )
+    )
+    if needs.behind_iap:
+        blocks.append(_block("Identity-Aware Proxy lets it pass", _iap(needs.behind_iap, needs)))
+    blocks += list(_excess(needs, present))
+    return "\n".join(blocks)
+
+
+def _project(project: str) -> str:
+    return f"project {project}"
+
+
+def _block(comment: str, commands: Iterable[tuple[str, ...]]) -> str:
+    lines = [shlex.join(words) for words in commands]
+    there = [] if lines else ["# (is there already)"]
+    return "\n".join([f"# {printable(comment)}", *lines, *there, ""])
+
+
+def _lister(project: str, member: str, present: Present | None) -> Iterator[tuple[str, ...]]:
+    role = f"projects/{project}/roles/{LISTER}"
+    known = present.of_project(project) if present else None
+    if known is None or not known.role:
+        yield (
+            *("gcloud", "iam", "roles", "create", LISTER, "--project", project),
+            *("--title", LISTER_TITLE, "--permissions", PERMISSION, "--stage", "GA"),
+        )
+    if known is None or not known.holds(role, member):
+        yield (
+            *("gcloud", "projects", "add-iam-policy-binding", project),
+            *("--member", member, "--role", role, "--condition", "None"),
+        )
+
+
+def _invokers(needs: Needs, present: Present | None) -> Iterator[tuple[str, ...]]:
+    for service in needs.services:
+        if present is None or not present.invokes(service, needs.proxy):
+            yield _bind(service, needs.proxy)
+
+
+def _bind(service: Service, member: str) -> tuple[str, ...]:
+    return (
+        *("gcloud", "run", "services", "add-iam-policy-binding", service.name),
+        *("--project", service.project, "--region", service.region),
+        *("--member", member, "--role", INVOKER),
+    )
+
+
+def _iap(services: Iterable[Service], needs: Needs) -> Iterator[tuple[str, ...]]:
+    for service in services:
+        yield (
+            *("gcloud", "iap", "web", "add-iam-policy-binding", "--project", service.project),
+            *("--resource-type", "cloud-run", "--service", service.name),
+            *("--region", service.region, "--member", needs.proxy, "--role", IAP_ACCESSOR),
+        )
+
+
+def _excess(needs: Needs, present: Present | None) -> Iterator[str]:
+    """Name roles on whole projects that open more than is scraped, with what takes them away."""
+    for project in needs.projects if present else ():
+        known = present.of_project(project) if present else None
+        for member, role in known.wide(needs.proxy) if known else ():
+            words = (
+                *("gcloud", "projects", "remove-iam-policy-binding", project),
+                *("--member", member, "--role", role, "--condition", "None"),
+            )
+            yield _block(
+                f"{member} has {role} on all of {_project(project)}: once the above is there, "
+                "take it away",
+                [words],
+            )

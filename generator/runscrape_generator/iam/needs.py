@@ -1,0 +1,51 @@
+"""What the two identities need: nothing on a whole project but to list, and for one role only.
+
+| who | what | why |
+|---|---|---|
+| the generator | ``run.services.list`` on each project | finds the services |
+| the proxy | ``roles/run.invoker`` on each service that is scraped | its tokens open these only |
+| the proxy | ``roles/iap.httpsResourceAccessor``, where IAP stands before a service | passes IAP |
+| IAP's own agent | ``roles/run.invoker`` there | IAP calls the service |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from runscrape_generator.model import Decision, Service
+
+LISTER = "runscrapeLister"
+"""The custom role's id. There is no predefined role that lists services and does no more."""
+LISTER_TITLE = "runscrape: lists Cloud Run services"
+PERMISSION = "run.services.list"
+INVOKER = "roles/run.invoker"
+IAP_ACCESSOR = "roles/iap.httpsResourceAccessor"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """Who needs what."""
+
+    generator: str
+    """As IAM writes members: ``serviceAccount:EMAIL``, ``user:EMAIL``."""
+    proxy: str
+    projects: tuple[str, ...]
+    """Where the generator lists, sorted."""
+    services: tuple[Service, ...]
+    """Those that the proxy calls, in the order of the jobs; public ones need nothing."""
+
+    @property
+    def behind_iap(self) -> tuple[Service, ...]:
+        """Those before which Identity-Aware Proxy stands."""
+        return tuple(each for each in self.services if each.iap_enabled)
+
+
+def needs(
+    decisions: Iterable[Decision], projects: Iterable[str], *, generator: str, proxy: str
+) -> Needs:
+    """Collect what the jobs of ``decisions`` need, and listing in ``projects``."""
+    kept = [each for each in decisions if any(end.audience for end in each.endpoints)]
+    services = tuple(each.service for each in kept)
+    every = {*projects, *(service.project for service in services)}
+    return Needs(generator=generator, proxy=proxy, projects=tuple(sorted(every)), services=services)

@@ -1,0 +1,96 @@
+"""What is needed, as Terraform (HCL) for the google provider."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from runscrape_generator.iam.needs import (
+    IAP_ACCESSOR,
+    INVOKER,
+    LISTER,
+    LISTER_TITLE,
+    PERMISSION,
+    Needs,
+)
+from runscrape_generator.model import Service
+
+
+def text(needs: Needs) -> str:
+    """Give resources that hold just this; what is there already is Terraform's to know."""
+    blocks = [
+        _locals(needs),
+        _resource(
+            "google_project_iam_custom_role",
+            "runscrape_lister",
+            ("for_each", "toset(local.runscrape_projects)"),
+            ("project", "each.value"),
+            ("role_id", quoted(LISTER)),
+            ("title", quoted(LISTER_TITLE)),
+            ("permissions", f"[{quoted(PERMISSION)}]"),
+        ),
+        _resource(
+            "google_project_iam_member",
+            "runscrape_lister",
+            ("for_each", "google_project_iam_custom_role.runscrape_lister"),
+            ("project", "each.value.project"),
+            ("role", "each.value.name"),
+            ("member", quoted(needs.generator)),
+        ),
+        _member("google_cloud_run_v2_service_iam_member", "invoker", "services", INVOKER, needs),
+    ]
+    if needs.behind_iap:
+        blocks.append(
+            _member(
+                "google_iap_web_cloud_run_service_iam_member",
+                "iap",
+                "services_behind_iap",
+                IAP_ACCESSOR,
+                needs,
+            )
+        )
+    return "\n".join(blocks)
+
+
+def quoted(value: str) -> str:
+    """Write a string as HCL does, whatever it holds: ``${`` and ``%{`` are no templates in it."""
+    text = json.dumps(value, ensure_ascii=False)
+    return re.sub(r"([$%])\{", r"\1\1{", text)
+
+
+def _locals(needs: Needs) -> str:
+    lines = ["locals {"]
+    lines += [f"  runscrape_projects = [{', '.join(map(quoted, needs.projects))}]"]
+    lines += ["  runscrape_services = {", *_places(needs.services), "  }"]
+    if needs.behind_iap:
+        lines += ["  runscrape_services_behind_iap = {", *_places(needs.behind_iap), "  }"]
+    return "\n".join([*lines, "}", ""])
+
+
+def _places(services: Iterable[Service]) -> Iterator[str]:
+    for each in services:
+        parts = (("project", each.project), ("location", each.region), ("name", each.name))
+        inner = ", ".join(f"{name} = {quoted(value)}" for name, value in parts)
+        yield f"    {quoted(each.id)} = {{ {inner} }}"
+
+
+def _member(kind: str, name: str, services: str, role: str, needs: Needs) -> str:
+    place = "cloud_run_service_name" if "iap_web" in kind else "name"
+    return _resource(
+        kind,
+        f"runscrape_{name}",
+        ("for_each", f"local.runscrape_{services}"),
+        ("project", "each.value.project"),
+        ("location", "each.value.location"),
+        (place, "each.value.name"),
+        ("role", quoted(role)),
+        ("member", quoted(needs.proxy)),
+    )
+
+
+def _resource(kind: str, name: str, *settings: Sequence[str]) -> str:
+    """Write a resource as ``terraform fmt`` does: the equals signs in one column."""
+    wide = max(len(key) for key, _ in settings)
+    lines = [f"  {key:<{wide}} = {value}" for key, value in settings]
+    return "\n".join([f'resource "{kind}" "{name}" {{', *lines, "}", ""])

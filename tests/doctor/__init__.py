@@ -1,0 +1,1 @@
+"""Tests of runscrape doctor and runscrape iam."""

@@ -1,0 +1,294 @@
+"""Doctor reads a configuration, asks for tokens and scrapes as the Prometheus here does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from demo.processes import get_json
+from runscrape_generator.doctor import samples, scrape, token
+from runscrape_generator.doctor.evidence import Answer
+from runscrape_generator.doctor.jobs import prometheus_config
+from runscrape_generator.doctor.secret import Secret
+from runscrape_generator.doctor.targets import Target
+from tests.kit.odd_server import Asked, OddServer, answers
+from tests.kit.prometheus import prometheus
+from tests.kit.waiting import until
+
+SECRET = "s3cr et+/%"
+VERSION = (2, 42)
+JSON = {"Content_Type": "application/json"}
+TEXT = {"Content_Type": "text/plain; version=0.0.4"}
+GRANTED = {"access_token": "abc", "token_type": "Bearer", "expires_in": 3600}
+
+
+BODIES: tuple[str | bytes, ...] = (
+    *(
+        "a 1\n",
+        "a 1",
+        "a 1\r\n",
+        "a{} 1\n",
+        'a{x="1",} 1\n',
+        "a{,} 1\n",
+        "a{x='1'} 1\n",
+        "a 1 2 3\n",
+    ),
+    *("a 0x1F\n", "a 1_000\n", "a NaN\n", "a +Inf\n", "a Inf\n", "a nan\n", "a -inf\n", " a 1\n"),
+    *("a  1\n", "a\t1\n", "\n\na 1\n", "# foo\na 1\n", "#\na 1\n", "# TYPE a foo\na 1\n"),
+    *("# TYPE a\na 1\n", "# HELP a\na 1\n", "# TYPE a counter\n# TYPE a counter\na 1\n"),
+    *('a{x="1"} 1 1e3\n', "a 1 123.5\n", "a 1 -5\n", 'a{x="\\q"} 1\n', 'a{x="1",x="2"} 1\n'),
+    *(
+        "é 1\n",
+        'a{é="1"} 1\n',
+        "a-b 1\n",
+        "1a 1\n",
+        "a:b 1\n",
+        'a{x:y="1"} 1\n',
+        "a\n",
+        'a{x="1"}\n',
+    ),
+    *('a{x="1"}1\n', '{x="1"} 1\n', '{"a"} 1\n', 'a{__name__="b"} 1\n', 'a 1 # {x="1"} 1\n'),
+    *("# EOF\na 1\n", "<html>", "{}\n", "", 'a{x="\xff"} 1\n'.encode("latin-1"), "a 1e400\n"),
+    *("a 1e\n", "a .5\n", "a 5.\n", "a 1d\n", 'a{x="1" } 1\n', 'a{ x="1"} 1\n', 'a{x ="1"} 1\n'),
+    *('a{x= "1"} 1\n', 'a {x="1"} 1\n', 'a{x="1"} 1 \n', "a 1\x0b2\n", 'a{x="a\\\\"} 1\n'),
+    *("# HELP a foo\\bar\na 1\n", "a 1\n a 2\n", 'a{x="1"} 1 1700000000000000\n'),
+)
+"""Good and bad text as apps serve it, one after the other."""
+
+
+def encoded(body: str | bytes) -> bytes:
+    return body.encode() if isinstance(body, str) else body
+
+
+@dataclass
+class Servers:
+    """Two token endpoints, and an app."""
+
+    good: OddServer
+    bad: OddServer
+    app: OddServer
+
+
+def jobs(servers: Servers, folder: Path) -> list[dict[str, Any]]:
+    """Jobs as people write them, each odd in its own way."""
+    host = servers.app.url.removeprefix("http://")
+    oauth2 = {
+        "client_id": "prome theus",
+        "client_secret_file": "secret",
+        "token_url": f"{servers.good.url}/token?x=1",
+        "endpoint_params": {"audience": "https://api.example.com", "b": "2", "a": "1 &="},
+        "scopes": ["one", "two"],
+    }
+    (folder / "secret").write_text(SECRET + "\n")
+    (folder / "targets.json").write_text(
+        json.dumps(
+            [
+                {
+                    "targets": [host],
+                    "labels": {
+                        "__metrics_path__": "/odd path?x=1",
+                        "__param_name": "öne two",
+                        "__scrape_timeout__": "1s500ms",
+                        "__scrape_interval__": "1s600ms",
+                        "__meta_cloudrun_job": "cloudrun/demo/api",
+                        "team": "sales",
+                    },
+                },
+                {"targets": [host], "labels": {"__meta_drop": "yes"}},
+                {"targets": [host], "labels": {"__scrape_timeout__": "90s"}},
+            ]
+        )
+    )
+    relabel = [
+        {"source_labels": ["__meta_drop"], "regex": "y(e)s", "action": "drop"},
+        {"source_labels": ["__meta_cloudrun_job"], "regex": "(.+)", "target_label": "job"},
+        {"source_labels": ["job", "team"], "separator": "@", "target_label": "both"},
+        {"regex": "te(a)m", "replacement": "x_${1}m", "action": "labelmap"},
+        {"source_labels": ["team"], "target_label": "upper", "action": "uppercase"},
+        {"source_labels": ["__address__"], "modulus": 7, "target_label": "h", "action": "hashmod"},
+        {"regex": "team", "action": "labeldrop"},
+        {"target_label": "fixed", "replacement": "$$1 ${2}x"},
+    ]
+    return [
+        {
+            "job_name": "statics",
+            "oauth2": oauth2,
+            "metrics_path": "/metrics",
+            "params": {"name": ["a b", "c"], "match[]": ["{x=~'.+'}"]},
+            "static_configs": [{"targets": [host], "labels": {"instance": "me", "empty": ""}}],
+        },
+        {"job_name": "files", "oauth2": oauth2, "relabel_configs": relabel}
+        | {"file_sd_configs": [{"files": ["targets.json"]}]},
+        {
+            "job_name": "gateway",
+            "scheme": "http",
+            "proxy_url": servers.app.url,
+            "basic_auth": {"username": "prometheus", "password_file": "secret"},
+            "scrape_timeout": "800ms",
+            "static_configs": [{"targets": ["api-x7k2mq4wza-uc.a.run.app:80"]}],
+        },
+        {
+            "job_name": "refused",
+            "oauth2": oauth2 | {"token_url": f"{servers.bad.url}/token"},
+            "static_configs": [{"targets": [host]}],
+        },
+    ]
+
+
+Seen = dict[tuple[str, str], tuple[dict[str, str], float]]
+
+
+@dataclass
+class Observed:
+    """What Prometheus made of the configuration, and what it sent."""
+
+    targets: Seen
+    health: dict[int, str]
+    """Of the target with each of the bodies."""
+    servers: dict[str, list[Asked]]
+    config: Path
+    live: Servers
+
+
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
+    """Let a real Prometheus scrape by the jobs."""
+    folder = tmp_path_factory.mktemp("as") / "etc"
+    folder.mkdir()
+    bodies = OddServer(
+        {f"/{n}": answers(200, encoded(body), **TEXT) for n, body in enumerate(BODIES)}
+    )
+    with (
+        OddServer(otherwise=answers(200, GRANTED, **JSON)) as good,
+        OddServer(otherwise=answers(401, {"error": "invalid_client"}, **JSON)) as bad,
+        OddServer(otherwise=answers(200, b"a 1\n")) as app,
+        bodies,
+    ):
+        servers = Servers(good, bad, app)
+        config = folder / "prometheus.yml"
+        config.write_text(yaml.safe_dump(configuration(servers, bodies.port, folder)))
+        with prometheus(config) as address:
+            found = until(lambda: scraped(address), "all to be scraped")
+        seen = {
+            (each["scrapePool"], each["scrapeUrl"]): (each["labels"], seconds(each))
+            for each in found
+            if each["scrapePool"] != "bodies"
+        }
+        health = {
+            int(each["scrapeUrl"].rpartition("/")[2]): each["health"]
+            for each in found
+            if each["scrapePool"] == "bodies"
+        }
+        sent = {name: list(getattr(servers, name).asked) for name in ("good", "bad", "app")}
+        yield Observed(seen, health, sent, config, servers)
+
+
+def configuration(servers: Servers, bodies: int, folder: Path) -> dict[str, Any]:
+    host = f"127.0.0.1:{bodies}"
+    groups = [
+        {"targets": [host], "labels": {"__metrics_path__": f"/{number}"}}
+        for number in range(len(BODIES))
+    ]
+    every = [*jobs(servers, folder), {"job_name": "bodies", "static_configs": groups}]
+    return {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": every}
+
+
+def scraped(address: str) -> list[dict[str, Any]]:
+    """Give the targets once all were scraped, none of them too slowly for a busy machine."""
+    found = get_json(f"{address}/api/v1/targets?state=active")["data"]["activeTargets"]
+    waiting = [
+        each
+        for each in found
+        if each["health"] == "unknown" or "deadline exceeded" in each["lastError"]
+    ]
+    return found if len(found) > len(BODIES) and not waiting else []
+
+
+def seconds(target: dict[str, Any]) -> float:
+    return {"1s": 1.0, "1s500ms": 1.5, "800ms": 0.8}[target["scrapeTimeout"]]
+
+
+def read(observed: Observed) -> list[Target]:
+    return list(prometheus_config.load(observed.config).targets())
+
+
+def test_targets(observed: Observed) -> None:
+    """The targets of a configuration are Prometheus': URL, labels, timeout, dropped ones gone."""
+    found = {
+        (target.url, tuple(sorted(target.labels.items())), target.timeout)
+        for target in read(observed)
+        if target.problem is None
+    }
+    theirs = {
+        (url, tuple(sorted(labels.items())), timeout)
+        for (_, url), (labels, timeout) in observed.targets.items()
+    }
+    assert found == theirs
+    assert len(found) == 4
+
+
+def test_a_target_that_prometheus_drops(observed: Observed) -> None:
+    """A target whose timeout is longer than its interval has that as its problem."""
+    (dropped,) = (target for target in read(observed) if target.problem is not None)
+    assert dropped.problem is not None
+    assert dropped.problem.cause == "dropped"
+    assert dropped.problem.detail == "the scrape timeout 90s is longer than the interval 1s"
+
+
+def heads(requests: list[Asked]) -> set[tuple[str, tuple[tuple[str, str], ...], bytes]]:
+    """Request line, headers that say something about a client, body."""
+    found = set()
+    for asked in requests:
+        headers = dict(asked.headers)
+        for name in ("user-agent", "connection", "content-length", "accept-encoding"):
+            headers.pop(name, None)
+        found.add((asked.head.split("\r\n")[0], tuple(sorted(headers.items())), asked.body))
+    return found
+
+
+@pytest.mark.parametrize("name", ["good", "bad"])
+def test_token_requests(observed: Observed, name: str) -> None:
+    """Tokens are asked for as Prometheus does: keys sorted, the secret in Basic, then the body."""
+    theirs = heads(observed.servers[name])
+    server = getattr(observed.live, name)
+    server.asked.clear()
+    job = {"good": "statics", "bad": "refused"}[name]
+    (target,) = (each for each in read(observed) if each.job == job)
+    assert target.token is not None
+    found = token.ask(target.token, target.token.secret.read(), 30)
+    assert heads(server.asked) == theirs
+    assert (found.token is not None) == (name == "good")
+    assert len(theirs) == {"good": 1, "bad": 2}[name]
+    assert [each.answer is not None for each in found.exchanges] == [True] * len(theirs)
+
+
+def test_scrapes(observed: Observed) -> None:
+    """Targets are scraped as Prometheus does: request line, Accept, timeout, credentials."""
+    theirs = heads(observed.servers["app"])
+    observed.live.app.asked.clear()
+    for target in read(observed):
+        if target.problem is None and target.job != "refused":
+            scrape.scrape(target, Secret("abc") if target.token else None, VERSION, seconds=30)
+    assert heads(observed.live.app.asked) == theirs
+
+
+def test_bodies(observed: Observed) -> None:
+    """A body is malformed if Prometheus takes its target for down, and else it is not."""
+    assert {"up", "down"} == set(observed.health.values())
+    found = {
+        number: samples.read(
+            Answer(200, {"content-type": "text/plain"}, encoded(body)),
+            Target(job="one"),
+            0,
+            VERSION,
+        )
+        for number, body in enumerate(BODIES)
+    }
+    ours = {number: "down" if each.malformed else "up" for number, each in found.items()}
+    assert ours == observed.health
