@@ -3,6 +3,7 @@
 #   make test    formatting, lint, types, tests, coverage
 #   make docs    rewrites the reference in generator/README.md and proxy/README.md
 #   make lock    pins every dependency anew, with the hashes of all its files
+#   make fuzz    random input, for FUZZ_SECONDS (120)
 #   make bench   ratios against the bare minimum of the same stack
 
 SHELL := /bin/bash
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := $(VENV)/.demo
 
-.PHONY: google demo test lint format bench docs lock setup prometheus checkers clean
+.PHONY: google demo test lint format fuzz bench docs lock setup prometheus checkers clean
 
 setup: $(STAMP)
 
@@ -70,6 +71,9 @@ google: $(STAMP)
 	@PYTHONPATH=examples $(BIN)/python -m tests.google --project '$(PROJECT)' \
 	  --service '$(if $(REGION),$(REGION)/)$(SERVICE)' --impersonate '$(IMPERSONATE)' \
 	  --report '$(or $(REPORT),google.md)'
+
+fuzz: $(STAMP)
+	@PYTHONPATH=examples $(BIN)/python -m tests.fuzz
 
 bench: $(STAMP)
 	@PYTHONPATH=examples $(BIN)/python -m tests.bench

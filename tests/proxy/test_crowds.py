@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from tests.kit.authority import Authority
+from tests.proxy.gateway_kit import service, write_inventory
 from tests.proxy.harness import (
     API,
     FORM,
@@ -130,6 +131,25 @@ def test_a_thousand_handshakes(start_proxy: StartProxy, tmp_path: Path) -> None:
                 )
                 assert read_all(secure).startswith(b"HTTP/1.1 200 OK")
         assert crowd.left == MANY
+        assert memory(proxy) < 200
+
+
+def test_answers_that_nobody_reads(start_proxy: StartProxy, tmp_path: Path) -> None:
+    """More clients than there are threads that do not read a large answer delay nobody for long."""
+    services = [service(f"service-{number}", labels={"x": "y" * 4000}) for number in range(2000)]
+    inventory = write_inventory(tmp_path / "inventory.json", *services)
+    command = fake_with("worker.REQUEST_SECONDS = 600")
+    proxy = start_proxy("--threads", "66", "--inventory", inventory, command=command)
+    audience = "https://service-1.a.run.app"
+    assert proxy.token(audience).status == 200
+    with contextlib.ExitStack() as stack:
+        for _ in range(100):
+            deaf = stack.enter_context(socket.socket())
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.connect(proxy.address)
+            deaf.sendall(b"GET /targets HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert proxy.token(audience).status == 200
+        assert proxy.get("/-/healthy").status == 200
         assert memory(proxy) < 200
 
 

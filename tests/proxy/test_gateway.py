@@ -343,6 +343,9 @@ def test_chunks(gate: Gateway) -> None:
         ("/two-lengths", 502, "did not answer as HTTP has it"),
         ("/no-length", 502, "neither Content-Length nor chunks"),
         ("/early", 502, "answered 103"),
+        ("/both", 502, "did not answer as HTTP has it"),
+        ("/endless-chunk", 502, "as HTTP has it"),
+        ("/odd-chunk", 502, "as HTTP has it"),
         ("/endless-head", 504, "did not answer within"),
         ("/endless-body", 504, "did not answer within"),
         ("/hang", 504, "did not answer within 0.5 s"),
@@ -433,6 +436,20 @@ def test_a_large_body_is_not_held(tmp_path: Path) -> None:
         before = resident(gate)
         assert len(gate.scrape(f"{API}/huge").body) == HUGE * LARGE
         assert resident(gate) - before < 8 * LARGE
+
+
+def test_an_answer_that_is_too_large(tmp_path: Path, gate: Gateway) -> None:
+    """Beyond --gateway-max-body it is a 502, or cut where that shows only in the middle."""
+    assert len(gate.scrape(f"{API}/large-chunked").body) == 2 * LARGE
+    with gateway(tmp_path, "--gateway-max-body", "1MiB") as small:
+        refused = small.scrape(f"{API}/huge")
+        assert refused.status == 502
+        assert "more than 1048576 bytes (--gateway-max-body)" in refused.text
+        head, _, body = small.bytes_of(f"{API}/large-chunked").partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 OK")
+        assert len(body) < 1.2 * LARGE
+        assert not body.endswith(b"\r\n0\r\n\r\n")
+        assert small.scrape(f"{API}/metrics").status == 200
 
 
 # --- Connections ---------------------------------------------------------------------------------

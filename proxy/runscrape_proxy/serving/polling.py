@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gunicorn import util
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
+from urllib3.util import wait_for_read
 
 from runscrape_proxy.serving.answers import plain_answer
 from runscrape_proxy.serving.receiving import HeadTooLarge, next_request
@@ -123,6 +124,8 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         """Give up the connections whose time is over."""
         for connection in [each for each in self.waiting if each.until <= now]:
             with self._dropped_on_error(connection):
+                if wait_for_read(connection.sock, timeout=0.0):
+                    continue  # it was this process that was late: what has come is read first
                 if connection.phase is Phase.RECEIVING and connection.received:
                     self.refuse(connection, "408 Request Timeout")
                 else:

@@ -44,7 +44,10 @@ REQUEST_SECONDS = 15.0
 """From a whole request to its answer's last byte, on top of the mint timeout or the scrape's."""
 
 STUCK_SECONDS: Final = 0.5
-"""An answer that its client does not read for so long is cut off once its thread is needed."""
+"""An answer that its client has not read for so long is cut off once its thread is needed."""
+
+MAX_STUCK: Final = 64
+"""How many such answers are held at once, whose threads nobody needs."""
 
 TOLD_TIMEOUT: Final = "X-PROMETHEUS-SCRAPE-TIMEOUT-SECONDS"
 
@@ -83,11 +86,10 @@ class ProxyWorker(PollingWorker):
         for connection, scrape in list(self._parked.items()):
             if scrape.deadline.left <= 0:
                 self._resume(connection)
-        if waiting := self.tpool.queued:
-            stuck = [each for each in list(self._ends) if each.answered_at < now - STUCK_SECONDS]
-            stuck.sort(key=lambda connection: connection.answered_at)
-            for connection in stuck[:waiting]:
-                cut_off(connection)
+        stuck = [each for each in list(self._ends) if each.answered_at < now - STUCK_SECONDS]
+        stuck.sort(key=lambda connection: connection.answered_at)
+        for connection in stuck[: max(self.tpool.queued, len(stuck) - MAX_STUCK)]:
+            cut_off(connection)
 
     def handle(self, conn: Connection) -> bool | Scrape:
         """Serve one request of a connection, in a thread of the pool.
