@@ -60,8 +60,8 @@ def large_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Large]:
     """Started first and looked at later: Prometheus takes 5 s until it scrapes at all."""
     services: dict[str, dict[str, Any]] = {f"service-{n:03}": {} for n in range(MANY - 1)}
     services["large"] = {
-        "annotations": {"prometheus.io/interval": "5s", "prometheus.io/timeout": "5s"},
-        "app": {"paths": {"/metrics": {"body_mb": 50}}},
+        "annotations": {"prometheus.io/interval": "10s", "prometheus.io/timeout": "10s"},
+        "app": {"paths": {"/metrics": {"body_mb": 10}}},
     }
     with contextlib.ExitStack() as ending:
         folder = tmp_path_factory.mktemp("large")
@@ -224,7 +224,7 @@ def test_google_fails(small: Site, web: Prometheus) -> None:
 
 
 def test_many_services_in_one_job(large: Large) -> None:
-    """Many services and a body of 50 MB, in one job and without a reload, are all up."""
+    """Many services and a body of 10 MB, in one job and without a reload, are all up."""
     with large.ending:
         large.server.until_health(**dict.fromkeys(large.services, "up"))
         assert large.server.reloaded_at() == large.loaded_at
