@@ -13,6 +13,7 @@ import socket
 import ssl
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+PAUSE, SLOW = 0.3, 30.0
+"""Seconds: so that two scrapes are under way at once, and so that all are."""
+
 SMALL, LARGE = 8 * 1024, 16 * 1024 * 1024
 """Bytes: a compressed page of metrics, and one that is too large to hold."""
 
@@ -32,7 +36,12 @@ SMALL, LARGE = 8 * 1024, 16 * 1024 * 1024
 def upstream(directory: Path) -> None:
     """Answer CONNECT for every run.app host, and GET inside, from a thread per connection."""
     context = Authority(directory).server("*.a.run.app")
-    bodies = {b"GET /large": os.urandom(LARGE), b"GET /metri": os.urandom(SMALL)}
+    bodies = {
+        b"GET /large": os.urandom(LARGE),
+        b"GET /metri": os.urandom(SMALL),
+        b"GET /slow ": os.urandom(SMALL),
+        b"GET /pause": os.urandom(SMALL),
+    }
     answers = {start: _answer(body) for start, body in bodies.items()}
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     print(listener.getsockname()[1], flush=True)  # noqa: T201
@@ -55,9 +64,7 @@ def _serve(client: socket.socket, context: ssl.SSLContext, answers: dict[bytes, 
         client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
         with context.wrap_socket(client, server_side=True) as secure:
             while request := secure.recv(65536):
-                if request.startswith(b"GET /slow"):
-                    secure.recv(1)  # until the gateway gives up
-                    return
+                time.sleep({b"GET /slow ": SLOW, b"GET /pause": PAUSE}.get(request[:10], 0))
                 secure.sendall(answers[request[:10]])
 
 

@@ -21,7 +21,7 @@ from runscrape_proxy.gateway import headers as gateway_headers
 from runscrape_proxy.gateway import request as gateway_request
 from runscrape_proxy.gateway.body import Body
 from runscrape_proxy.gateway.log import GatewayLog
-from runscrape_proxy.gateway.scrape import CAN_PARK, PARKED, PATIENCE, Parked, Scrape
+from runscrape_proxy.gateway.scrape import PARKED, PATIENCE, Parked, Scrape
 from runscrape_proxy.gateway.targets import AUTHORIZATION, Targets
 from runscrape_proxy.http_client import Deadline
 
@@ -138,12 +138,12 @@ class Scrapes:
 
     def _wait(self, environ: WSGIEnvironment, scrape: Scrape) -> Answer:
         """Wait for the head of the answer, in this thread only if there is no other way."""
-        can_park = environ.get(CAN_PARK, False)
+        patience: float | None = environ.get(PATIENCE)
         while True:
-            answer = scrape.asked.answer(PATIENCE if can_park else scrape.deadline.left)
+            answer = scrape.asked.answer(scrape.deadline.left if patience is None else patience)
             if answer is not None:
                 return answer
-            if can_park:
+            if patience is not None:
                 raise Parked(scrape)
 
     def _end(self, scrape: Scrape | None, refused: ScrapeError) -> None:

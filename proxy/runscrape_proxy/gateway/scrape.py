@@ -11,14 +11,12 @@ if TYPE_CHECKING:
     from runscrape_proxy.gateway.targets import Target
     from runscrape_proxy.http_client import Deadline
 
-CAN_PARK: Final = "runscrape.can_park"
-"""In the WSGI environment of a server that takes Parked for what it is."""
+PATIENCE: Final = "runscrape.patience"
+"""In the WSGI environment of a server that takes Parked for what it is: the seconds for which a
+thread may wait for a service before it raises that."""
 
 PARKED: Final = "runscrape.parked"
 """In the WSGI environment of a request that is called again: the scrape that was parked."""
-
-PATIENCE: Final = 0.1
-"""Seconds for which a thread waits for a service, where it could do something else: most answer."""
 
 
 class Scrape:

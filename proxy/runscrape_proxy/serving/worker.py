@@ -24,11 +24,12 @@ from gunicorn.http import errors as http_errors
 from gunicorn.http.body import ChunkedReader, LengthReader
 
 from runscrape_proxy.gateway.request import seconds_for
-from runscrape_proxy.gateway.scrape import CAN_PARK, PARKED, Parked, Scrape
+from runscrape_proxy.gateway.scrape import PARKED, PATIENCE, Parked, Scrape
 from runscrape_proxy.serving.answers import BodyTooLarge, plain_answer, status_of
 from runscrape_proxy.serving.polling import PollingWorker
 from runscrape_proxy.serving.receiving import MAX_BODY
 from runscrape_proxy.serving.threads import Threads
+from runscrape_proxy.settings import WARM_THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,6 +43,9 @@ log = logging.getLogger(__name__)
 
 REQUEST_SECONDS = 15.0
 """From a whole request to its answer's last byte, on top of the mint timeout or the scrape's."""
+
+SERVICE_SECONDS: Final = 0.1
+"""For which a thread waits for a service, while there are few: most have answered by then."""
 
 STUCK_SECONDS: Final = 0.5
 """An answer that its client has not read for so long is cut off once its thread is needed."""
@@ -169,7 +173,7 @@ class ProxyWorker(PollingWorker):
         self, app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         conn = self._serving.connection
-        environ[CAN_PARK] = True
+        environ[PATIENCE] = SERVICE_SECONDS if len(self._ends) <= WARM_THREADS else 0.0
         environ[PARKED], conn.parked = conn.parked, None
         answer = app(environ, start_response)
         if not self._is_scrape(environ["RAW_URI"]):  # whose slots see to it
