@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
 from runscrape_generator.cloudrun.discovery import discover
 from runscrape_generator.cloudrun.recall import Recalled, recall
 from runscrape_generator.config.settings import Mode, Settings
-from runscrape_generator.errors import ConfigError
 from runscrape_generator.model import Decision, Job
 from runscrape_generator.progress import Progress
 from runscrape_generator.publish import files, guard, inventory
 from runscrape_generator.publish.inventory import Inventory
+from runscrape_generator.publish.places import Command, Places
 from runscrape_generator.render import formats
 from runscrape_generator.selection.decide import decide
 from runscrape_generator.selection.jobs import assemble
 from runscrape_generator.summary import no_one_token, why_none
 
 log = logging.getLogger(__name__)
-
-Command = Literal["generate", "targets"]
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where the files really are, symbolic links resolved; None where there is none."""
-
-    output: Path | None
-    inventory: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +31,6 @@ class Made:
     jobs: tuple[Job, ...]
     text: str
     before: Inventory | None
-
-
-def find_places(settings: Settings) -> Places:
-    """Resolve every file before anything is listed, so that nobody waits for a mistyped folder.
-
-    Raises WriteError for a place that cannot hold a file, ConfigError where two files are one.
-    """
-    output, known = settings.output_path, settings.inventory_path
-    places = Places(*(files.resolve(path) if path else None for path in (output, known)))
-    real = {
-        "--into" if settings.into else "--output": places.output,
-        "--inventory": places.inventory,
-        "--metrics-file": settings.metrics_file and Path(os.path.realpath(settings.metrics_file)),
-    }
-    for (option, path), (other, same) in itertools.combinations(real.items(), 2):
-        if path is not None and path == same:
-            raise ConfigError(f"{option} and {other} are the same file: {path}")
-    return places
 
 
 def make(command: Command, settings: Settings, progress: Progress, places: Places) -> Made:

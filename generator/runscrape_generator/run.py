@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -12,16 +11,9 @@ from pathlib import Path
 from typing import TextIO
 
 from runscrape_generator.config.settings import Settings
-from runscrape_generator.errors import ConfigError, LockedError, RunscrapeError
+from runscrape_generator.errors import LockedError, RunscrapeError
 from runscrape_generator.log import NOTICE
-from runscrape_generator.pipeline import (
-    Command,
-    Made,
-    Places,
-    find_places,
-    make,
-    targets,
-)
+from runscrape_generator.pipeline import Made, make, targets
 from runscrape_generator.progress import Progress
 from runscrape_generator.publish import (
     diff,
@@ -31,23 +23,22 @@ from runscrape_generator.publish import (
     lock,
     prometheus_version,
     reload,
-    visible,
+    users_config,
 )
 from runscrape_generator.publish import metrics as textfile
 from runscrape_generator.publish import promtool as validation
 from runscrape_generator.publish import publish as publishing
-from runscrape_generator.publish.documents import (
-    Block,
-    Document,
-    WholeFile,
+from runscrape_generator.publish.documents import Block, Document, WholeFile
+from runscrape_generator.publish.places import (
+    WRITES,
+    Command,
+    Places,
+    find_places,
     require_replaceable,
 )
-from runscrape_generator.publish.journal import Journal
 from runscrape_generator.publish.promtool import Promtool
 from runscrape_generator.publish.publish import Published, Reloading
-from runscrape_generator.render import formats
 from runscrape_generator.render.formats import Kind
-from runscrape_generator.render.into import by_hand_as_well, take_apart
 from runscrape_generator.render.scrape_config import scrape_configs
 from runscrape_generator.summary import Summary
 
@@ -74,7 +65,7 @@ def once(
     which nothing happened for terminals and ``-v`` (``--watch``).
     """
     begun = time.monotonic()
-    record = partial(_record, settings, begun)
+    record = partial(textfile.record, settings, begun)
     try:
         summary, measured = _run(command, settings, progress, stdout, hold)
     except LockedError:
@@ -95,12 +86,13 @@ def _run(
         settings, version = prometheus_version.resolved(settings)
     places = find_places(settings)
     with _locked(places.output or places.inventory, places, settings):
-        _require_replaceable(command, settings, places)
+        require_replaceable(command, settings, places)
         promtool = validation.promtool(settings) if command == "generate" else None
         reloading = _reloading(command, settings, places)
         made = make(command, settings, progress, places)
         known, output = _documents(command, settings, places, made)
-        _warn(settings, places, made)
+        for warning in users_config.warnings(settings, places, made.jobs, made.text):
+            log.warning(warning)
         if settings.dry_run:
             published, text = _preview(settings, known, output, made, promtool)
         else:
@@ -125,49 +117,7 @@ def _locked(
     """
     if path is None or settings.dry_run:
         return nullcontext()
-    folder = places.inventory.parent if places.inventory else None
-    return lock.held(path, folder, patience=patience)
-
-
-def _require_replaceable(command: Command, settings: Settings, places: Places) -> None:
-    """Raise where a file would be lost that somebody else wrote, before anything is listed."""
-    output = Kind.JOBS if command == "generate" else Kind.TARGETS
-    if settings.into is not None and not settings.into.exists():
-        raise ConfigError(
-            f"--into: {settings.into}: there is no such file to keep a block in: correct the name, "
-            "or have a whole file written with --output"
-        )
-    for path, kind, option in (
-        (None if settings.into else places.output, output, "--output"),
-        (places.inventory, Kind.INVENTORY, "--inventory"),
-        (_metrics_file(settings), Kind.METRICS, "--metrics-file"),
-    ):
-        if path is not None:
-            require_replaceable(path, kind, option, command=command, force=settings.force)
-
-
-def _metrics_file(settings: Settings) -> Path | None:
-    """Where the metrics file really is, if it is one."""
-    path = settings.metrics_file
-    return Path(os.path.realpath(path)) if path is not None and path.is_file() else None
-
-
-def _warn(settings: Settings, places: Places, made: Made) -> None:
-    """Say what of the configuration that we can see does not go well with this run."""
-    if places.output is None:
-        return
-    if settings.into is not None:
-        config = take_apart(files.read(places.output) or b"", str(settings.into))
-        for line in by_hand_as_well(config.jobs(), made.jobs):
-            log.warning(f"{settings.into}: {line}: remove one of them")
-        data = config.data()
-    elif settings.template is not None:
-        data = formats.configuration(made.text)
-    else:
-        data = {"scrape_configs": scrape_configs(made.jobs, settings)}
-    ours = [path for path in (places.inventory,) if path is not None]
-    for line in visible.read_by(data, places.output.parent, ours):
-        log.warning(f"{line}: name a file in another folder with --inventory")
+    return lock.held(path, places.state, patience=patience)
 
 
 def _documents(
@@ -184,8 +134,8 @@ def _documents(
     if places.output is not None and settings.into is not None:
         output = Block(places.output, scrape_configs(made.jobs, settings))
     elif places.output is not None:
-        kind = Kind.JOBS if command == "generate" else Kind.TARGETS
-        output = WholeFile(places.output, made.text.encode(), kind, force=settings.force)
+        data = made.text.encode()
+        output = WholeFile(places.output, data, WRITES[command], force=settings.force)
     return known, output
 
 
@@ -269,38 +219,3 @@ def _measured(made: Made) -> textfile.Measured:
         scopes={scope: scope in stale for scope in made.recalled.scopes},
         missing=tuple((one.project, one.region or "") for one in made.recalled.missing),
     )
-
-
-def _record(
-    settings: Settings,
-    begun: float,
-    measured: textfile.Measured | None,
-    exit_code: int,
-) -> None:
-    """Write the metrics file; that it cannot be written is a warning, the run counts."""
-    if settings.metrics_file is None or settings.dry_run:
-        return
-    try:
-        there = _metrics_file(settings)
-        if there is not None and not formats.is_ours(files.read(there) or b"", Kind.METRICS):
-            if not settings.force:
-                return  # the run has ended for just that
-            log.warning(f"what was there before is kept as {Journal(there, there.parent).save()}")
-        textfile.write(
-            settings.metrics_file,
-            ended=time.time(),
-            seconds=time.monotonic() - begun,
-            changed=_modified(settings.output_path),
-            measured=measured,
-            exit_code=exit_code,
-        )
-    except (RunscrapeError, OSError) as error:
-        log.warning(f"the metrics file was not written: {error}")
-
-
-def _modified(output: Path | None) -> float | None:
-    """When the output last changed: its mtime, since nothing else touches it."""
-    try:
-        return os.stat(output).st_mtime if output else None  # noqa: PTH116 - follows links as well
-    except OSError:
-        return None

@@ -16,8 +16,8 @@ from typing import NoReturn, TextIO
 from runscrape_generator import run
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import ConfigError, LockedError, RunscrapeError
-from runscrape_generator.pipeline import Command
 from runscrape_generator.progress import Progress
+from runscrape_generator.publish.places import Command
 from runscrape_generator.signals import Hangup, Reread
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,9 @@ import yaml
 
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import ConfigError, RefusedError
-from runscrape_generator.render.into import BEGIN, END, by_hand_as_well, take_apart
+from runscrape_generator.publish import users_config
+from runscrape_generator.publish.places import Places
+from runscrape_generator.render.into import BEGIN, END, take_apart
 from runscrape_generator.render.scrape_config import scrape_configs
 
 from .services import assemble, promtool, service
@@ -174,9 +176,11 @@ def test_a_job_name_that_is_taken() -> None:
 
 def test_jobs_by_hand_are_named() -> None:
     """A job of the user's for a service that is in the block is found by target and by audience."""
-    config = take_apart((STYLES / "by-hand.yml").read_bytes(), "prometheus.yml")
+    path = STYLES / "by-hand.yml"
     jobs = assemble([service("api"), service("shop"), service("cart")])
-    assert list(by_hand_as_well(config.jobs(), jobs)) == [
-        "job 'api' scrapes demo/us-central1/api by hand, as does the block",
-        "job 'shop' scrapes demo/us-central1/shop by hand, as does the block",
+    found = users_config.warnings(Settings(into=path), Places(path, None), jobs, "")
+    assert list(found) == [
+        f"{path}: job {name!r} scrapes demo/us-central1/{name} by hand, as does the block: remove "
+        "one of them"
+        for name in ("api", "shop")
     ]

@@ -17,8 +17,8 @@ from emulator import Emulator
 from runscrape_generator import run
 from runscrape_generator.config.settings import Format, Settings
 from runscrape_generator.errors import ConfigError, RunscrapeError, ShrinkError, ValidationError
-from runscrape_generator.pipeline import Command
 from runscrape_generator.publish import lock
+from runscrape_generator.publish.places import Command
 from tests.generator.commands_kit import Site, failing, make_settings, make_site, world
 from tests.generator.publishing_kit import state, visible
 from tests.generator.recorder import Recorder

@@ -18,7 +18,7 @@ from emulator import Emulator
 from runscrape_generator import run
 from runscrape_generator.config.settings import Format, Settings
 from runscrape_generator.errors import ConfigError, RefusedError, ReloadError, ShrinkError
-from runscrape_generator.pipeline import Command
+from runscrape_generator.publish.places import Command
 from runscrape_generator.render.into import BEGIN
 from tests.generator.commands_kit import make_settings, world
 from tests.generator.publishing_kit import contents, state, visible

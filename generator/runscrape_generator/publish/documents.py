@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from runscrape_generator.errors import ConfigError, RefusedError
-from runscrape_generator.publish import files
+from runscrape_generator.errors import RefusedError
+from runscrape_generator.publish.places import refusal
 from runscrape_generator.render import formats
 from runscrape_generator.render.formats import Kind
 from runscrape_generator.render.into import take_apart
@@ -88,31 +88,3 @@ class Block:
         now = take_apart(current, str(self.path))
         block = take_apart(previous, str(self.path)).block
         return (now.before + block + now.after).encode()
-
-
-def require_replaceable(path: Path, kind: Kind, option: str, *, command: str, force: bool) -> None:
-    """Raise RefusedError where the file is not ours, ConfigError where it is of another kind.
-
-    A mistyped ``--output`` would have Prometheus read a list of targets as its configuration.
-    """
-    data = files.read(path) or b""
-    found = formats.kind(data)
-    if found not in (None, kind) and formats.is_ours(data, found):
-        raise ConfigError(
-            f"{option}: {path} holds {found}, and runscrape {command} would put {kind} in its "
-            "place: name another file, or delete this one first"
-        )
-    if not force and not formats.is_ours(data, kind):
-        raise RefusedError(refusal(path, kind, option))
-
-
-def refusal(path: Path, kind: Kind, option: str) -> str:
-    """Say that a file is not ours, and what can be done, on one line."""
-    ways = f"name another file, or let --force replace it once (it is kept as {path.name}.orig)"
-    if kind is Kind.JOBS:
-        ways = (
-            f"let runscrape keep its jobs in a block of it (--into {path} in place of {option}), "
-            "or write them to a file of their own (--format scrape-configs) that it names under "
-            f"scrape_config_files, or {ways}"
-        )
-    return f"{option}: {path} was not written by runscrape, and would be lost: {ways}"

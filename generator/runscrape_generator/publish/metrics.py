@@ -8,6 +8,9 @@ a number that nobody counted. Timestamps are Unix seconds; 0 where it never happ
 
 from __future__ import annotations
 
+import logging
+import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +18,15 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from runscrape_generator.config.settings import Settings
+from runscrape_generator.errors import RunscrapeError
 from runscrape_generator.model import Scope
 from runscrape_generator.publish import files
+from runscrape_generator.publish.journal import Journal
+from runscrape_generator.render import formats
+from runscrape_generator.render.formats import Kind
+
+log = logging.getLogger(__name__)
 
 _SUCCESS_TIME = "runscrape_last_success_timestamp_seconds"
 _SUCCESS = "runscrape_last_run_success"
@@ -52,6 +62,41 @@ class Measured:
     """Every scope; True where it is stale."""
     missing: tuple[tuple[str, str], ...] = ()
     """Project and region; the region is empty where it is about the whole project."""
+
+
+def record(settings: Settings, begun: float, measured: Measured | None, exit_code: int) -> None:
+    """Write the file for a run that began at *begun* by ``time.monotonic``.
+
+    That it cannot be written is a warning: the run counts. A file of somebody else's stays, and has
+    ended the run, unless ``--force`` replaces it.
+    """
+    path = settings.metrics_file
+    if path is None or settings.dry_run:
+        return
+    try:
+        if path.is_file() and not formats.is_ours(files.read(path) or b"", Kind.METRICS):
+            if not settings.force:
+                return
+            real = files.resolve(path)
+            log.warning(f"what was there before is kept as {Journal(real, real.parent).save()}")
+        write(
+            path,
+            ended=time.time(),
+            seconds=time.monotonic() - begun,
+            changed=_modified(settings.output_path),
+            measured=measured,
+            exit_code=exit_code,
+        )
+    except (RunscrapeError, OSError) as error:
+        log.warning(f"the metrics file was not written: {error}")
+
+
+def _modified(output: Path | None) -> float | None:
+    """When the output last changed: its mtime, since nothing else touches it."""
+    try:
+        return os.stat(output).st_mtime if output else None  # noqa: PTH116 - follows links as well
+    except OSError:
+        return None
 
 
 def write(

@@ -71,8 +71,8 @@ class _Round:
     documents: Sequence[Document]
     folder: Path
     changes: list[_Change] = field(default_factory=list)
-    saved: Path | None = None
-    """The new name of a file that was not ours, where there was one."""
+    saved: list[Path] = field(default_factory=list)
+    """The new names of files that were not ours."""
 
     def journal(self, document: Document) -> Journal:
         return Journal(document.path, self.folder)
@@ -103,7 +103,7 @@ class _Round:
     def _replace(self, change: _Change) -> None:
         path = change.document.path
         if change.old is not None and change.document.is_foreign(change.old):
-            self.saved = change.journal.save()
+            self.saved += filter(None, [change.journal.save()])
         change.kept = change.journal.keep()
         change.replaced = True
         if files.read(path) != change.old:
@@ -117,9 +117,8 @@ class _Round:
             if change.replaced:
                 with contextlib.suppress(WriteError):  # the first failure is the one to tell
                     change.journal.undo(change.kept)
-        for leftover in (*(change.staged for change in self.changes), self.saved):
-            if leftover is not None:
-                files.discard(leftover)
+        for leftover in filter(None, [*(change.staged for change in self.changes), *self.saved]):
+            files.discard(leftover)
 
     def put_back(self, answer: Answer, reloading: Reloading) -> ReloadError:
         """Put the files back as they were, reload again, and say what came of it."""
@@ -128,8 +127,8 @@ class _Round:
             _put_back(document, self.journal(document), changed.get(document.path))
             for document in reversed(self.documents)
         ]
-        if self.saved is not None:
-            files.discard(self.saved)
+        for saved in self.saved:
+            files.discard(saved)
         if not any(done):
             return ReloadError(
                 f"Prometheus refused the reload: {answer.reason}. "
@@ -147,8 +146,8 @@ class _Round:
         )
 
     def tell(self) -> None:
-        if self.saved is not None:
-            log.warning(f"what was there before was not written by runscrape: kept as {self.saved}")
+        for saved in self.saved:
+            log.warning(f"what was there before was not written by runscrape: kept as {saved}")
 
 
 def publish(

@@ -9,14 +9,11 @@ read back: the user's part has to hold the same data as before, and the block th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import yaml
 
 from runscrape_generator.errors import ConfigError, RefusedError, ValidationError
-from runscrape_generator.model import Job
 from runscrape_generator.render.scrape_config import Data
 from runscrape_generator.render.yaml import NULL, Loader, from_yaml, to_yaml
 
@@ -250,34 +247,3 @@ def _jobs(data: Data, name: str) -> list[Data]:
     if not isinstance(jobs, list) or not all(isinstance(job, dict) for job in jobs):
         raise RefusedError(f"{name}: {_KEY} is no list of jobs; mend that first")
     return jobs
-
-
-def by_hand_as_well(own: Iterable[Data], jobs: Iterable[Job]) -> Iterator[str]:
-    """A line for each job of the user's that scrapes a service which is in the block, too."""
-    hosts: dict[str, str] = {}
-    audiences: dict[str, str] = {}
-    for job in jobs:
-        for endpoint in job.endpoints:
-            hosts[endpoint.target.removesuffix(":443")] = endpoint.service.id
-            if endpoint.audience is not None:
-                audiences[endpoint.audience] = endpoint.service.id
-    for data in own:
-        services = {hosts.get(host) for host in _hosts(data)} | {audiences.get(_audience(data))}
-        for service in sorted(filter(None, services)):
-            yield f"job {str(data.get('job_name'))!r} scrapes {service} by hand, as does the block"
-
-
-def _hosts(job: Data) -> Iterator[str]:
-    for group in _list(job.get("static_configs")):
-        for target in _list(group.get("targets") if isinstance(group, dict) else None):
-            yield str(target).removesuffix(":443")
-
-
-def _audience(job: Data) -> str:
-    oauth2: Any = job.get("oauth2")
-    params = oauth2.get("endpoint_params") if isinstance(oauth2, dict) else None
-    return str(params.get("audience")) if isinstance(params, dict) else ""
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []

@@ -1,0 +1,99 @@
+"""Where the files of a run are, and whether a run may write them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from runscrape_generator.config.settings import Settings
+from runscrape_generator.errors import ConfigError, RefusedError
+from runscrape_generator.publish import files
+from runscrape_generator.render import formats
+from runscrape_generator.render.formats import Kind
+
+Command = Literal["generate", "targets"]
+
+WRITES = {"generate": Kind.JOBS, "targets": Kind.TARGETS}
+"""What each command puts into its output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the files really are, symbolic links resolved; None where there is none."""
+
+    output: Path | None
+    inventory: Path | None
+    metrics: Path | None = None
+
+    @property
+    def state(self) -> Path | None:
+        """The folder for all that is remembered of both: that of the inventory."""
+        path = self.inventory or self.output
+        return path.parent if path is not None else None
+
+
+def find_places(settings: Settings) -> Places:
+    """Resolve every file before anything is listed, so that nobody waits for a mistyped folder.
+
+    Raises WriteError for a place that cannot hold a file, ConfigError where two files are one, or
+    where there is no file for a block.
+    """
+    output, known, metrics = settings.output_path, settings.inventory_path, settings.metrics_file
+    places = Places(
+        files.resolve(output) if output else None,
+        files.resolve(known) if known else None,
+        Path(os.path.realpath(metrics)) if metrics else None,
+    )
+    real = {
+        "--into" if settings.into else "--output": places.output,
+        "--inventory": places.inventory,
+        "--metrics-file": places.metrics,
+    }
+    for (option, path), (other, same) in itertools.combinations(real.items(), 2):
+        if path is not None and path == same:
+            raise ConfigError(f"{option} and {other} are the same file: {path}")
+    if settings.into is not None and not settings.into.exists():
+        raise ConfigError(
+            f"--into: {settings.into}: there is no such file to keep a block in: correct the name, "
+            "or have a whole file written with --output"
+        )
+    return places
+
+
+def require_replaceable(command: Command, settings: Settings, places: Places) -> None:
+    """Raise where a file would be lost, before anything is listed.
+
+    RefusedError where it is not ours, ConfigError where it is ours, and of another kind: a mistyped
+    ``--output`` would have Prometheus read a list of targets as its configuration.
+    """
+    for path, kind, option in (
+        (None if settings.into else places.output, WRITES[command], "--output"),
+        (places.inventory, Kind.INVENTORY, "--inventory"),
+        (places.metrics, Kind.METRICS, "--metrics-file"),
+    ):
+        if path is None or not path.is_file():
+            continue
+        data = files.read(path) or b""
+        found = formats.kind(data)
+        if found not in (None, kind) and formats.is_ours(data, found):
+            raise ConfigError(
+                f"{option}: {path} holds {found}, and runscrape {command} would put {kind} in its "
+                "place: name another file, or delete this one first"
+            )
+        if not settings.force and not formats.is_ours(data, kind):
+            raise RefusedError(refusal(path, kind, option))
+
+
+def refusal(path: Path, kind: Kind, option: str) -> str:
+    """Say that a file is not ours, and what can be done, on one line."""
+    ways = f"name another file, or let --force replace it once (it is kept as {path.name}.orig)"
+    if kind is Kind.JOBS:
+        ways = (
+            f"let runscrape keep its jobs in a block of it (--into {path} in place of {option}), "
+            "or write them to a file of their own (--format scrape-configs) that it names under "
+            f"scrape_config_files, or {ways}"
+        )
+    return f"{option}: {path} was not written by runscrape, and would be lost: {ways}"
