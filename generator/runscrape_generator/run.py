@@ -34,6 +34,7 @@ from runscrape_generator.publish.places import (
     Command,
     Places,
     find_places,
+    mode_of_output,
     require_replaceable,
 )
 from runscrape_generator.publish.promtool import Promtool
@@ -87,10 +88,11 @@ def _run(
     places = find_places(settings)
     with _locked(places.output or places.inventory, places, settings):
         require_replaceable(command, settings, places)
+        mode = mode_of_output(settings, places) if command == "generate" else files.NEW_FILE
         promtool = validation.promtool(settings) if command == "generate" else None
         reloading = _reloading(command, settings, places)
         made = make(command, settings, progress, places)
-        known, output = _documents(command, settings, places, made)
+        known, output = _documents(command, settings, places, made, mode)
         for warning in users_config.warnings(settings, places, made.jobs, made.text):
             log.warning(warning)
         if settings.dry_run:
@@ -121,7 +123,7 @@ def _locked(
 
 
 def _documents(
-    command: Command, settings: Settings, places: Places, made: Made
+    command: Command, settings: Settings, places: Places, made: Made, mode: int
 ) -> tuple[Document | None, Document | None]:
     """Give inventory and output as they should be."""
     known: Document | None = None
@@ -135,7 +137,7 @@ def _documents(
         output = Block(places.output, scrape_configs(made.jobs, settings))
     elif places.output is not None:
         data = made.text.encode()
-        output = WholeFile(places.output, data, WRITES[command], force=settings.force)
+        output = WholeFile(places.output, data, WRITES[command], force=settings.force, mode=mode)
     return known, output
 
 

@@ -268,6 +268,30 @@ def test_8_refused(published: Site, tmp_path: Path) -> None:
         assert failed(published, 0, *reload).endswith("nothing changed\n")
 
 
+def test_8_block_of_a_users_file(site: Site) -> None:
+    """8: a mistake of the user's has the reload refused: the block goes back, the edit stays."""
+    own = "# mine\nscrape_configs:\n- job_name: mine\n"
+    site.output.write_text(own)
+    known = site.folder.parent / "state" / "inventory.json"
+    known.parent.mkdir()
+    into = ["--output", "-", "--into", str(site.output), "--inventory", str(known)]
+    with prometheus(site.output, "--web.enable-lifecycle") as address:
+        reload = ["--reload", f"{address}/-/reload", "--promtool", "none"]
+        assert site.run(*into, *reload).returncode == 0
+        until(lambda: "svc-a" in get(f"{address}/api/v1/status/config"), why="the block")
+        site.google.update(world("abcde"))
+        site.output.write_text(site.output.read_text() + "nonsense: 1\n")
+        before = site.output.read_text()
+        done = site.run(*into, *reload)
+        assert done.returncode == 8
+        assert "field nonsense not found" in done.stderr
+        assert site.output.read_text() == before
+        site.output.write_text(before.removesuffix("nonsense: 1\n"))
+        assert site.run(*into, *reload).returncode == 0
+        until(lambda: "svc-e" in get(f"{address}/api/v1/status/config"), why="the new job")
+    assert [each.name for each in site.folder.iterdir()] == ["prometheus.yml"]
+
+
 def test_8_lifecycle_is_off(published: Site) -> None:
     """8: a Prometheus that takes no reload by HTTP refuses, and the remedy is named."""
     published.google.update(world("abcde"))

@@ -223,3 +223,31 @@ def test_gateway_targets_are_named_as_in_the_other_mode(tmp_path: Path) -> None:
         assert found["__address__"] == "api-x7k2mq4wza-uc.a.run.app:80"
         differing = {"__address__": direct["__address__"], "__scheme__": "https"}
         assert found | differing == direct
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool not installed")
+def test_targets_of_any_mode_and_time_are_scraped(tmp_path: Path) -> None:
+    """Prometheus drops none for its times, and the gateway takes those of the other mode, too.
+
+    Of targets that say https, the scheme has to be http there; the gateway takes port 443 for what
+    it is.
+    """
+    written: dict[str, dict[str, Any]] = {
+        "other mode": {},
+        "interval": {"scrape_interval": "5s", "mode": Mode.GATEWAY},
+        "timeout": {"scrape_timeout": "40s", "mode": Mode.GATEWAY},
+    }
+    plain = service(annotations={"prometheus.io/interval": "15s"})
+    asked = []
+    for name, settings in written.items():
+        path = tmp_path / f"{name}.json"
+        path.write_text(targets([plain], **settings))
+        config = tmp_path / f"{name}.yml"
+        text = render([plain], mode=Mode.GATEWAY, targets_file=str(path))
+        config.write_text("global: {scrape_interval: 1m, scrape_timeout: 30s}\n" + text)
+        asked.append((config, "cloudrun"))
+    with ThreadPoolExecutor() as pool:  # promtool takes its whole second each time
+        other, *timed = pool.map(lambda each: scraped(*each), asked)
+    assert (other["__scheme__"], other["__address__"][-4:]) == ("http", ":443")
+    times = [(each["__scrape_interval__"], each["__scrape_timeout__"]) for each in [other, *timed]]
+    assert times == [("15s", "10s"), ("15s", "10s"), ("15s", "15s")]

@@ -123,6 +123,29 @@ def test_extended_attributes_are_kept(tmp_path: Path) -> None:
     assert os.getxattr(path, "user.note") == b"keep me"
 
 
+def test_one_attribute_that_may_not_be_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It costs none of the others: security.… may be root's alone."""
+    path = tmp_path / "out.yml"
+    path.write_bytes(b"old")
+    copy = os.setxattr
+
+    def refuse_some(file: int, name: str, value: bytes) -> None:
+        if name == "user.a":
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        copy(file, name, value)
+
+    try:
+        for name in ("user.a", "user.b", "user.c"):
+            copy(path, name, b"keep me")
+    except OSError:
+        pytest.skip("this file system has no extended attributes")
+    monkeypatch.setattr(os, "setxattr", refuse_some)
+    files.replace(path, b"new")
+    assert sorted(os.listxattr(path)) == ["user.b", "user.c"]
+
+
 def test_symbolic_link_stays(tmp_path: Path) -> None:
     """An output that is a symbolic link is written through: link kept, file behind it replaced."""
     (tmp_path / "real").mkdir()

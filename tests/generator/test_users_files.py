@@ -412,3 +412,37 @@ def test_every_format_of_ours_is_known(settings: Settings) -> None:
         chosen = replace(settings, format=style, output=file_of(settings).with_name(f"{style}.yml"))
         once(chosen)
         assert once(replace(chosen, scrape_interval="7m"))[0].written
+
+
+class TestMode:
+    """Of an output that a template made: nobody reads by it what the template keeps from them."""
+
+    @pytest.fixture
+    def template(self, settings: Settings, tmp_path: Path) -> Settings:
+        (tmp_path / "own.j2").write_text("{% include 'secret.yml' %}{{ cloud_run_jobs }}\n")
+        (tmp_path / "secret.yml").write_text("scrape_configs:\n- job_name: mine\n\n")
+        (tmp_path / "secret.yml").chmod(0o600)
+        return replace(settings, template=tmp_path / "own.j2")
+
+    def test_a_new_output_is_as_narrow(self, template: Settings) -> None:
+        """It has the mode that the narrowest of the included files allows."""
+        once(template)
+        assert file_of(template).stat().st_mode & 0o777 == 0o600
+        assert "mine" in file_of(template).read_text()
+
+    @pytest.mark.parametrize("dry", [True, False])
+    def test_a_wider_output_is_refused(self, template: Settings, *, dry: bool) -> None:
+        """One that is there and lets more people read it is not written to, nor shown."""
+        file_of(template).touch(0o644)
+        with pytest.raises(ConfigError, match=r"may be read by fewer than .*0600, 0644"):
+            once(replace(template, dry_run=dry))
+        assert file_of(template).read_bytes() == b""
+        file_of(template).chmod(0o600)
+        once(template)
+
+    def test_a_readable_template_makes_a_readable_output(self, template: Settings) -> None:
+        """Where all may read all of them, all may read the output."""
+        assert template.template is not None
+        template.template.with_name("secret.yml").chmod(0o644)
+        once(template)
+        assert file_of(template).stat().st_mode & 0o777 == 0o644

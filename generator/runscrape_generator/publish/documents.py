@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from runscrape_generator.errors import RefusedError
+from runscrape_generator.publish import files
 from runscrape_generator.publish.places import refusal
 from runscrape_generator.render import formats
 from runscrape_generator.render.formats import Kind
@@ -20,6 +21,10 @@ class Document(Protocol):
     @property
     def path(self) -> Path:
         """Where it is."""
+
+    @property
+    def mode(self) -> int:
+        """Who may read it, if it is new."""
 
     def content(self, old: bytes | None) -> bytes:
         """What the file is to hold, where it holds *old* (None: there is none); RefusedError."""
@@ -44,6 +49,7 @@ class WholeFile:
     option: str = "--output"
     force: bool = False
     """Replace a file that is not ours, too."""
+    mode: int = files.NEW_FILE
 
     def content(self, old: bytes | None) -> bytes:
         """The data, unless a file of somebody else's would be lost."""
@@ -70,6 +76,7 @@ class Block:
 
     path: Path
     entries: list[Data]
+    mode: int = files.NEW_FILE
 
     def content(self, old: bytes | None) -> bytes:
         """The same file with these jobs in its block; RefusedError, ConfigError."""

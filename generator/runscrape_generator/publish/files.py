@@ -19,6 +19,9 @@ from pathlib import Path
 
 from runscrape_generator.errors import WriteError
 
+NEW_FILE = 0o644
+"""The mode of a file that was not there, less the umask."""
+
 _NEW = ".runscrape-new"
 _FIRST_RELEASE = (".runscrape-lock", ".runscrape-reloaded", ".runscrape-previous")
 """What the first release left beside every output."""
@@ -118,18 +121,25 @@ def copy(path: Path, other: Path) -> None:
     sync_folder(other)
 
 
-def stage(path: Path, data: bytes, *, folder: Path | None = None, like: Path | None = None) -> Path:
+def stage(
+    path: Path,
+    data: bytes,
+    *,
+    folder: Path | None = None,
+    like: Path | None = None,
+    mode: int = NEW_FILE,
+) -> Path:
     """Write ``data`` to a temporary file that is to become ``path``, with the old file's rights.
 
     It is synced, and lies beside ``path`` or in ``folder``. With ``like`` it takes the rights and
-    times of that file. A new file gets 0644 less the umask. Raises WriteError, and then leaves
+    times of that file. A new file gets ``mode`` less the umask. Raises WriteError, and then leaves
     nothing behind.
     """
     temporary, model = temporary_name(path, folder), like or path
     try:
         old = model.stat() if model.exists() else None
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        with open(os.open(temporary, flags, 0o600 if old else 0o644), "wb") as file:  # noqa: PTH123 - a descriptor
+        with open(os.open(temporary, flags, 0o600 if old else mode), "wb") as file:  # noqa: PTH123 - a descriptor
             file.write(data)
             if old:
                 _take_rights(file.fileno(), model, old)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,8 +12,10 @@ from typing import Literal
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import ConfigError, RefusedError
 from runscrape_generator.publish import files
-from runscrape_generator.render import formats
+from runscrape_generator.render import formats, templates
 from runscrape_generator.render.formats import Kind
+
+_OWNER, _OTHERS = 0o600, 0o077
 
 Command = Literal["generate", "targets"]
 
@@ -85,6 +88,24 @@ def require_replaceable(command: Command, settings: Settings, places: Places) ->
             )
         if not settings.force and not formats.is_ours(data, kind):
             raise RefusedError(refusal(path, kind, option))
+
+
+def mode_of_output(settings: Settings, places: Places) -> int:
+    """Who may read a new output: nobody who may not read its template and what that includes.
+
+    Raises ConfigError where an output that is there lets more people read it.
+    """
+    if settings.template is None:
+        return files.NEW_FILE
+    allowed = templates.mode(settings.template)
+    if places.output is not None and places.output.exists():
+        now = stat.S_IMODE(places.output.stat().st_mode)
+        if now & _OTHERS & ~allowed:
+            raise ConfigError(
+                f"--template: {settings.template} and what it includes may be read by fewer than "
+                f"{places.output} ({allowed & 0o777:04o}, {now:04o}): change one of the modes"
+            )
+    return files.NEW_FILE & allowed | _OWNER
 
 
 def refusal(path: Path, kind: Kind, option: str) -> str:

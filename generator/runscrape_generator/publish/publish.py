@@ -89,7 +89,9 @@ class _Round:
         """Stage all, check, then rename one after the other; on any failure nothing has changed."""
         try:
             for change in self.changes:
-                change.staged = files.stage(change.document.path, change.new, folder=self.folder)
+                change.staged = files.stage(
+                    change.document.path, change.new, folder=self.folder, mode=change.document.mode
+                )
                 if check is not None and change.document is output:
                     check(change.staged)
             for change in self.changes:

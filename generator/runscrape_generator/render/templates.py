@@ -50,13 +50,36 @@ def fill(template: str, **values: Any) -> str:
     return packaged().get_template(template).render(**values) + "\n"
 
 
+class _OneFolder(FileSystemLoader):
+    """Reads templates of one folder, and notes who may read all of them."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.mode = 0o777
+
+    def get_source(
+        self, environment: Environment, template: str
+    ) -> tuple[str, str, Callable[[], bool]]:
+        """Read one of them."""
+        source, name, is_current = super().get_source(environment, template)
+        self.mode &= Path(name).stat().st_mode
+        return source, name, is_current
+
+
+def mode(path: Path) -> int:
+    """The mode of the template at *path* and of all that it includes: what each of them allows."""
+    loader = _OneFolder(path.parent)
+    _guarded(path, lambda: _rendered(path, loader))
+    return loader.mode
+
+
 def fill_users_own(path: Path, entries: list[dict[str, Any]]) -> str:
     """The template at *path* with *entries* of ``scrape_configs`` where its marker stands.
 
     Raises ConfigError with FILE:LINE for a template that cannot be read, parsed or rendered, and
     where the marker is missing, there twice, or beside something else on its line.
     """
-    text = _guarded(path, lambda: _rendered(path))
+    text = _guarded(path, lambda: _rendered(path, _OneFolder(path.parent)))
     lines = text.splitlines(keepends=True)
     marked = [index for index, line in enumerate(lines) if _STAND_IN in line]
     if len(marked) != 1 or lines[marked[0]].count(_STAND_IN) != 1:
@@ -77,9 +100,9 @@ def _with_header(text: str) -> str:
     return text[:start] + _HEADER + text[start:]
 
 
-def _rendered(path: Path) -> str:
+def _rendered(path: Path, loader: _OneFolder) -> str:
     environment = ImmutableSandboxedEnvironment(
-        loader=FileSystemLoader(path.parent), undefined=StrictUndefined, keep_trailing_newline=True
+        loader=loader, undefined=StrictUndefined, keep_trailing_newline=True
     )
     environment.filters["to_yaml"] = to_yaml
     return environment.get_template(path.name).render({MARKER: _STAND_IN})
