@@ -10,7 +10,7 @@ import pytest
 
 from runscrape_proxy import log as logs
 from tests.proxy.harness import Proxy, fake, running
-from tests.proxy.raw_server import Server
+from tests.proxy.raw_server import RawServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -73,16 +73,13 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
         yield started
 
 
+class Serve(Protocol):
+    """Starts a server that answers with these bytes, and ends with the test."""
+
+    def __call__(self, answer: bytes, pause: float = ...) -> RawServer: ...
+
+
 @pytest.fixture
-def serve() -> Iterator[type[Server]]:
-    """Make servers that end with the test."""
-    servers: list[Server] = []
-
-    class Kept(Server):
-        def __init__(self, answer: bytes, pause: float = 0.0) -> None:
-            super().__init__(answer, pause)
-            servers.append(self)
-
-    yield Kept
-    for server in servers:
-        server.close()
+def serve() -> Iterator[Serve]:
+    with ExitStack() as stack:
+        yield lambda answer, pause=0.0: stack.enter_context(RawServer(answer, pause))

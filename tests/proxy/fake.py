@@ -2,7 +2,7 @@
 
 Run as ``python -m tests.proxy.fake DELAY_SECONDS [option…]`` it is the real ``runscrape-proxy``
 with this minter in place of the credentials. Audiences say what becomes of them by their name:
-``hang`` in it waits for the whole timeout and fails, ``fail`` fails at once.
+``hang`` in it waits for the whole timeout and fails, ``fail`` fails at once, ``brief`` ends soon.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from runscrape_proxy.errors import MintError
 from runscrape_proxy.model import Kind, Minted
 from runscrape_proxy.serving import server
 
-LIFETIME = 3600
+LIFETIME, BRIEF = 3600, 20
+"""Seconds of a token's life; BRIEF is what a metadata server's may have left."""
 
 
 class FakeMinter:
@@ -40,7 +41,8 @@ class FakeMinter:
         if "bug" in audience:
             raise RuntimeError(jwt_for(audience, 0))
         time.sleep(self.delay)
-        return Minted(jwt_for(audience, time.time() + LIFETIME), LIFETIME)
+        life = BRIEF if "brief" in audience else LIFETIME
+        return Minted(jwt_for(audience, time.time() + life), life)
 
 
 def jwt_for(audience: str, expires_at: float) -> str:

@@ -54,6 +54,7 @@ KEPT = [
     service("hang", audience="https://hang.a.run.app"),
     service("fail", audience="https://fail.a.run.app"),
     service("unreachable"),
+    service("brief"),
     service("silent"),
     service("custom", target="metrics.example.com:8443"),
     service("tagged", target="canary---tagged-x7k2mq4wza-uc.a.run.app:443"),

@@ -125,6 +125,12 @@ def test_path_and_query_as_given(gate: Gateway, target: str) -> None:
     assert sent == f"GET {target} HTTP/1.1"
 
 
+def test_a_token_that_ends_soon(gate: Gateway) -> None:
+    """The gateway uses a token at once, so that it need not be good for long."""
+    assert gate.scrape("http://brief.a.run.app/metrics").status == 200
+    assert audience_of(gate.services.last()["authorization"]) == "https://brief.a.run.app"
+
+
 def test_a_public_service(gate: Gateway) -> None:
     """Where the inventory has no audience no token goes out, and nothing of ours in its place."""
     assert gate.scrape("http://public.a.run.app/metrics").status == 200
@@ -729,6 +735,7 @@ def test_options(tmp_path: Path) -> None:
     code, stderr, _ = refused(*options[:3], command=few)
     assert code != 0
     assert "leaves 0 connections; lower --gateway-concurrency" in stderr
+    assert "at least 6465 are needed, 7488 for --threads 1088" in stderr
 
 
 def test_over_a_unix_socket_and_at_the_end(tmp_path: Path) -> None:

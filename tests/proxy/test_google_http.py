@@ -12,7 +12,7 @@ from runscrape_proxy.google.http import GoogleHttp
 from tests.proxy.raw_server import OK
 
 if TYPE_CHECKING:
-    from tests.proxy.raw_server import Server
+    from tests.proxy.conftest import Serve
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def http(monkeypatch: pytest.MonkeyPatch) -> GoogleHttp:
     ],
     ids=["status", "header", "body", "until close", "chunks"],
 )
-def test_a_drip_ends_at_the_deadline(serve: type[Server], http: GoogleHttp, answer: bytes) -> None:
+def test_a_drip_ends_at_the_deadline(serve: Serve, http: GoogleHttp, answer: bytes) -> None:
     """Wherever an answer drips, it is given up at the deadline though no single byte is late."""
     server = serve(answer, 0.02)
     began = time.monotonic()
@@ -43,7 +43,7 @@ def test_a_drip_ends_at_the_deadline(serve: type[Server], http: GoogleHttp, answ
 
 
 def test_a_dripping_proxy_ends_at_the_deadline(
-    serve: type[Server], monkeypatch: pytest.MonkeyPatch
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer of a CONNECT proxy has to come before the deadline too."""
     server = serve(b"HTTP/1.1 200 Connection established\r\nX-Padding: " + b"x" * 500, 0.02)
@@ -56,7 +56,7 @@ def test_a_dripping_proxy_ends_at_the_deadline(
     assert server.requests[0].startswith(b"CONNECT oauth2.googleapis.com:443")
 
 
-def test_one_deadline_for_all_calls(serve: type[Server], http: GoogleHttp) -> None:
+def test_one_deadline_for_all_calls(serve: Serve, http: GoogleHttp) -> None:
     """The calls of one mint share its deadline; after it nothing is sent any more."""
     server = serve(OK, 0.004)
     request = http.within(0.4)
@@ -71,7 +71,7 @@ def test_one_deadline_for_all_calls(serve: type[Server], http: GoogleHttp) -> No
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_no_redirect_is_followed(serve: type[Server], http: GoogleHttp, status: int) -> None:
+def test_no_redirect_is_followed(serve: Serve, http: GoogleHttp, status: int) -> None:
     """Credentials never follow a redirect; the operator hears of it."""
     elsewhere = serve(OK)
     moved = f"HTTP/1.1 {status} Moved\r\nLocation: {elsewhere.url}/\r\nContent-Length: 0\r\n\r\n"
@@ -81,7 +81,7 @@ def test_no_redirect_is_followed(serve: type[Server], http: GoogleHttp, status: 
     assert elsewhere.requests == []
 
 
-def test_connections_are_kept(serve: type[Server], http: GoogleHttp) -> None:
+def test_connections_are_kept(serve: Serve, http: GoogleHttp) -> None:
     """Mint after mint goes over one connection."""
     server = serve(OK)
     for _ in range(5):
@@ -90,7 +90,7 @@ def test_connections_are_kept(serve: type[Server], http: GoogleHttp) -> None:
     assert server.connections == 1
 
 
-def test_a_kept_connection_that_was_closed(serve: type[Server], http: GoogleHttp) -> None:
+def test_a_kept_connection_that_was_closed(serve: Serve, http: GoogleHttp) -> None:
     """A request that finds its kept connection closed is sent once more, on a new one."""
     server = serve(OK)
     server.most = 1
@@ -102,7 +102,7 @@ def test_a_kept_connection_that_was_closed(serve: type[Server], http: GoogleHttp
 
 @pytest.mark.parametrize(("most", "last"), [(0, b""), (0, OK[:9]), (1, OK[:9])])
 def test_no_second_try_where_it_may_have_been_answered(
-    serve: type[Server], http: GoogleHttp, most: int, last: bytes
+    serve: Serve, http: GoogleHttp, most: int, last: bytes
 ) -> None:
     """What a new connection swallowed, or what was answered in part, is not sent twice."""
     server = serve(OK)
@@ -114,14 +114,14 @@ def test_no_second_try_where_it_may_have_been_answered(
     assert len(server.requests) == most + 1
 
 
-def test_an_answer_that_ends_with_the_connection(serve: type[Server], http: GoogleHttp) -> None:
+def test_an_answer_that_ends_with_the_connection(serve: Serve, http: GoogleHttp) -> None:
     """An answer without a length is read to its end."""
     server = serve(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b"x" * 50_000)
     for _ in range(2):
         assert len(http.within(5)(server.url).data) == 50_000
 
 
-def test_an_endless_answer_is_cut_off(serve: type[Server], http: GoogleHttp) -> None:
+def test_an_endless_answer_is_cut_off(serve: Serve, http: GoogleHttp) -> None:
     """An answer of more than 1 MiB is no token and is not kept."""
     server = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n" + b"x" * 2_000_000)
     with pytest.raises(MintError, match="more than 1048576 bytes"):

@@ -31,7 +31,8 @@ from tests.proxy.raw_server import OK
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.proxy.raw_server import Server
+    from tests.proxy.conftest import Serve
+    from tests.proxy.raw_server import RawServer
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -45,12 +46,12 @@ def client() -> Iterator[Client]:
     made.close()
 
 
-def ask(client: Client, server: Server, seconds: float = 20.0, **fields: Any) -> bytes:
+def ask(client: Client, server: RawServer, seconds: float = 20.0, **fields: Any) -> bytes:
     """The body of one answer."""
     return client.send(request_to(server, **fields), Deadline(seconds)).read(LIMIT)
 
 
-def request_to(server: Server, **fields: Any) -> Request:
+def request_to(server: RawServer, **fields: Any) -> Request:
     host, port = server.url.removeprefix("http://").split(":")
     known: dict[str, Any] = {"host": host, "port": int(port), "tls": False, "target": "/x?y"}
     return Request(**known | {"headers": {}} | fields)
@@ -71,7 +72,7 @@ def request_to(server: Server, **fields: Any) -> Request:
         (b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok", b"ok"),
     ],
 )
-def test_answers(serve: type[Server], client: Client, answer: bytes, body: bytes) -> None:
+def test_answers(serve: Serve, client: Client, answer: bytes, body: bytes) -> None:
     """What RFC 9112 allows is read: equal lengths, extensions, trailers, interim answers."""
     assert ask(client, serve(answer)) == body
 
@@ -139,7 +140,7 @@ ENDLESS = 300_000
         HEAD + b"Content-Length: 200000\r\n\r\n" + b"x" * 200_000,
     ],
 )  # fmt: skip
-def test_answers_that_are_none(serve: type[Server], client: Client, answer: bytes) -> None:
+def test_answers_that_are_none(serve: Serve, client: Client, answer: bytes) -> None:
     """What RFC 9112 does not allow, or what has no end, is refused; its connection is not kept."""
     server = serve(answer)
     for _ in range(2):
@@ -156,13 +157,13 @@ def test_answers_that_are_none(serve: type[Server], client: Client, answer: byte
         CHUNKED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + b"2\r\nok\r\n0\r\n",
     ],
 )
-def test_half_an_answer(serve: type[Server], client: Client, answer: bytes) -> None:
+def test_half_an_answer(serve: Serve, client: Client, answer: bytes) -> None:
     """An answer that ends before its end is never taken for a whole one."""
     with pytest.raises(Broken):
         ask(client, serve(answer))
 
 
-def test_what_goes_out(serve: type[Server], client: Client) -> None:
+def test_what_goes_out(serve: Serve, client: Client) -> None:
     """The target as given, Host, the headers in latin-1, and the length of a body."""
     server = serve(OK)
     ask(client, server, target="/a%c3?b=%20", headers={"X": "\xe9"})
@@ -186,7 +187,7 @@ def test_what_goes_out(serve: type[Server], client: Client) -> None:
     ],
 )
 def test_which_connections_are_kept(
-    serve: type[Server], client: Client, answer: bytes, connections: int
+    serve: Serve, client: Client, answer: bytes, connections: int
 ) -> None:
     """A connection serves on unless one side says otherwise, or more came than was asked for."""
     server = serve(answer)
@@ -196,7 +197,7 @@ def test_which_connections_are_kept(
 
 
 @pytest.mark.parametrize("last", [b"", b"H", OK[:9], b"HTTP/1.1 100 Continue\r\n\r\n"])
-def test_a_kept_connection_that_ends(serve: type[Server], client: Client, last: bytes) -> None:
+def test_a_kept_connection_that_ends(serve: Serve, client: Client, last: bytes) -> None:
     """It is replaced if no byte of an answer came; else asking again could do things twice."""
     server = serve(OK)
     server.most, server.last = 1, last
@@ -222,7 +223,7 @@ def deaf_address() -> Iterator[tuple[str, int]]:
 
 
 def test_a_host_with_dead_addresses(
-    serve: type[Server], client: Client, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An address that does not answer leaves time for the next one, within one deadline."""
     server = serve(OK)
@@ -238,7 +239,7 @@ def test_a_host_with_dead_addresses(
             ask(client, server, 0.2, host="elsewhere.example")
 
 
-def test_a_call_that_is_given_up(serve: type[Server], client: Client) -> None:
+def test_a_call_that_is_given_up(serve: Serve, client: Client) -> None:
     """Another thread may end a call before its deadline, whatever it waits for."""
     server = serve(b"")
     deadline = Deadline(60)
@@ -260,17 +261,18 @@ def test_a_call_that_is_given_up(serve: type[Server], client: Client) -> None:
     assert [type(error) for error in errors] == [CutOff]
 
 
-def test_nobody_there(serve: type[Server], client: Client) -> None:
+def test_nobody_there(serve: Serve, client: Client) -> None:
     """A refused connection and a name without an address are named as what they are."""
     server = serve(OK)
-    server.close()
-    with pytest.raises(NoConnection, match="Connection refused"):
-        ask(client, server)
     with pytest.raises(NoAddress):
         ask(client, server, host="no-such-host.invalid")
+    request = request_to(server)
+    server.__exit__()
+    with pytest.raises(NoConnection, match="Connection refused"):
+        client.send(request, Deadline(20))
 
 
-def test_out_of_descriptors(serve: type[Server], client: Client) -> None:
+def test_out_of_descriptors(serve: Serve, client: Client) -> None:
     """Where none is left the error names the limit, for a name as well as for an address."""
     server = serve(OK)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
