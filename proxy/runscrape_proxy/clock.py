@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -44,6 +45,7 @@ class GoogleClock:
         self._clock = clock
         self._ahead: float | None = None
         self._warned = False
+        self._lock = threading.Lock()
 
     def note(self, date: float) -> None:
         """Google's answer that has just come said ``date`` (seconds since the epoch)."""
@@ -68,10 +70,11 @@ class GoogleClock:
 
     def check(self) -> None:
         """Log that this machine's clock is wrong, or right again: each once."""
-        if self.is_wrong == self._warned:
-            return
-        self._warned = self.is_wrong
-        if self._warned:
+        with self._lock:
+            if self.is_wrong == self._warned:
+                return
+            wrong = self._warned = not self._warned
+        if wrong:
             log.warning("%s: set it (chrony, NTP); tokens are served all the same", self.in_words())
         else:
             log.info("this machine's clock agrees with Google's again")
