@@ -18,7 +18,7 @@ from google.auth import compute_engine
 from google.auth.exceptions import GoogleAuthError
 from google.oauth2 import service_account
 
-from runscrape_proxy.errors import CredentialsError
+from runscrape_proxy.errors import CredentialsError, StartError
 from runscrape_proxy.google import sources
 from runscrape_proxy.google.access_tokens import AccessTokens
 from runscrape_proxy.google.http import GoogleHttp
@@ -111,13 +111,13 @@ class Finder:
 
     def http(self, *, direct: bool = False) -> GoogleHttp:
         """The way to Google. Raises CredentialsError for a ``--ca-file`` that cannot be used."""
-        ca_file = self.settings.ca_file
         try:
-            return GoogleHttp(ca_file=ca_file, direct=direct, clock=self.clock)
-        except OSError as error:  # ssl.SSLError is one
-            named = f"--ca-file {ca_file}" if ca_file else "REQUESTS_CA_BUNDLE"
-            reason = error.strerror or "it holds no certificate"
-            raise CredentialsError(f"{named} cannot be used: {clean(str(reason))}") from None
+            return GoogleHttp(ca_file=self.settings.ca_file, direct=direct, clock=self.clock)
+        except StartError as error:
+            raise CredentialsError(str(error)) from None
+        except OSError as error:
+            reason = clean(str(error.strerror or error))
+            raise CredentialsError(f"REQUESTS_CA_BUNDLE cannot be used: {reason}") from None
 
     def _from_info(self, info: dict[str, Any], path: Path) -> Minter:
         if self.settings.impersonate_service_account:

@@ -39,8 +39,8 @@ class GoogleHttp:
 
     ``ca_file`` (PEM) is trusted on top of the usual authorities. ``direct`` ignores the proxies of
     the environment: the metadata server of another machine would answer with its identity.
-    ``clock`` hears of the Date of each answer. Raises OSError (ssl.SSLError, too) for a bad
-    ``ca_file``.
+    ``clock`` hears of the Date of each answer. Raises StartError for a bad ``ca_file``, and OSError
+    for a bad REQUESTS_CA_BUNDLE.
     """
 
     def __init__(
