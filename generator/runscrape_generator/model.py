@@ -49,11 +49,11 @@ class Service:
     min_instances: int = 0
     max_instances: int = 0
     """0 where the service does not say; Cloud Run then allows 100."""
+    manual_instances: int | None = None
+    """The number that manual scaling fixes; None where scaling is automatic."""
     invoker_iam_disabled: bool = False
     default_uri_disabled: bool = False
     iap_enabled: bool = False
-    manual_instances: int | None = None
-    """How many instances, with manual scaling; None with automatic."""
     failing: str = ""
     """What the Ready condition says while it is failed: reason and message."""
     newest_revision: str = ""
@@ -72,7 +72,7 @@ class Service:
         return f"{self.project}/{self.region}/{self.name}"
 
 
-OF_THE_MOMENT = frozenset({"manual_instances", "failing", "newest_revision", "tag_urls"})
+OF_THE_MOMENT = frozenset({"failing", "newest_revision", "tag_urls"})
 """The fields of a service that no inventory keeps: who looks for a fault asks Google anew."""
 
 
@@ -101,6 +101,10 @@ class Endpoint:
     """The name of the file with what the gateway then puts in ``Authorization``."""
     scrape_config: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     """What a rule merges into the rendered job."""
+    job_template: str = ""
+    """What the job's name was filled from: ``--job-name``, or a rule's job."""
+    said: bool = False
+    """Whether the job's name holds what the service says of itself: an audience, or a path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

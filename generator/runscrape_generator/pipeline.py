@@ -17,6 +17,7 @@ from runscrape_generator.publish.places import Command, Places
 from runscrape_generator.render import formats
 from runscrape_generator.selection.decide import decide
 from runscrape_generator.selection.jobs import assemble
+from runscrape_generator.selection.rules import unmatched
 from runscrape_generator.summary import no_one_token, why_none
 
 log = logging.getLogger(__name__)
@@ -40,9 +41,12 @@ def make(command: Command, settings: Settings, progress: Progress, places: Place
     known = before.scopes if before is not None else {}
     recalled = recall(discover(settings, known, progress), known)
     log.info(f"{len(recalled.services)} services in {len(recalled.scopes)} scopes")
-    decisions = decide(recalled.services, usual)
-    assembled = assemble(decisions, settings)
+    taken = formats.other_jobs(settings, _output(places)) if command == "generate" else ()
+    decisions = decide(recalled.services, usual, taken)
+    assembled = assemble(decisions)
     _tell(decisions)
+    for line in unmatched(recalled.services, settings):
+        log.warning(line)
     if command == "targets" and settings.mode is Mode.OAUTH2 and (told := no_one_token(decisions)):
         log.info(told)
     text = _render(command, decisions, assembled, settings)

@@ -51,8 +51,7 @@ def endpoint(one: Service, **settings: Any) -> Endpoint:
 
 
 def assemble(services: Iterable[Service], **settings: Any) -> tuple[Job, ...]:
-    chosen = Settings(**settings)
-    return jobs.assemble(selection.decide(services, chosen), chosen)
+    return jobs.assemble(selection.decide(services, Settings(**settings)))
 
 
 def render(services: Iterable[Service], **settings: Any) -> str:

@@ -244,6 +244,29 @@ def test_odd_pages(pages: dict[str, run_v2.ListServicesResponse], reason: str) -
     assert reason in only(discovery).reason
 
 
+def test_unreachable_is_read_on_every_page() -> None:
+    """That a later page has services of a region does not make the region's listing whole."""
+    pages = {
+        "": page(service("b", EU), token="2", unreachable=["projects/demo/locations/us-central1"]),
+        "2": page(service("a")),
+    }
+    with odd_google.services(pages) as endpoint:  # the region by itself gets the same answer
+        settings = Settings(projects=("demo",), api_endpoint=endpoint)
+        discovery = discover(settings, {}, Recorder())
+    assert names(discovery) == {"demo/europe-west1": ["b"]}
+    assert only(discovery).where == "demo/us-central1"
+
+
+@pytest.mark.parametrize("name", ["-", "projects/demo", "us central1", "Us-Central1"])
+def test_unreachable_without_a_region(name: str) -> None:
+    """Where nobody knows what Google did not reach, nothing of the project counts as whole."""
+    with odd_google.services({"": page(service("b", EU), unreachable=[name])}) as endpoint:
+        settings = Settings(projects=("demo",), api_endpoint=endpoint)
+        discovery = discover(settings, {}, Recorder())
+    assert discovery.scopes == {}
+    assert only(discovery).reason == f"Google could not reach {name}"
+
+
 def test_twice_and_deleted() -> None:
     """A service that moves to the next page meanwhile counts once, a deleted one not at all."""
     gone = service("gone", delete_time={"seconds": 1})
@@ -256,6 +279,14 @@ def test_future_values() -> None:
     odd = service("a", ingress=99, launch_stage=99, latest_ready_revision="r-1")
     (one,) = oddly({"": page(odd)}).scopes[US]
     assert (one.ingress, one.launch_stage, one.latest_ready_revision) == ("all", "GA", "r-1")
+
+
+def test_a_tags_url_is_none_of_the_services() -> None:
+    """Cloud Run takes no token that is made for it, whatever list it stands in."""
+    own, tag = "https://a-x7k2mq4wza-uc.a.run.app", "https://canary---a-x7k2mq4wza-uc.a.run.app"
+    traffic = [{"percent": 100}, {"tag": "canary", "uri": tag}]
+    (one,) = oddly({"": page(service("a", urls=[own, tag], traffic_statuses=traffic))}).scopes[US]
+    assert (one.urls, one.tag_urls) == ((own,), (tag,))
 
 
 def test_manual_scaling() -> None:

@@ -42,18 +42,6 @@ def test_an_unreachable_region_is_listed_by_itself(make_emulator: MakeEmulator, 
     assert calls(emu) == {"demo/-": 1, "demo/us-central1": 1, "demo/me-central2": 1}
 
 
-def test_unreachable_is_read_on_every_page(make_emulator: MakeEmulator) -> None:
-    """That the last page does not name a region makes it no more reachable."""
-    fault = {"region": "us-central1", "unreachable": True, "page": 1, "first": 1}
-    more = [{"name": f"svc-{n}", "region": "europe-west1"} for n in range(3)]
-    emu = make_emulator(
-        world(API, *more, faults={"list_services": [fault]}, settings={"page_size_cap": 2})
-    )
-    discovery = found(emu)
-    assert names(discovery)["demo/us-central1"] == ["api"]
-    assert calls(emu)["demo/-"] == 2
-
-
 def test_a_region_that_stays_down_fails_alone(make_emulator: MakeEmulator) -> None:
     """A region that is unreachable, and cannot be listed by itself either, is one failure."""
     emu = make_emulator(of_services({"region": "us-central1", "code": "INTERNAL"}))

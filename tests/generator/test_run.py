@@ -374,3 +374,70 @@ def test_every_error_is_ours(settings: Settings, tmp_path: Path) -> None:
     for output in (tmp_path, tmp_path / "a" / "b", Path("/dev/null"), tmp_path / ("x" * 300)):
         with pytest.raises(RunscrapeError):
             once(replace(settings, output=output))
+
+
+EVIL = (
+    "demo/us-central1/svc-b",
+    "demo.us-central1.svc-b",
+    "DEMO/us-central1/svc-b",
+    "prometheus",
+    "runscrape-proxy",
+    "node",
+    "https://svc-b",
+    "\u202e{{ 7*7 }}%{HOME}",
+)
+"""Audiences that read like jobs of others."""
+
+
+def with_evil() -> dict[str, Any]:
+    """The usual world, and a project whose services claim what is not theirs."""
+    content = world()
+    content["projects"]["evil"] = {
+        "number": 666,
+        "services": [
+            {
+                "name": f"evil-{number}",
+                "region": "us-central1",
+                "custom_audiences": [audience],
+                "annotations": {"prometheus.io/path": "/metrics,/svc-b", "prometheus.io/x": "y"},
+            }
+            for number, audience in enumerate(EVIL)
+        ],
+    }
+    return content
+
+
+def of_demo(text: str) -> list[Any]:
+    """The jobs, or resources, that are demo's."""
+    found: list[Any] = []
+    for document in yaml.safe_load_all(text):
+        entries = document.get("scrape_configs") if isinstance(document, dict) else document
+        found += entries or [document]
+    return [entry for entry in found if "'project_id': 'demo'" in repr(entry)]
+
+
+OWN = "scrape_configs:\n  - job_name: node\n  {{ cloud_run_jobs }}"
+"""A template with a job whose name a service has for an audience."""
+
+
+@pytest.mark.parametrize(
+    "case", [*((each, "") for each in Format), (Format.PROMETHEUS, OWN), (Format.VMAGENT, OWN)]
+)
+@pytest.mark.parametrize("job_name", ["cloudrun/{project}/{region}/{service}", "{service}"])
+def test_nothing_that_a_service_says_ends_a_run_or_takes_a_job(
+    settings: Settings, google: Emulator, tmp_path: Path, case: tuple[Format, str], job_name: str
+) -> None:
+    """The jobs of the others are the same as without it, in every format."""
+    chosen, template = case
+    usual = replace(settings, format=chosen, job_name=job_name, audience="custom")
+    if template:
+        (tmp_path / "template").write_text(template)
+        usual = replace(usual, template=tmp_path / "template")
+    once(usual)
+    before = of_demo((settings.output or Path()).read_text())
+    google.update(with_evil())
+    summary, _, talk = once(replace(usual, projects=("demo", "evil")))
+    assert summary.exit_code == 0
+    assert of_demo((settings.output or Path()).read_text()) == before
+    assert len(before) == 4
+    assert talk.of("error") == []

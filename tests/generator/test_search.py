@@ -13,13 +13,14 @@ from runscrape_generator.cloudrun.address import api_address
 from runscrape_generator.cloudrun.credentials import Access
 from runscrape_generator.cloudrun.failures import search_failure
 from runscrape_generator.cloudrun.remedies import Circumstances
-from runscrape_generator.cloudrun.retries import Retries
+from runscrape_generator.cloudrun.retries import CallFailedError, Retries
 from runscrape_generator.cloudrun.search import Hit, search_page
 from runscrape_generator.model import Discovery, Scope
 from tests.conftest import UseCredentials
 from tests.generator import odd_google
 from tests.generator.discovery_kit import calls, found, known, names, only
 from tests.generator.recorder import Recorder
+from tests.kit.odd_server import OddServer, answers
 
 ORGANIZATION = "481516234200"
 
@@ -172,6 +173,16 @@ def test_a_quota_is_waited_out(searched: Emulator) -> None:
     faults = {"search": [{"code": "RESOURCE_EXHAUSTED", "first": 2}]}
     assert names(listed(searched, org(faults=faults))) == SHOP
     assert searched.counts()["searches"] == {"folders/12": {"200": 1, "429": 2}}
+
+
+@pytest.mark.parametrize(("wait", "tries"), [("3600", 1), ("0", 2), ("soon", 2)])
+def test_retry_after_is_honoured(wait: str, tries: int) -> None:
+    """What asks for more time than there is, is not tried again; else it is, and not before."""
+    with OddServer(otherwise=answers(429, {}, Retry_After=wait)) as server:
+        access = Access(api_address(server.url))
+        with pytest.raises(CallFailedError):
+            search_page(access, Retries(), "folders/1", "", time.monotonic() + 1)
+        assert min(len(server.asked), 2) == tries
 
 
 REFUSALS: list[tuple[dict[str, Any], str, str]] = [

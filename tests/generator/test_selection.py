@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from runscrape_generator.config.settings import Match, Mode, Rule
+from runscrape_generator.config.settings import EndpointRule, Match, Mode, Rule, Settings
+from runscrape_generator.selection.rules import unmatched
 
 from .services import decide, decision, endpoint, service
 
@@ -67,6 +68,11 @@ SKIPPED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         'not opted in: --opt-in wants prometheus.io/scrape to be "true"',
     ),
     ({"latest_ready_revision": ""}, {}, "never ready: no revision of it has started yet"),
+    (
+        {"manual_instances": 0, "min_instances": 0, "max_instances": 0},
+        {},
+        "scaled to 0 by hand: no instance answers until manual scaling says otherwise",
+    ),
     (
         {"default_uri_disabled": True},
         {},
@@ -132,6 +138,7 @@ KEPT: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"opt_in": True, "rules": (Rule(skip=False),)}),
     ({"annotations": {"prometheus.io/scrape": "true"}}, {"opt_in": True}),
     ({"labels": {"prometheus-scrape": "true"}}, {"opt_in": True}),
+    ({"manual_instances": 1}, {}),
     ({"default_uri_disabled": True}, {"rules": (Rule(target="api.example.com"),)}),
     ({"iap_enabled": True}, {"rules": (Rule(audience="1234.apps.googleusercontent.com"),)}),
     ({"ingress": "internal"}, {"ingress": "internal"}),
@@ -248,30 +255,6 @@ class TestAudience:
         """The audience follows the order of the design; a public service has none."""
         assert endpoint(service(**facts), **settings).audience == audience
 
-    def test_a_service_cannot_ask_for_the_tokens_of_another(self) -> None:
-        """An annotation or custom audience that is another service's URL is ignored: a service
-        that was handed such a token could use it there.
-        """
-        victim = service("victim")
-        thief = service(
-            "thief",
-            annotations={"prometheus.io/audience": victim.uri + "/"},
-            custom_audiences=(victim.uri,),
-        )
-        first, second = decide(thief, victim, audience="custom")
-        assert first.endpoints[0].audience == thief.uri
-        assert len(first.warnings) == 2
-        assert all("it is the URL of demo/us-central1/victim" in text for text in first.warnings)
-        assert second.endpoints[0].audience == victim.uri
-
-    def test_an_audience_that_cloud_run_will_not_accept_is_warned_of(self) -> None:
-        """An annotation that names no URL and no custom audience of the service means 401."""
-        found = decision(service(annotations={"prometheus.io/audience": CUSTOM}))
-        assert found.endpoints[0].audience == CUSTOM
-        assert list(found.warnings) == [
-            f'audience "{CUSTOM}" is neither a URL nor a custom audience of the service'
-        ]
-
 
 @pytest.mark.parametrize(
     ("target", "expected", "instance"),
@@ -335,6 +318,34 @@ def test_rules_apply_in_order_and_merge_mappings() -> None:
         "sample_limit": 1,
     }
     assert rules[0].scrape_config["tls_config"]["server_name"] == "1"
+
+
+def test_a_rules_labels_take_placeholders() -> None:
+    """A label's value is filled in with where the service is and with its Cloud Run labels."""
+    labels = {"team": "{label.team}", "where": "{project}-{region}", "x": "{label.none}{y}"}
+    own = EndpointRule(path="/metrics", labels={"who": "{service} of {label.team}"})
+    rule = Rule(labels=labels, endpoints=(own,))
+    found = endpoint(service(labels={"team": "{service}"}), rules=(rule,)).labels
+    assert {name: found[name] for name in (*labels, "who")} == {
+        "team": "{service}",
+        "where": "demo-us-central1",
+        "x": "{y}",
+        "who": "api of {service}",
+    }
+
+
+def test_a_rule_that_matches_nothing_is_told() -> None:
+    """By where it stands; one without match is not, nor is any where there are no services."""
+    rules = (
+        Rule(skip=False),
+        Rule(match=Match(service="a*"), skip=False),
+        Rule(match=Match(service="b*", labels={"team": "x"}), skip=True),
+    )
+    lines: dict[tuple[str | int, ...], str] = {("rules", 2, "match"): "runscrape.yaml:9"}
+    assert unmatched([service()], Settings(rules=rules, lines=lines)) == (
+        "runscrape.yaml:9: rules[2].match: it matches none of the services",
+    )
+    assert unmatched([], Settings(rules=rules)) == ()
 
 
 def test_a_token_header_is_carried_to_the_endpoint() -> None:

@@ -19,6 +19,8 @@ def said(**annotations: str) -> dict[str, str]:
 USABLE: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"annotations": said(path="/stats/prometheus")}, {"metrics_path": "/stats/prometheus"}),
     ({"annotations": said(path="/")}, {"metrics_path": "/"}),
+    ({"annotations": said(path="/a%20b%2Cc")}, {"metrics_path": "/a%20b%2Cc"}),
+    ({"annotations": said(interval="5s")}, {"scrape_interval": "5s", "scrape_timeout": "5s"}),
     ({"labels": {"prometheus-path": "stats"}}, {"metrics_path": "/stats"}),
     ({"annotations": said(interval="1h30m")}, {"scrape_interval": "1h30m"}),
     ({"labels": {"prometheus-interval": "30s"}}, {"scrape_interval": "30s"}),
@@ -62,8 +64,16 @@ UNUSABLE = [
     (said(path="/a\u2028b"), "is not a path"),
     (said(path="/a b"), "is not a path"),
     (said(path=""), "is not a path"),
-    (said(interval="1 minute"), "interval ignored: '1 minute' is not a duration"),
-    (said(interval="0"), 'interval ignored: "0" has to be more than 0'),
+    (said(path="/100%"), 'path ignored: "/100%" is not a path'),
+    (said(path="/a%2"), "is not a path"),
+    (said(path="/a%zz"), "is not a path"),
+    (said(path="stats,/metrics"), 'path ignored: "stats" is not a path'),
+    (said(interval="1 minute"), 'interval ignored: "1 minute" is not a duration'),
+    (said(interval="0"), 'interval ignored: "0" is less than the 5s that a service may ask'),
+    (said(interval="1ms"), 'interval ignored: "1ms" is less than the 5s'),
+    (said(interval="4999ms"), "is less than the 5s"),
+    (said(timeout="4s"), 'timeout ignored: "4s" is less than the 5s'),
+    (said(interval="300y"), "is not a duration"),
     (said(interval="1.5m"), "is not a duration"),
     (said(timeout="-1s"), "is not a duration"),
     (said(audience="api"), 'audience ignored: "api" is not an https URL'),
@@ -97,6 +107,46 @@ def test_a_bad_value_is_a_warning_and_nothing_else(
         None,
     )
     assert (only.audience, only.params, only.job) == (plain.audience, {}, plain.job)
+
+
+def test_several_paths_are_an_endpoint_each() -> None:
+    """The first keeps the plain job name; each is scraped once, and what is no path is left out."""
+    found = decision(service(annotations=said(path="/metrics, /stats,/metrics,bad")))
+    assert [(one.metrics_path, one.job) for one in found.endpoints] == [
+        ("/metrics", "cloudrun/demo/us-central1/api"),
+        ("/stats", "cloudrun/demo/us-central1/api/stats"),
+    ]
+    (warning,) = found.warnings
+    assert '"bad" is not a path' in warning
+
+
+def test_the_paths_of_one_service_are_bounded() -> None:
+    """A service cannot fill the configuration with jobs of its own."""
+    found = decision(service(annotations=said(path=",".join(f"/p{n}" for n in range(500)))))
+    assert len(found.endpoints) == 10
+    assert found.warnings == ("annotation prometheus.io/path names 500 paths: only 10 count",)
+
+
+@pytest.mark.parametrize(
+    ("path", "warning"),
+    [
+        ("/healthz", '"/healthz" never reaches the service: Google keeps that path for itself'),
+        ("/eventlog", '"/eventlog" never reaches the service'),
+        ("/_ah/metrics", '"/_ah/metrics" never reaches the service'),
+        ("/varz", '"/varz" may not reach the service: Google keeps some paths that end in z'),
+        ("/health", ""),
+        ("/healthz/", ""),
+    ],
+)
+def test_a_path_that_google_keeps_is_warned_of(path: str, warning: str) -> None:
+    """Whoever names it: the service, a rule, or --metrics-path."""
+    rule = Rule(endpoints=(EndpointRule(path=path),))
+    for found in (
+        decision(service(annotations=said(path=path))),
+        decision(service(), rules=(rule,)),
+        decision(service(), metrics_path=path),
+    ):
+        assert [text.startswith(warning) for text in found.warnings] == [True] * bool(warning)
 
 
 def test_a_bad_annotation_leaves_the_label_in_force() -> None:

@@ -204,17 +204,22 @@ def _explain(call: Call) -> int:
     from runscrape_generator.cli import details, explain  # noqa: PLC0415 (see the module's docstring)
     from runscrape_generator.cloudrun.discovery import discover  # noqa: PLC0415
     from runscrape_generator.cloudrun.recall import recall  # noqa: PLC0415
-    from runscrape_generator.publish import inventory  # noqa: PLC0415
+    from runscrape_generator.publish import files, inventory  # noqa: PLC0415
+    from runscrape_generator.render.formats import other_jobs  # noqa: PLC0415
     from runscrape_generator.selection.decide import decide  # noqa: PLC0415
     from runscrape_generator.selection.jobs import assemble  # noqa: PLC0415
+    from runscrape_generator.selection.rules import unmatched  # noqa: PLC0415
 
     settings, version = _resolved(call)
     path = settings.inventory_path
     before = inventory.load(path) if path is not None else None
     known = before.scopes if before is not None else {}
     recalled = recall(discover(settings, known, call.console.progress), known)
-    decisions = decide(recalled.services, settings)
-    assembled = assemble(decisions, settings)
+    output = files.read(settings.into) if settings.into is not None else None
+    decisions = decide(recalled.services, settings, other_jobs(settings, output or b""))
+    assembled = assemble(decisions)
+    for line in unmatched(recalled.services, settings):
+        log.warning(line)
     names = call.own["services"]
     named = details.named(names, decisions, settings, call.loaded.origins) if names else None
     with result() as stdout:

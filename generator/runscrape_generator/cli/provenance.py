@@ -148,9 +148,15 @@ class _Sources:
         for rule_number, rule in reversed(self._rules):
             if getattr(rule, key, None) == value:
                 return self._rule(rule_number, key)
-        if getattr(self._annotated, word) == value:
+        if value in self._said(word):
             return self._annotation(word)
         return self._setting(key) if getattr(self._settings, key) == value else _WORKED_OUT
+
+    def _said(self, word: str) -> tuple[object, ...]:
+        """What the service itself says, if it does: several values for its paths alone."""
+        said = self._annotated
+        values = {"path": said.paths, "interval": (said.interval,), "timeout": (said.timeout,)}
+        return tuple(value for value in values[word] if value is not None)
 
     def _own(self, number: int) -> EndpointRule:
         """What the rules say of that endpoint alone."""

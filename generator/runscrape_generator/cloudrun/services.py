@@ -36,13 +36,14 @@ def service_of(pb: Any, project: str, region: str | None) -> Service:
     """
     minimum, maximum = instances(pb.scaling, pb.template.scaling)
     found, name = place_of(pb.name, project, region)
+    tag_urls = tuple(each.uri for each in pb.traffic_statuses if each.tag and each.uri)
     return Service(
         project=project,
         region=found,
         name=name,
         uid=pb.uid,
         uri=pb.uri,
-        urls=tuple(pb.urls),
+        urls=tuple(url for url in pb.urls if url not in tag_urls),
         custom_audiences=tuple(pb.custom_audiences),
         labels=dict(pb.labels),
         annotations=dict(pb.annotations),
@@ -51,13 +52,13 @@ def service_of(pb: Any, project: str, region: str | None) -> Service:
         latest_ready_revision=pb.latest_ready_revision.rpartition("/")[2],
         min_instances=minimum,
         max_instances=maximum,
+        manual_instances=minimum if pb.scaling.scaling_mode == _MANUAL else None,
         invoker_iam_disabled=pb.invoker_iam_disabled,
         default_uri_disabled=pb.default_uri_disabled,
         iap_enabled=pb.iap_enabled,
-        manual_instances=minimum if pb.scaling.scaling_mode == _MANUAL else None,
         failing=_failing(pb.terminal_condition),
         newest_revision=pb.latest_created_revision.rpartition("/")[2],
-        tag_urls=tuple(each.uri for each in pb.traffic_statuses if each.tag and each.uri),
+        tag_urls=tag_urls,
     )
 
 

@@ -99,6 +99,7 @@ class _Facts(BaseModel, strict=True):
     latest_ready_revision: str = ""
     min_instances: NonNegativeInt = 0
     max_instances: NonNegativeInt = 0
+    manual_instances: NonNegativeInt | None = None
     invoker_iam_disabled: bool = False
     default_uri_disabled: bool = False
     iap_enabled: bool = False

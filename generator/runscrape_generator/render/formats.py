@@ -7,6 +7,7 @@ would show as a difference.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -182,6 +183,23 @@ def with_usual_times(settings: Settings, output: bytes) -> Settings:
         scrape_interval=settings.scrape_interval or usual.get("scrape_interval"),
         scrape_timeout=settings.scrape_timeout or usual.get("scrape_timeout"),
     )
+
+
+def other_jobs(settings: Settings, output: bytes) -> frozenset[str]:
+    """Name the jobs that the output has besides those of services, which cannot have these names.
+
+    *output* is the file as it is. A template that cannot be rendered names none here, since
+    :func:`render` says what is wrong with it.
+    """
+    entries: Iterable[Any] = ()
+    if settings.into is not None:
+        entries = take_apart(output, str(settings.into)).jobs()
+    elif settings.template is not None:
+        with contextlib.suppress(ConfigError, ValidationError):
+            entries = _entries(from_yaml(templates.fill_users_own(settings.template, [])))
+    elif settings.format is Format.PROMETHEUS:
+        entries = (scrape_config.prometheus_config(), scrape_config.proxy_config(settings))
+    return frozenset(each["job_name"] for each in entries if isinstance(each.get("job_name"), str))
 
 
 def configuration(text: str) -> Data:

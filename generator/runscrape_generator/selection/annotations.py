@@ -9,6 +9,9 @@ Cloud Run annotations take any text; labels take only ``[a-z0-9_-]``, up to 63 c
 
 An annotation beats the label. A bad value is ignored, with a warning, as if it were not there: the
 one who deploys a service must not be able to break the scraping of the others.
+
+``prometheus.io/path`` may name several paths with commas between them, an endpoint each. A comma
+that is part of a path is written ``%2C``.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from runscrape_generator.config import durations
@@ -28,8 +31,17 @@ LABEL = "prometheus-"
 _PARAM = "param-"
 _KNOWN = frozenset({"scrape", "path", "interval", "timeout", "audience"})
 
-_PATH = re.compile(r"/[^?#\x00-\x20\x7f-\xa0\u2028\u2029]*")
-_PARAM_NAME = re.compile(r"[A-Za-z0-9_]+")
+_PATH = re.compile(r"/(?:[^?#%\x00-\x20\x7f-\xa0\u2028\u2029]|%[0-9A-Fa-f]{2})*")
+"""RFC 3986 section 3.3, and more: of what is no URL, only what some reader takes otherwise. A ``%``
+that encodes nothing makes vmagent drop the target, and Prometheus encode it again."""
+
+MOST_PATHS = 10
+"""Each is a job, or a target: what one service may ask for."""
+
+LEAST_SECONDS = 5.0
+"""Of an interval and a timeout: a service may not have itself scraped 1,000 times a second."""
+
+_PARAM_NAME = re.compile(r"[A-Za-z0-9_]{1,63}")
 """What fits behind ``__param_`` in a label's name, so that targets can carry it too."""
 _NOT_IN_URL = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\"<>\\^`{|}]")
 
@@ -41,7 +53,8 @@ class ScrapeAnnotations:
     """What one service says about its scraping; None where it says nothing usable."""
 
     scrape: bool | None = None
-    path: str | None = None
+    paths: tuple[str, ...] = ()
+    """In the order in which they are named, each once."""
     interval: str | None = None
     timeout: str | None = None
     audience: str | None = None
@@ -58,10 +71,10 @@ def read_annotations(service: Service) -> ScrapeAnnotations:
     reader = _Reader(service)
     return ScrapeAnnotations(
         scrape=reader.first("scrape", boolean),
-        path=reader.first("path", path, from_label=lambda text: path("/" + text)),
+        paths=reader.paths(),
         interval=reader.first("interval", duration),
         timeout=reader.first("timeout", duration),
-        audience=reader.first("audience", audience, from_label=_no_label),
+        audience=reader.first("audience", audience, in_label=False),
         params=reader.params(),
         warnings=(*reader.warnings, *_unknown(service)),
     )
@@ -77,14 +90,20 @@ def boolean(text: str) -> bool:
 def path(text: str) -> str:
     """A path from the slash on, without query or fragment, blanks or control characters."""
     if not _PATH.fullmatch(text):
-        raise ValueError(f"{show(text)} is not a path such as /metrics (no query, no blanks)")
+        raise ValueError(
+            f"{show(text)} is not a path such as /metrics (no query, no blanks, no % but %XX)"
+        )
     return text
 
 
 def duration(text: str) -> str:
-    """A duration as Prometheus writes it, above zero; kept as it is written."""
-    if durations.parse(text) <= 0:
-        raise ValueError(f"{show(text)} has to be more than 0")
+    """A duration as Prometheus writes it, of five seconds or more; kept as it is written."""
+    try:
+        seconds = durations.parse(text)
+    except ValueError:
+        raise ValueError(f"{show(text)} is not a duration such as 30s, 5m or 1h30m") from None
+    if seconds < LEAST_SECONDS:
+        raise ValueError(f"{show(text)} is less than the {LEAST_SECONDS:g}s that a service may ask")
     return text
 
 
@@ -102,7 +121,7 @@ def audience(text: str) -> str:
     return text
 
 
-def _no_label(text: str) -> str:
+def _no_label(text: str) -> NoReturn:
     raise ValueError(f"{show(text)}: a label cannot hold a URL, use {ANNOTATION}audience")
 
 
@@ -121,26 +140,42 @@ class _Reader:
         self._service = service
         self.warnings: list[str] = []
 
-    def first(
-        self,
-        word: str,
-        parse: Callable[[str], T],
-        *,
-        from_label: Callable[[str], T] | None = None,
-    ) -> T | None:
+    def first(self, word: str, parse: Callable[[str], T], *, in_label: bool = True) -> T | None:
         """The first usable of annotation and label; None where there is none."""
-        sources = (
-            ("annotation", ANNOTATION, self._service.annotations, parse),
-            ("label", LABEL, self._service.labels, from_label or parse),
-        )
-        for kind, start, values, take in sources:
-            if (text := values.get(start + word)) is None:
-                continue
+        found = self._take("annotation", self._service.annotations, word, parse)
+        if found is not None:
+            return found
+        return self._take("label", self._service.labels, word, parse if in_label else _no_label)
+
+    def _take(
+        self, kind: str, values: Mapping[str, str], word: str, parse: Callable[[str], T]
+    ) -> T | None:
+        name = (ANNOTATION if kind == "annotation" else LABEL) + word
+        if (text := values.get(name)) is None:
+            return None
+        try:
+            return parse(text)
+        except ValueError as error:
+            self.warnings.append(f"{kind} {name} ignored: {error}")
+            return None
+
+    def paths(self) -> tuple[str, ...]:
+        """The paths of the annotation that can be used, or the label's one."""
+        text = self._service.annotations.get(f"{ANNOTATION}path")
+        found: dict[str, None] = {}
+        for each in text.split(",") if text is not None else ():
             try:
-                return take(text)
+                found[path(each.strip(" "))] = None
             except ValueError as error:
-                self.warnings.append(f"{kind} {start}{word} ignored: {error}")
-        return None
+                self.warnings.append(f"annotation {ANNOTATION}path ignored: {error}")
+        if not found:
+            one = self._take("label", self._service.labels, "path", lambda text: path("/" + text))
+            return () if one is None else (one,)
+        if len(found) > MOST_PATHS:
+            self.warnings.append(
+                f"annotation {ANNOTATION}path names {len(found)} paths: only {MOST_PATHS} count"
+            )
+        return tuple(found)[:MOST_PATHS]
 
     def params(self) -> dict[str, tuple[str, ...]]:
         """URL parameters by name, sorted; one value each."""

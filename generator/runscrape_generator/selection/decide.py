@@ -7,17 +7,18 @@ the user chose (``--include``, ``--exclude``, ``--label``, a rule), what the ser
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 
 from runscrape_generator.config.settings import Mode, Rule, Settings
 from runscrape_generator.model import Decision, Endpoint, Service
-from runscrape_generator.selection import endpoints
+from runscrape_generator.selection import clashes, endpoints
 from runscrape_generator.selection.annotations import (
     ANNOTATION,
     ScrapeAnnotations,
     read_annotations,
 )
+from runscrape_generator.selection.audiences import Claims, audience_of, claims
 from runscrape_generator.selection.rules import rule_for
 from runscrape_generator.text import show
 
@@ -25,23 +26,30 @@ CLOUD_RUN_MAX_INSTANCES = 100
 """Where a service does not say: cloud.google.com/run/docs/configuring/max-instances."""
 
 
-def decide(services: Iterable[Service], settings: Settings) -> tuple[Decision, ...]:
-    """A decision for each service, sorted by project, region, name."""
+def decide(
+    services: Iterable[Service], settings: Settings, taken: Collection[str] = ()
+) -> tuple[Decision, ...]:
+    """A decision for each service, sorted by project, region, name.
+
+    ``taken`` are the names of jobs that the output has besides. Raises ConfigError for job names
+    that the settings alone give twice.
+    """
     ordered = sorted(services, key=lambda each: (each.project, each.region, each.name))
-    owners = {url: each.id for each in ordered for url in (each.uri, *each.urls) if url}
-    return tuple(_decide(each, settings, owners) for each in ordered)
+    ruled = [(each, rule_for(each, settings.rules)) for each in ordered]
+    claimed = claims(ruled, settings)
+    decisions = [_decide(each, rule, settings, claimed) for each, rule in ruled]
+    return clashes.settle(decisions, settings, taken)
 
 
-def _decide(service: Service, settings: Settings, owners: Mapping[str, str]) -> Decision:
+def _decide(service: Service, rule: Rule, settings: Settings, claimed: Claims) -> Decision:
     if reason := _filtered(service, settings):
         return Decision(service=service, reason=reason)
-    rule = rule_for(service, settings.rules)
     annotated = read_annotations(service)
-    audience, doubts = _audience(service, rule, annotated, settings, owners)
-    where = endpoints.place(service, rule)
+    audience, doubts = audience_of(service, rule, annotated, settings, claimed)
+    where = endpoints.host_port(service, rule)
     reason = (
         _declined(rule, annotated, settings)
-        or _without_place(service, rule, known=where is not None)
+        or _without_address(service, rule, known=where is not None)
         or _behind(service, rule, settings)
     )
     if not reason and audience is None and not service.invoker_iam_disabled:
@@ -83,10 +91,12 @@ def _declined(rule: Rule, annotated: ScrapeAnnotations, settings: Settings) -> s
     return ""
 
 
-def _without_place(service: Service, rule: Rule, *, known: bool) -> str:
+def _without_address(service: Service, rule: Rule, *, known: bool) -> str:
     """Why there is nothing to scrape, or nowhere."""
     if not service.latest_ready_revision:
         return "never ready: no revision of it has started yet"
+    if service.manual_instances == 0:
+        return "scaled to 0 by hand: no instance answers until manual scaling says otherwise"
     if service.default_uri_disabled and rule.target is None:
         return "default URL disabled: a rule's target (its custom domain) keeps it"
     if not service.uri and rule.target is None:
@@ -111,42 +121,6 @@ def _behind(service: Service, rule: Rule, settings: Settings) -> str:
         f"ingress is {service.ingress}: its own URL answers only inside the VPC; a rule's target "
         "(the load balancer's domain) or --ingress internal keeps it"
     )
-
-
-def _audience(
-    service: Service,
-    rule: Rule,
-    annotated: ScrapeAnnotations,
-    settings: Settings,
-    owners: Mapping[str, str],
-) -> tuple[str | None, tuple[str, ...]]:
-    """What the ID token is made for, and warnings; None where the service is public or unknown.
-
-    A service may name an audience, but never the URL of another service: it would be handed
-    tokens that the other one accepts, and could pass them on.
-    """
-    if service.invoker_iam_disabled and not service.iap_enabled:
-        return None, ()
-    if rule.audience is not None:
-        return rule.audience, ()
-    customs = service.custom_audiences[:1]
-    wanted = [annotated.audience] if annotated.audience else []
-    if settings.audience == "custom" or not service.uri:
-        wanted.extend(customs)
-    warnings: list[str] = []
-    for audience in wanted:
-        owner = owners.get(audience.rstrip("/"), service.id)
-        if owner == service.id:
-            return audience, (*warnings, *_mismatch(service, audience))
-        warnings.append(f"audience {show(audience)} ignored: it is the URL of {owner}")
-    return service.uri or None, tuple(warnings)
-
-
-def _mismatch(service: Service, audience: str) -> tuple[str, ...]:
-    """Cloud Run accepts a service's own URLs and its custom audiences, and answers 401 else."""
-    if audience in (service.uri, *service.urls, *service.custom_audiences):
-        return ()
-    return (f"audience {show(audience)} is neither a URL nor a custom audience of the service",)
 
 
 def _headers(found: Iterable[Endpoint], settings: Settings) -> Iterable[str]:

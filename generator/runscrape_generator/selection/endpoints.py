@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from runscrape_generator.config import durations
 from runscrape_generator.config.settings import EndpointRule, Rule, Settings
@@ -17,6 +18,7 @@ from runscrape_generator.model import Endpoint, Service
 from runscrape_generator.selection import naming
 from runscrape_generator.selection.annotations import ScrapeAnnotations
 from runscrape_generator.selection.rules import rule_for_all
+from runscrape_generator.text import show
 
 DEFAULT_INTERVAL = "1m"
 """Prometheus' and vmagent's own, where no global block says otherwise."""
@@ -27,14 +29,16 @@ _HTTPS_PORT = "443"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a service answers, always over https: ``host:port``, and the name to show for it."""
+class HostPort:
+    """Where a service answers, always over https."""
 
-    target: str
+    address: str
+    """``host:port``."""
     instance: str
+    """The name to show for it: without the port where that is the usual one."""
 
 
-def place(service: Service, rule: Rule) -> Place | None:
+def host_port(service: Service, rule: Rule) -> HostPort | None:
     """The rule's target, else the host of the service's URL; None where that is unusable.
 
     A token never goes where anyone on the way can read it, so a URL with http is unusable too.
@@ -47,8 +51,8 @@ def place(service: Service, rule: Rule) -> Place | None:
     if match is None:
         return None
     host, port = match["host"], match["port"] or _HTTPS_PORT
-    target = f"{host}:{port}"
-    return Place(target, host if port == _HTTPS_PORT else target)
+    address = f"{host}:{port}"
+    return HostPort(address, host if port == _HTTPS_PORT else address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +64,58 @@ class Timing:
     warning: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What one endpoint is to be, by a rule or by the service itself."""
+
+    path: str
+    said: bool = False
+    """Whether the service says so."""
+    job: str | None = None
+    interval: str | None = None
+    timeout: str | None = None
+    params: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def _wanted(rule: Rule, annotated: ScrapeAnnotations, settings: Settings) -> list[_Wanted]:
+    """List the endpoints: a rule's, else those of the service, else the one of the settings."""
+    if rule.endpoints:
+        return [_of_rule(each, rule) for each in rule.endpoints]
+    paths = annotated.paths or (settings.metrics_path,)
+    return [
+        _Wanted(
+            path=path,
+            said=bool(annotated.paths),
+            interval=rule.scrape_interval,
+            timeout=rule.scrape_timeout,
+        )
+        for path in paths
+    ]
+
+
+def _of_rule(own: EndpointRule, rule: Rule) -> _Wanted:
+    return _Wanted(
+        path=own.path,
+        job=own.job,
+        interval=own.scrape_interval or rule.scrape_interval,
+        timeout=own.scrape_timeout or rule.scrape_timeout,
+        params=own.params,
+        labels=own.labels,
+    )
+
+
 def timing(
-    own: EndpointRule, rule: Rule, annotated: ScrapeAnnotations, settings: Settings
+    ruled: tuple[str | None, str | None], annotated: ScrapeAnnotations, settings: Settings
 ) -> Timing:
     """An interval and a timeout that Prometheus takes together: it refuses a longer timeout.
 
-    In a scrape job that breaks the whole file, and in file_sd it drops the target. So where the
-    two disagree, what the service says gives way to what a rule says, else the timeout to the
+    ``ruled`` is the interval and timeout that rules set. In a scrape job a timeout that is longer
+    than its interval breaks the whole file, and in file_sd it drops the target. So where the two
+    disagree, what the service says gives way to what a rule says, else the timeout to the
     interval; and one that is set brings the other along where a default might not fit.
     """
-    ruled_interval = own.scrape_interval or rule.scrape_interval
-    ruled_timeout = own.scrape_timeout or rule.scrape_timeout
+    ruled_interval, ruled_timeout = ruled
     interval = ruled_interval or annotated.interval
     timeout = ruled_timeout or annotated.timeout
     if timeout is None:
@@ -80,7 +125,7 @@ def timing(
         return Timing(against, timeout)
     clash = f"scrape timeout {timeout} is longer than the interval {against}"
     if ruled_timeout and annotated.interval and not ruled_interval:
-        settled = timing(own, rule, dataclasses.replace(annotated, interval=None), settings)
+        settled = timing(ruled, dataclasses.replace(annotated, interval=None), settings)
         return dataclasses.replace(settled, warning=f"{clash}: the service's interval is ignored")
     settled = _beside_default_timeout(interval, settings)
     return dataclasses.replace(settled, warning=f"{clash}: the timeout is ignored")
@@ -99,7 +144,7 @@ def _longer(one: str, other: str) -> bool:
 
 def build(
     service: Service,
-    where: Place,
+    where: HostPort,
     audience: str | None,
     *,
     rule: Rule,
@@ -107,30 +152,37 @@ def build(
     settings: Settings,
 ) -> tuple[tuple[Endpoint, ...], tuple[str, ...]]:
     """The endpoints of *service*, in the rule's order, and warnings about their settings."""
-    owns = rule.endpoints or (EndpointRule(path=annotated.path or settings.metrics_path),)
     made: list[Endpoint] = []
-    warnings = []
-    for own in owns:
-        times = timing(own, rule, annotated, settings)
-        if times.warning:
-            warnings.append(times.warning)
+    warnings: list[str] = []
+    for wanted in _wanted(rule, annotated, settings):
+        times = timing((wanted.interval, wanted.timeout), annotated, settings)
+        warnings += filter(None, (times.warning, _kept_by_google(wanted.path)))
         endpoint = Endpoint(
             service=service,
             job="",
             audience=audience,
-            target=where.target,
-            metrics_path=own.path,
-            params={**annotated.params, **rule.params, **own.params},
+            target=where.address,
+            metrics_path=wanted.path,
+            params={**annotated.params, **rule.params, **wanted.params},
             scrape_interval=times.interval,
             scrape_timeout=times.timeout,
-            labels=_labels(service, where, rule, own),
+            labels=_labels(service, where, rule, wanted),
             token_header=_token_header(rule),
             app_credentials=rule.app_credentials,
             scrape_config=rule.scrape_config,
         )
-        job = naming.fill(own.job, service) if own.job else _job(endpoint, rule, settings, made)
-        made.append(dataclasses.replace(endpoint, job=job))
+        named = _named(endpoint, wanted, rule, settings, made)
+        made.append(dataclasses.replace(endpoint, **named))
     return tuple(made), tuple(dict.fromkeys(warnings))
+
+
+def _kept_by_google(path: str) -> str:
+    """Warn of paths that never reach a service (cloud.google.com/run/docs/known-issues)."""
+    if path in {"/healthz", "/eventlog"} or path.startswith("/_ah/"):
+        return f"{show(path)} never reaches the service: Google keeps that path for itself"
+    if path.endswith("z"):
+        return f"{show(path)} may not reach the service: Google keeps some paths that end in z"
+    return ""
 
 
 def _token_header(rule: Rule) -> str:
@@ -139,33 +191,45 @@ def _token_header(rule: Rule) -> str:
     return rule.token_header or "Authorization"
 
 
-def _labels(service: Service, where: Place, rule: Rule, own: EndpointRule) -> dict[str, str]:
+def _labels(service: Service, where: HostPort, rule: Rule, wanted: _Wanted) -> dict[str, str]:
     """Named as the labels of Cloud Monitoring's ``cloud_run_revision`` resource."""
+    own = {**rule.labels, **wanted.labels}
     return {
         "instance": where.instance,
         "project_id": service.project,
         "location": service.region,
         "service_name": service.name,
-        **rule.labels,
-        **own.labels,
+        **{name: naming.fill_label(value, service) for name, value in own.items()},
     }
 
 
-def _job(endpoint: Endpoint, rule: Rule, settings: Settings, earlier: Sequence[Endpoint]) -> str:
-    """The job's name: the rule's own, the shared audience's, or ``--job-name``.
+def _named(
+    endpoint: Endpoint,
+    wanted: _Wanted,
+    rule: Rule,
+    settings: Settings,
+    earlier: Sequence[Endpoint],
+) -> dict[str, Any]:
+    """Name the job: by the rule, the shared audience, or ``--job-name``; and say what of.
 
     Of several endpoints the first keeps the plain name, so that a second one renames nothing;
     each later one adds its path, and a hash of its settings where the path alone is not new.
     """
     service, path = endpoint.service, endpoint.metrics_path
+    if wanted.job:
+        return {"job": naming.fill(wanted.job, service), "job_template": wanted.job}
     if rule.job is None and settings.audience == "custom" and _is_shared(endpoint):
         differing = _differing(endpoint, rule_for_all(settings.rules), settings)
-        return naming.shared(endpoint.audience or "", path, differing, settings)
-    name = naming.fill(rule.job or settings.job_name, service)
+        name = naming.shared(endpoint.audience or "", path, differing, settings)
+        return {"job": name, "said": True}
+    template = rule.job or settings.job_name
+    name = naming.fill(template, service)
     if not earlier:
-        return name
+        return {"job": name, "job_template": template}
     known = any(each.metrics_path == path for each in earlier)
-    return naming.variant(name, path, _differing(endpoint, Rule(), settings) if known else {})
+    differing = _differing(endpoint, Rule(), settings) if known else {}
+    name = naming.variant(name, path, differing)
+    return {"job": name, "job_template": template, "said": wanted.said}
 
 
 def _is_shared(endpoint: Endpoint) -> bool:
@@ -174,7 +238,8 @@ def _is_shared(endpoint: Endpoint) -> bool:
 
 def _differing(endpoint: Endpoint, usual: Rule, settings: Settings) -> dict[str, object]:
     """The job's settings that are not the *usual* ones: what makes it a job of another name."""
-    times = timing(EndpointRule(path=""), usual, ScrapeAnnotations(), settings)
+    ruled = (usual.scrape_interval, usual.scrape_timeout)
+    times = timing(ruled, ScrapeAnnotations(), settings)
     pairs: dict[str, tuple[object, object]] = {
         "params": (dict(endpoint.params), dict(usual.params)),
         "interval": (endpoint.scrape_interval, times.interval),

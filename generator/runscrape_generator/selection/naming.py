@@ -2,9 +2,8 @@
 
 So none is ever renamed because another service came or went: a renamed job is a new set of series.
 
-Any text is a job name to Prometheus and vmagent. Grafana Alloy needs names that still differ after
-``[^a-zA-Z0-9_]`` has become ``_``; the default names do, since Cloud Run's regions and services
-hold no ``_``, but those of ``--job-name`` and of rules are not held to it.
+Any text is a job name to Prometheus and vmagent. Where two services end up with one name, or with
+names that are the same to a reader, :mod:`runscrape_generator.selection.clashes` decides.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from runscrape_generator.config.settings import Settings
 from runscrape_generator.model import Service
 
 _PLACEHOLDER = re.compile(r"\{(project|region|service)\}")
+_LABEL_PLACEHOLDER = re.compile(r"\{(project|region|service|label\.[^{}]+)\}")
 
 _KUBERNETES_NAME_LIMIT = 253
 """RFC 1123 subdomain, as Kubernetes takes it for the names of most resources."""
@@ -27,6 +27,21 @@ def fill(template: str, service: Service) -> str:
     """*template* with ``{project}``, ``{region}`` and ``{service}`` filled in; the rest stays."""
     values = {"project": service.project, "region": service.region, "service": service.name}
     return _PLACEHOLDER.sub(lambda match: values[match[1]], template)
+
+
+def placeholders(template: str) -> set[str]:
+    """Name the placeholders that *template* has."""
+    return set(_PLACEHOLDER.findall(template))
+
+
+def fill_label(template: str, service: Service) -> str:
+    """*template* of a label's value filled in: as for jobs, and ``{label.KEY}``.
+
+    A Cloud Run label that the service does not have is empty text, which to Prometheus is no label.
+    """
+    values = {"project": service.project, "region": service.region, "service": service.name}
+    values |= {f"label.{key}": value for key, value in service.labels.items()}
+    return _LABEL_PLACEHOLDER.sub(lambda match: values.get(match[1], ""), template)
 
 
 def prefix(template: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from runscrape_generator.config.settings import Match, Rule
+from runscrape_generator.config.settings import Match, Rule, Settings
 from runscrape_generator.model import Service
 
 _MAPPINGS = ("params", "labels", "scrape_config")
@@ -32,6 +32,15 @@ def matches(match: Match, service: Service) -> bool:
 def rule_for(service: Service, rules: Sequence[Rule]) -> Rule:
     """Fold the *rules* that match *service* into one; a later rule beats an earlier one."""
     return _folded(rule for rule in rules if matches(rule.match, service))
+
+
+def unmatched(services: Sequence[Service], settings: Settings) -> tuple[str, ...]:
+    """Tell of each rule that matches none of *services*; of no rule where there are none."""
+    return tuple(
+        f"{settings.where(('rules', number, 'match'))}: it matches none of the services"
+        for number, rule in enumerate(settings.rules)
+        if services and not any(matches(rule.match, service) for service in services)
+    )
 
 
 def rule_for_all(rules: Sequence[Rule]) -> Rule:

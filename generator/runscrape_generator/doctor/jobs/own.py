@@ -31,7 +31,7 @@ def targets(decided: tuple[Decision, ...], settings: Settings) -> Iterator[Targe
     if settings.mode is Mode.GATEWAY:
         yield from _through_gateway(decided, settings, defaults)
         return
-    for job in assemble(decided, settings):
+    for job in assemble(decided):
         data = scrape_config.scrape_config(job, settings)
         for endpoint in job.endpoints:
             group: Group = ([endpoint.target], endpoint.labels)
