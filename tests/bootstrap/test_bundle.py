@@ -283,6 +283,25 @@ def test_credentials_that_the_containers_cannot_read(
         assert ("who cannot read it" in capsys.readouterr().err) is warned
 
 
+@pytest.mark.parametrize("platform", ["compose", "kubernetes", "systemd"])
+def test_a_folder(
+    google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str], platform: str
+) -> None:
+    """A bundle for a folder grants the roles there; its account belongs to a project."""
+    folder = ("--folder", "123456789012")
+    alone = ["bootstrap", str(tmp_path / "alone"), "--platform", platform, *folder]
+    assert cli.main([*alone, "--api-endpoint", google.emulator.api]) == 2
+    assert "needs --project as well" in capsys.readouterr().err
+    assert run(google, tmp_path / "bundle", *folder, platform=platform) == 3  # it has no role yet
+    readme = (tmp_path / "bundle" / "README.md").read_text()
+    for role in ("cloudasset.viewer", "run.viewer", "run.invoker"):
+        assert (
+            "gcloud resource-manager folders add-iam-policy-binding 123456789012 --member "
+            f"serviceAccount:runscrape@demo.iam.gserviceaccount.com --role roles/{role}\n"
+        ) in readme
+    assert "gcloud services enable cloudasset.googleapis.com --project demo" in readme
+
+
 def test_no_platform(google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A new bundle needs a platform: exit 2, naming them."""
     arguments = ["--project", "demo", "--api-endpoint", google.emulator.api]

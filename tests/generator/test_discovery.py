@@ -92,6 +92,9 @@ FACTS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"max_instances": 9, "template_max_instances": 4}, {"max_instances": 4}),
     ({"max_instances": 3, "template_max_instances": 40}, {"max_instances": 3}),
     ({"template_max_instances": 40}, {"max_instances": 40}),
+    ({"max_instances": 9}, {"manual_instances": None}),
+    ({"scaling_mode": "MANUAL", "manual_instances": 0}, {"manual_instances": 0}),
+    ({"scaling_mode": "MANUAL", "manual_instances": 2}, {"manual_instances": 2}),
     ({"uri": None, "ready": False}, {"uri": "", "latest_ready_revision": "", "urls": ()}),
     ({"latest_ready_revision": "x-00007-abc"}, {"latest_ready_revision": "x-00007-abc"}),
     ({"default_uri_disabled": True}, {"default_uri_disabled": True}),
@@ -352,7 +355,7 @@ def test_slow_project_holds_up_nobody(make_emulator: MakeEmulator) -> None:
             {"project": "demo", "region": "-", "code": "NOT_FOUND"},
         ]
     }
-    discovery = found(make_emulator(content), projects=("slow", "demo"), timeout=1.5)
+    discovery = found(make_emulator(content), projects=("slow", "demo"), timeout=2.4)
     assert names(discovery)["demo/us-central1"] == ["api"]
     assert {one.project for one in discovery.failures} == {"slow"}
 
@@ -375,7 +378,7 @@ def test_part_of_google_out_of_reach(make_emulator: MakeEmulator) -> None:
     content = world({"name": "api", "region": "us-central1"}, faults={"list_services": [fault]})
     projects = ("p-0", "p-1")
     content["projects"] = dict.fromkeys(projects, content["projects"]["demo"])
-    discovery = found(make_emulator(content), projects=projects, concurrency=1, timeout=1.5)
+    discovery = found(make_emulator(content), projects=projects, concurrency=1, timeout=2.4)
     assert [f.region for f in discovery.failures] == ["us-central1"] * 2
 
 

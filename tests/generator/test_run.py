@@ -441,3 +441,20 @@ def test_nothing_that_a_service_says_ends_a_run_or_takes_a_job(
     assert of_demo((settings.output or Path()).read_text()) == before
     assert len(before) == 4
     assert talk.of("error") == []
+
+
+def test_a_job_of_the_users_own_is_no_services(
+    settings: Settings, google: Emulator, tmp_path: Path
+) -> None:
+    """With --into, a service whose job would have the name of one in the file is skipped."""
+    mine = tmp_path / "prometheus.yml"
+    mine.write_text("scrape_configs:\n- job_name: node\n- job_name: svc-b\n")
+    google.update(with_evil())
+    into = replace(settings, output=None, into=mine, audience="custom", job_name="{service}")
+    summary, _, talk = once(replace(into, projects=("demo", "evil")))
+    assert summary.exit_code == 0
+    names = [job["job_name"] for job in yaml.safe_load(mine.read_text())["scrape_configs"]]
+    assert names[-2:] == ["node", "svc-b"]
+    assert sorted(set(names)) == sorted(names)
+    assert {"svc-a", "svc-c", "svc-d"} < set(names)
+    assert talk.of("error") == []

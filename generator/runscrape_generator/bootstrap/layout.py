@@ -153,6 +153,10 @@ def _values(asked: Asked, processes: Commands) -> dict[str, Any]:
         "commands": processes,
         "projects": asked.projects,
         "account": account(choices, asked.projects),
+        "searched": [
+            *(f"organizations add-iam-policy-binding {one}" for one in settings.organizations),
+            *(f"resource-manager folders add-iam-policy-binding {one}" for one in settings.folders),
+        ],
         "stale_after": stale_after,
         "failing_for": f"{stale_after}s" if stale_after % 60 else f"{stale_after // 60}m",
         "scrape_interval": settings.scrape_interval or _INTERVAL,

@@ -14,6 +14,7 @@ from runscrape_generator.cloudrun.credentials import open_access
 from runscrape_generator.config import load as configuration
 from runscrape_generator.config.load import Loaded
 from runscrape_generator.config.settings import Format, Mode, Settings
+from runscrape_generator.errors import ConfigError
 
 _OF_ONE_RUN = frozenset(
     {"output", "dry_run", "watch", "promtool", "reload", "reload_command", "verbosity"}
@@ -30,11 +31,18 @@ _HEAD = """\
 
 
 def resolved(loaded: Loaded) -> tuple[str, ...]:
-    """Name the projects, asking the credentials where the user named none.
+    """Name the projects, asking the credentials where the user says nothing of what to list.
 
-    Raises ConfigError or DiscoveryError where they name none either.
+    The first one is that of the bundle's service account. Raises ConfigError or DiscoveryError
+    where there is none.
     """
-    return loaded.settings.projects or open_access(loaded.settings).projects
+    projects = loaded.settings.projects or open_access(loaded.settings).projects
+    if not projects:
+        raise ConfigError(
+            "a bundle with --folder or --organization needs --project as well: the project that "
+            "its service account belongs to"
+        )
+    return projects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

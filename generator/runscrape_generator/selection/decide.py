@@ -19,7 +19,7 @@ from runscrape_generator.selection.annotations import (
     read_annotations,
 )
 from runscrape_generator.selection.audiences import Claims, audience_of, claims
-from runscrape_generator.selection.rules import rule_for
+from runscrape_generator.selection.rules import with_rules
 from runscrape_generator.text import show
 
 CLOUD_RUN_MAX_INSTANCES = 100
@@ -35,7 +35,7 @@ def decide(
     that the settings alone give twice.
     """
     ordered = sorted(services, key=lambda each: (each.project, each.region, each.name))
-    ruled = [(each, rule_for(each, settings.rules)) for each in ordered]
+    ruled = list(with_rules(ordered, settings.rules))
     claimed = claims(ruled, settings)
     decisions = [_decide(each, rule, settings, claimed) for each, rule in ruled]
     return clashes.settle(decisions, settings, taken)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -29,9 +29,16 @@ def matches(match: Match, service: Service) -> bool:
     )
 
 
-def rule_for(service: Service, rules: Sequence[Rule]) -> Rule:
-    """Fold the *rules* that match *service* into one; a later rule beats an earlier one."""
-    return _folded(rule for rule in rules if matches(rule.match, service))
+def with_rules(
+    services: Iterable[Service], rules: Sequence[Rule]
+) -> Iterator[tuple[Service, Rule]]:
+    """Give each service with all *rules* that match it folded into one; a later rule beats."""
+    folded: dict[tuple[int, ...], Rule] = {}
+    for service in services:
+        which = tuple(n for n, rule in enumerate(rules) if matches(rule.match, service))
+        if which not in folded:
+            folded[which] = _folded(rules[n] for n in which)
+        yield service, folded[which]
 
 
 def unmatched(services: Sequence[Service], settings: Settings) -> tuple[str, ...]:
