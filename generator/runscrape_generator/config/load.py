@@ -65,8 +65,6 @@ class Loaded:
     """Key → ``default``, ``--flag``, ``RUNSCRAPE_VARIABLE`` or ``FILE:LINE``."""
     shown: Mapping[str, Any]
     """Key → the value as plain data for YAML; keys that are not set are left out."""
-    rule_places: tuple[str, ...] = ()
-    """Where each of the rules stands."""
     warnings: tuple[str, ...] = ()
 
 
@@ -95,14 +93,10 @@ def load(command: str, flags: Mapping[str, object], environ: Mapping[str, str]) 
     _check(checks.Context(command, settings, origins), origin_of, mistakes)
     if mistakes.found:
         raise ConfigError("\n".join(mistakes.lines))
-    rules = origin_of.get("rules")
     return Loaded(
         settings=settings,
         origins=origins,
         shown=_shown(settings, origin_of),
-        rule_places=tuple(
-            rules.origin(("rules", number)) for number in range(len(settings.rules)) if rules
-        ),
         warnings=tuple(_unknown_variables(environ)),
     )
 

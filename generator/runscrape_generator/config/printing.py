@@ -33,8 +33,8 @@ def _lines(option: Option, loaded: Loaded) -> Iterator[str]:
         yield f"# {option.key}: not set"
     elif option.key == "rules":
         yield f"rules:  # {origin}"
-        for place, rule in zip(loaded.rule_places, loaded.shown["rules"], strict=True):
-            yield f"  - {_flow(rule)}  # {printable(place)}"
+        for number, rule in enumerate(loaded.shown["rules"]):
+            yield f"  - {_flow(rule)}  # {printable(loaded.settings.lines['rules', number])}"
     else:
         yield f"{option.key}: {_flow(loaded.shown[option.key])}  # {origin}"
 

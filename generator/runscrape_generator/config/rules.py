@@ -28,16 +28,20 @@ CONFIG = ConfigDict(
 )
 
 
+def _key(text: str, default: Any = None) -> Any:
+    """Declare a key that may be left out; *text* is what the JSON Schema says of it."""
+    return Field(default=default, description=text)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
 class Match:
     """Which services a rule is for: globs, all of which must match; none match all."""
 
-    project: words.ProjectGlob = Field(default="*", description="A glob on the project's id.")
-    region: words.RegionGlob = Field(default="*", description="A glob on the region's name.")
-    service: words.ServiceGlob = Field(default="*", description="A glob on the service's name.")
-    labels: words.RunLabelGlobs = Field(
-        default_factory=dict,
-        description="Cloud Run labels that the service must carry; the values are globs.",
+    project: words.ProjectGlob = _key("A glob on the project's id.", "*")
+    region: words.RegionGlob = _key("A glob on the region's name.", "*")
+    service: words.ServiceGlob = _key("A glob on the service's name.", "*")
+    labels: words.RunLabelGlobs = _key(
+        "Cloud Run labels that the service must carry; the values are globs.", {}
     )
 
 
@@ -45,20 +49,16 @@ class Match:
 class _Scraping:
     """What a rule sets for a service as a whole, or for one of its endpoints."""
 
-    scrape_interval: words.Duration | None = Field(default=None, description="How often to scrape.")
-    scrape_timeout: words.Duration | None = Field(
-        default=None, description="How long a scrape may take."
+    scrape_interval: words.Duration | None = _key("How often to scrape.")
+    scrape_timeout: words.Duration | None = _key("How long a scrape may take.")
+    params: words.Params = _key("URL parameters of the scrape.", {})
+    labels: words.Labels = _key(
+        "Labels to put on the target; {project}, {region}, {service} and {label.KEY} stand for the "
+        "service's own.",
+        {},
     )
-    params: words.Params = Field(default_factory=dict, description="URL parameters of the scrape.")
-    labels: words.Labels = Field(
-        default_factory=dict,
-        description="Labels to put on the target; {project}, {region}, {service} and {label.KEY} "
-        "stand for the service's own.",
-    )
-    job: words.JobName | None = Field(
-        default=None,
-        description="The job's name; {project}, {region} and {service} stand for the service's "
-        "own.",
+    job: words.JobName | None = _key(
+        "The job's name; {project}, {region} and {service} stand for the service's own."
     )
 
     @model_validator(mode="after")
@@ -119,37 +119,20 @@ class Rule(_Scraping):
     Rules apply in order: a later rule beats an earlier one, mappings are merged key by key.
     """
 
-    match: Match = Field(
-        default=Match(),
-        description="Which services the rule is for: those that match all of these; without it, "
-        "all.",
+    match: Match = _key("Which services the rule is for; without it, all.", Match())
+    skip: words.OnOff | None = _key("true skips the service; false undoes that of a rule before.")
+    audience: words.Audience | None = _key("What its tokens are made for.")
+    target: words.Target | None = _key("The host to scrape: a custom domain.")
+    endpoints: _Endpoints | None = _key("Paths to scrape, each as a job of its own.")
+    token_header: Literal["Authorization", "X-Serverless-Authorization"] | None = _key(
+        "Where the gateway puts the token: the second, where the service uses the first."
     )
-    skip: words.OnOff | None = Field(
-        default=None, description="true skips the service; false undoes that of a rule before."
+    app_credentials: words.CredentialsName | None = _key(
+        "The file in the proxy's --gateway-credentials with what the service wants for itself in "
+        "Authorization, such as Bearer TOKEN; the token goes in X-Serverless-Authorization."
     )
-    audience: words.Audience | None = Field(
-        default=None, description="What its tokens are made for."
-    )
-    target: words.Target | None = Field(
-        default=None, description="The host to scrape: a custom domain."
-    )
-    endpoints: _Endpoints | None = Field(
-        default=None, description="Paths to scrape, each as a job of its own."
-    )
-    token_header: Literal["Authorization", "X-Serverless-Authorization"] | None = Field(
-        default=None,
-        description="Where the gateway puts the token: the second, where the service uses the "
-        "first.",
-    )
-    app_credentials: words.CredentialsName | None = Field(
-        default=None,
-        description="The file in the proxy's --gateway-credentials with what the service wants "
-        "for itself in Authorization, such as Bearer TOKEN; the token goes in "
-        "X-Serverless-Authorization.",
-    )
-    scrape_config: ScrapeConfig = Field(
-        default_factory=dict,
-        description="More of the job, as Prometheus names it: limits, metric_relabel_configs, ….",
+    scrape_config: ScrapeConfig = _key(
+        "More of the job, as Prometheus names it: limits, metric_relabel_configs, ….", {}
     )
 
     @model_validator(mode="before")

@@ -88,36 +88,20 @@ def _program(name: str, base: Path) -> str:
 def _glob(what: str, characters: str) -> Text:
     """A shell-style glob on names that hold only *characters* (as in a regexp's brackets)."""
     pattern = rf"(?:[*?{characters}]|\[!?[{characters}]+\])+"
-    return Text(f"a glob on {what}", pattern, metavar="GLOB", hint=_glob_hint)
+    return Text(f"a glob on {what}", pattern, "GLOB", hint=_glob_hint)
 
 
 OnOff = Annotated[bool, Switch()]
 PlainText = Annotated[str, Text("text without control characters", f"{_PLAIN}+")]
 
 # Google's names
-Project = Annotated[
-    str,
-    Text(
-        "a project id",
-        r"(?:[a-z0-9.-]+:)?[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?",
-        metavar="PROJECT",
-        hint=_project_hint,
-    ),
-]
-ResourceId = Annotated[
-    str,
-    Text("an id, which is a number such as 123456789012", "[0-9]{1,20}", metavar="ID"),
-]
+_PROJECT = r"(?:[a-z0-9.-]+:)?[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_REGION = "[a-z]+(?:-[a-z0-9]+)*-[a-z]*[0-9]+"
+_NUMBER = "an id, which is a number such as 123456789012"
+Project = Annotated[str, Text("a project id", _PROJECT, "PROJECT", hint=_project_hint)]
+Region = Annotated[str, Text("a region such as us-central1", _REGION, "REGION", hint=_region_hint)]
+ResourceId = Annotated[str, Text(_NUMBER, "[0-9]{1,20}", "ID")]
 """Of an organization or a folder."""
-Region = Annotated[
-    str,
-    Text(
-        "a region such as us-central1",
-        "[a-z]+(?:-[a-z0-9]+)*-[a-z]*[0-9]+",
-        metavar="REGION",
-        hint=_region_hint,
-    ),
-]
 ServiceGlob = Annotated[str, _glob("service names (a-z, 0-9, -, *, ?, [...])", "a-z0-9-")]
 RegionGlob = Annotated[str, _glob("region names (a-z, 0-9, -, *, ?, [...])", "a-z0-9-")]
 ProjectGlob = Annotated[str, _glob("project ids (a-z, 0-9, - . :, *, ?, [...])", "a-z0-9.:-")]
@@ -127,23 +111,11 @@ Regions = Annotated[tuple[Region, ...], OneOrMany()]
 ServiceGlobs = Annotated[tuple[ServiceGlob, ...], OneOrMany()]
 
 # Labels of Cloud Run
-_KEY = r"[^\s=A-Z/.\x00-\x20\x7f]{1,63}"
-_VALUE = r"[^\s=A-Z/.\x00-\x20\x7f]{0,63}"
-_KEY_IN_BRACES = r"[^\s=A-Z/.{}\x00-\x20\x7f]{1,63}"
-RunLabelKey = Annotated[
-    str, Text("the key of a Cloud Run label", _KEY, metavar="KEY", hint=_glob_hint)
-]
-_RunLabelValue = Annotated[
-    str,
-    Text(
-        "the value of a Cloud Run label (lower case, 63 characters at most)",
-        _VALUE,
-        hint=_glob_hint,
-    ),
-]
-_RunLabel = Annotated[
-    str, Text("a label such as team=payments", f"{_KEY}={_VALUE}", metavar="KEY=VALUE")
-]
+_KEY, _VALUE = r"[^\s=A-Z/.\x00-\x20\x7f]{1,63}", r"[^\s=A-Z/.\x00-\x20\x7f]{0,63}"
+_LABEL_VALUE = "the value of a Cloud Run label (lower case, 63 characters at most)"
+RunLabelKey = Annotated[str, Text("the key of a Cloud Run label", _KEY, "KEY", hint=_glob_hint)]
+_RunLabelValue = Annotated[str, Text(_LABEL_VALUE, _VALUE, hint=_glob_hint)]
+_RunLabel = Annotated[str, Text("a label such as team=payments", f"{_KEY}={_VALUE}", "KEY=VALUE")]
 _RunLabelTexts = Annotated[tuple[_RunLabel, ...], OneOrMany()]
 RunLabels = Annotated[dict[RunLabelKey, _RunLabelValue], Pairs(_RunLabelTexts)]
 RunLabelGlobs = dict[RunLabelKey, PlainText]
@@ -151,137 +123,58 @@ RunLabelGlobs = dict[RunLabelKey, PlainText]
 # Times
 _ABOVE_ZERO = f"(?=.*[1-9]){durations.PATTERN}"
 _DURATION = "a duration above zero such as 30s, 5m or 1h30m"
-Duration = Annotated[str, Text(_DURATION, _ABOVE_ZERO, metavar="DURATION", convert=_duration)]
+Duration = Annotated[str, Text(_DURATION, _ABOVE_ZERO, "DURATION", _duration)]
 """As Prometheus writes it, for what goes into its configuration."""
-Seconds = Annotated[float, Text(_DURATION, _ABOVE_ZERO, metavar="DURATION", convert=_seconds)]
+Seconds = Annotated[float, Text(_DURATION, _ABOVE_ZERO, "DURATION", _seconds)]
 """Written the same, for what runscrape waits itself."""
 
+
 # Addresses
-TokenUrl = Annotated[
-    str,
-    Text(
-        "a URL such as http://127.0.0.1:7777/token",
-        f"https?://{_AUTHORITY}{_PATH}?",
-        metavar="URL",
-        hint=_url_hint,
-    ),
-]
-GatewayUrl = Annotated[
-    str,
-    Text(
-        "a URL such as http://127.0.0.1:7777, without a path",
-        f"https?://{_AUTHORITY}/?",
-        metavar="URL",
-        hint=_url_hint,
-    ),
-]
-ReloadUrl = Annotated[
-    str,
-    Text(
-        "a URL such as http://127.0.0.1:9090/-/reload",
-        f"https?://{_AUTHORITY}{_PATH}?/-/reload",
-        metavar="URL",
-        hint=_url_hint,
-    ),
-]
-ApiEndpoint = Annotated[
-    str,
-    Text(
-        "an endpoint such as run.example.com, HOST:PORT or http://127.0.0.1:8080",
-        f"(?:https?://)?{_AUTHORITY}/?",
-        metavar="ENDPOINT",
-    ),
-]
-Target = Annotated[
-    str,
-    Text(
-        "a host such as api.example.com, or HOST:PORT",
-        _AUTHORITY,
-        metavar="HOST[:PORT]",
-        hint=_target_hint,
-    ),
-]
-Audience = Annotated[
-    str, Text("an audience (text without spaces)", r"[^\x00-\x20\x7f]+", metavar="AUDIENCE")
-]
+def _url(example: str, after_the_host: str) -> Text:
+    return Text(
+        f"a URL such as {example}", f"https?://{_AUTHORITY}{after_the_host}", "URL", hint=_url_hint
+    )
+
+
+_ENDPOINT = "an endpoint such as run.example.com, HOST:PORT or http://127.0.0.1:8080"
+_TARGET = "a host such as api.example.com, or HOST:PORT"
+TokenUrl = Annotated[str, _url("http://127.0.0.1:7777/token", f"{_PATH}?")]
+GatewayUrl = Annotated[str, _url("http://127.0.0.1:7777, without a path", "/?")]
+ReloadUrl = Annotated[str, _url("http://127.0.0.1:9090/-/reload", f"{_PATH}?/-/reload")]
+ApiEndpoint = Annotated[str, Text(_ENDPOINT, f"(?:https?://)?{_AUTHORITY}/?", "ENDPOINT")]
+Target = Annotated[str, Text(_TARGET, _AUTHORITY, "HOST[:PORT]", hint=_target_hint)]
+Audience = Annotated[str, Text("an audience (text without spaces)", r"[^\x00-\x20\x7f]+")]
 
 # Jobs
-MetricsPath = Annotated[
-    str,
-    Text(
-        "a path such as /metrics, without query or spaces", _PATH, metavar="PATH", hint=_path_hint
-    ),
-]
-JobName = Annotated[
-    str,
-    Text(
-        "a job name with no other placeholders than {project}, {region} and {service}",
-        r"(?:[^{}\x00-\x1f\x7f]|\{(?:project|region|service)\})+",
-    ),
-]
-ClientId = Annotated[
-    str,
-    Text(
-        "a client id (text without a colon, which HTTP Basic cannot carry)", r"[^\x00-\x1f\x7f:]+"
-    ),
-]
-CredentialsName = Annotated[
-    str,
-    Text(
-        "the name of a file in the proxy's --gateway-credentials, without its folder",
-        r"[A-Za-z0-9_][A-Za-z0-9._-]{0,126}",
-    ),
-]
-PrometheusVersion = Annotated[
-    str,
-    Text(
-        "auto or a Prometheus version such as 2.42 or 3.5, 2.27 at least",
-        r"auto|(?:2\.(?:2[7-9]|[3-9][0-9])|[3-9]\.[0-9]{1,3})(?:\.[0-9]{1,3})?",
-        metavar="auto|VERSION",
-    ),
-]
-VmagentVersion = Annotated[
-    str,
-    Text(
-        "a vmagent version such as 1.112, 1.79 at least",
-        r"1\.(?:79|[89][0-9]|[1-9][0-9]{2})(?:\.[0-9]{1,3})?",
-        metavar="VERSION",
-    ),
-]
-_LabelName = Annotated[
-    str,
-    Text(
-        "a label name that a rule may set",
-        "(?!__)(?!job$)[a-zA-Z_][a-zA-Z0-9_]*",
-        hint=_label_hint,
-    ),
-]
-_LabelValue = Annotated[
-    str,
-    Text(
-        "text with no other placeholders than {project}, {region}, {service} and {label.KEY}",
-        rf"(?:[^{{}}\x00-\x1f\x7f]|\{{(?:project|region|service|label\.{_KEY_IN_BRACES})\}})+",
-    ),
-]
+_METRICS_PATH = "a path such as /metrics, without query or spaces"
+_JOB = "a job name with no other placeholders than {project}, {region} and {service}"
+_FILLED = "text with no other placeholders than {project}, {region}, {service} and {label.KEY}"
+_OF_SERVICE = r"[^{}\x00-\x1f\x7f]|\{(?:project|region|service)\}"
+_OF_LABEL = r"\{label\.[^\s=A-Z/.{}\x00-\x20\x7f]{1,63}\}"
+_CREDENTIALS = "the name of a file in the proxy's --gateway-credentials, without its folder"
+MetricsPath = Annotated[str, Text(_METRICS_PATH, _PATH, "PATH", hint=_path_hint)]
+JobName = Annotated[str, Text(_JOB, f"(?:{_OF_SERVICE})+")]
+CredentialsName = Annotated[str, Text(_CREDENTIALS, "[A-Za-z0-9_][A-Za-z0-9._-]{0,126}")]
+_LABEL_NAME = "(?!__)(?!job$)[a-zA-Z_][a-zA-Z0-9_]*"
+_LabelName = Annotated[str, Text("a label name that a rule may set", _LABEL_NAME, hint=_label_hint)]
+_LabelValue = Annotated[str, Text(_FILLED, f"(?:{_OF_SERVICE}|{_OF_LABEL})+")]
 Labels = dict[_LabelName, _LabelValue]
 _ParamName = Annotated[str, Text("a parameter name without spaces", r"[^\x00-\x20\x7f]+")]
 _ParamValues = Annotated[tuple[PlainText, ...], Field(min_length=1), OneOrMany()]
 Params = dict[_ParamName, _ParamValues]
 
+# Those who read the output
+_CLIENT_ID = "a client id (text without a colon, which HTTP Basic cannot carry)"
+_RELEASE = "auto or a Prometheus version such as 2.42 or 3.5, 2.27 at least"
+_PROMETHEUS = r"auto|(?:2\.(?:2[7-9]|[3-9][0-9])|[3-9]\.[0-9]{1,3})(?:\.[0-9]{1,3})?"
+_VMAGENT = r"1\.(?:79|[89][0-9]|[1-9][0-9]{2})(?:\.[0-9]{1,3})?"
+_VMAGENT_RELEASE = "a vmagent version such as 1.112, 1.79 at least"
+ClientId = Annotated[str, Text(_CLIENT_ID, r"[^\x00-\x1f\x7f:]+")]
+PrometheusVersion = Annotated[str, Text(_RELEASE, _PROMETHEUS, "auto|VERSION")]
+VmagentVersion = Annotated[str, Text(_VMAGENT_RELEASE, _VMAGENT, "VERSION")]
+
 # Files, relative to the folder of the file that names them
-File = Annotated[
-    Path, Text("the path of a file", _FILE, metavar="FILE", convert=_file, hint=_file_hint)
-]
-FileOrStdout = Annotated[
-    Path | None,
-    Text("the path of a file", _FILE, metavar="FILE", convert=_file_or_stdout, hint=_file_hint),
-]
-Promtool = Annotated[
-    str,
-    Text(
-        "auto, syntax, none or the path of promtool",
-        _FILE,
-        metavar="auto|syntax|none|PATH",
-        convert=_program,
-    ),
-]
+_A_FILE, _PROMTOOL = "the path of a file", "auto, syntax, none or the path of promtool"
+File = Annotated[Path, Text(_A_FILE, _FILE, "FILE", _file, _file_hint)]
+FileOrStdout = Annotated[Path | None, Text(_A_FILE, _FILE, "FILE", _file_or_stdout, _file_hint)]
+Promtool = Annotated[str, Text(_PROMTOOL, _FILE, "auto|syntax|none|PATH", _program)]
