@@ -67,7 +67,7 @@ def large_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Large]:
         folder = tmp_path_factory.mktemp("large")
         running = ending.enter_context(site(folder, world(services), scrape_interval="3s"))
         running.run("generate")
-        running.run("targets")
+        running.run("targets", "--mode", "oauth2")  # the gateway's job takes these as well
         assert targets_of(running.targets) == MANY
         server = ending.enter_context(running.prometheus())
         yield Large(running, server, services, server.reloaded_at(), ending)
@@ -224,7 +224,10 @@ def test_google_fails(small: Site, web: Prometheus) -> None:
 
 
 def test_many_services_in_one_job(large: Large) -> None:
-    """Many services and a body of 10 MB, in one job and without a reload, are all up."""
+    """Many services and a body of 10 MB, in one job and without a reload, are all up.
+
+    Also where ``--mode gateway`` was forgotten as the targets were written.
+    """
     with large.ending:
         large.server.until_health(**dict.fromkeys(large.services, "up"))
         assert large.server.reloaded_at() == large.loaded_at

@@ -40,6 +40,17 @@ class Check:
     find: Callable[[Context], str | None]
 
 
+def _never(keys: str, wrong: Callable[[Settings], object], message: str) -> Check:
+    """Refuse settings for which *wrong* holds."""
+    return Check(tuple(keys.split()), lambda each: message if wrong(each.settings) else None)
+
+
+def _pointless(keys: str, wrong: Callable[[Settings], object], message: str) -> Check:
+    """Refuse a flag that would have no effect; in a file or a variable it may be for other runs."""
+    key, *_ = names = tuple(keys.split())
+    return Check(names, lambda e: message if e.given(key) and wrong(e.settings) else None)
+
+
 def _timeout(context: Context) -> str | None:
     interval = context.settings.scrape_interval or _PROMETHEUS_INTERVAL
     timeout = context.settings.scrape_timeout or "0"
@@ -47,71 +58,6 @@ def _timeout(context: Context) -> str | None:
         return None
     default = "" if context.settings.scrape_interval else ", Prometheus' default"
     return f"{timeout} is longer than the scrape interval ({interval}{default})"
-
-
-def _needs_output(what: str) -> Callable[[Context], str | None]:
-    def find(context: Context) -> str | None:
-        if context.settings.output_path is None and getattr(context.settings, what):
-            return "needs a file to write: add --output FILE or --into FILE"
-        return None
-
-    return find
-
-
-def _into(context: Context) -> str | None:
-    """A block of jobs goes into one file, in which there is a list of jobs."""
-    settings = context.settings
-    if settings.into is None:
-        return None
-    if settings.output is not None:
-        return "keeps a block in a file of yours, --output replaces one: choose one of them"
-    if settings.template is not None:
-        return "keeps a block in a file of yours, which needs no --template"
-    if settings.format is Format.OPERATOR:
-        return "the operator's resources are no jobs in a list: choose another --format"
-    return None
-
-
-def _needs(what: str, other: str) -> Callable[[Context], str | None]:
-    def find(context: Context) -> str | None:
-        if getattr(context.settings, what) is None or getattr(context.settings, other) is not None:
-            return None
-        return f"needs --{other.replace('_', '-')} as well"
-
-    return find
-
-
-def _dry_watch(context: Context) -> str | None:
-    settings = context.settings
-    return "shows one run: leave --watch out" if settings.dry_run and settings.watch else None
-
-
-def _one_reload(context: Context) -> str | None:
-    both = context.settings.reload and context.settings.reload_command
-    return "choose one of reload and reload_command" if both else None
-
-
-def _template(context: Context) -> str | None:
-    settings = context.settings
-    if settings.template is None or settings.format is not Format.OPERATOR:
-        return None
-    return "the operator's resources are no text for a template: choose another --format"
-
-
-def _gateway_only(key: str) -> Callable[[Context], str | None]:
-    def find(context: Context) -> str | None:
-        if context.given(key) and context.settings.mode is not Mode.GATEWAY:
-            return "only matters with --mode gateway: add that, or leave it out"
-        return None
-
-    return find
-
-
-def _targets_from(context: Context) -> str | None:
-    over_http = context.settings.targets_from is TargetsFrom.HTTP
-    if context.given("targets_file") and over_http:
-        return "is not read with --targets-from http: leave one of them out"
-    return None
 
 
 def _output_name(context: Context) -> str | None:
@@ -130,40 +76,88 @@ def _output_name(context: Context) -> str | None:
     return None
 
 
-def _metrics_name(context: Context) -> str | None:
-    path = context.settings.metrics_file
-    if path is None or path.suffix == ".prom":
-        return None
-    return "node_exporter reads only names in .prom"
+def _same_file(settings: Settings) -> bool:
+    output, template = settings.output, settings.template
+    return output is not None and template is not None and output.absolute() == template.absolute()
 
 
-def _over_template(context: Context) -> str | None:
-    output, template = context.settings.output, context.settings.template
-    if output is None or template is None or output.absolute() != template.absolute():
-        return None
-    return "would overwrite the template: name another file"
+def _operator(settings: Settings) -> bool:
+    return settings.format is Format.OPERATOR
 
+
+def _no_gateway(settings: Settings) -> bool:
+    return settings.mode is not Mode.GATEWAY
+
+
+_NEEDS_A_FILE = "needs a file to write: add --output FILE or --into FILE"
+_NEEDS_GATEWAY = "only matters with --mode gateway: add that, or leave it out"
 
 CHECKS = (
     Check(("scrape_timeout", "scrape_interval"), _timeout),
-    Check(("watch", "output"), _needs_output("watch")),
-    Check(("dry_run", "output"), _needs_output("dry_run")),
-    Check(("reload", "output"), _needs_output("reload")),
-    Check(("reload_command", "output"), _needs_output("reload_command")),
-    Check(("into", "output", "template", "format"), _into),
-    Check(("reload_user", "reload"), _needs("reload_user", "reload")),
-    Check(("reload_user", "reload_password_file"), _needs("reload_user", "reload_password_file")),
-    Check(("reload_password_file", "reload_user"), _needs("reload_password_file", "reload_user")),
-    Check(("dry_run", "watch"), _dry_watch),
-    Check(("reload", "reload_command"), _one_reload),
-    Check(("template", "format"), _template),
-    Check(("gateway_url", "mode"), _gateway_only("gateway_url")),
-    Check(("targets_file", "mode"), _gateway_only("targets_file")),
-    Check(("targets_from", "mode"), _gateway_only("targets_from")),
-    Check(("targets_file", "targets_from"), _targets_from),
+    _never("watch output", lambda s: s.watch and s.output_path is None, _NEEDS_A_FILE),
+    _never("dry_run output", lambda s: s.dry_run and s.output_path is None, _NEEDS_A_FILE),
+    _never("reload output", lambda s: s.reload and s.output_path is None, _NEEDS_A_FILE),
+    _never(
+        "reload_command output",
+        lambda s: s.reload_command and s.output_path is None,
+        _NEEDS_A_FILE,
+    ),
+    _never(
+        "into output",
+        lambda s: s.into and s.output,
+        "keeps a block in a file of yours, --output replaces one: choose one of them",
+    ),
+    _never(
+        "into template",
+        lambda s: s.into and s.template,
+        "keeps a block in a file of yours, which needs no --template",
+    ),
+    _never(
+        "into format",
+        lambda s: s.into and _operator(s),
+        "the operator's resources are no jobs in a list: choose another --format",
+    ),
+    _never(
+        "reload_user reload",
+        lambda s: s.reload_user and not s.reload,
+        "needs --reload as well",
+    ),
+    _never(
+        "reload_user reload_password_file",
+        lambda s: s.reload_user and not s.reload_password_file,
+        "needs --reload-password-file as well",
+    ),
+    _never(
+        "reload_password_file reload_user",
+        lambda s: s.reload_password_file and not s.reload_user,
+        "needs --reload-user as well",
+    ),
+    _never("dry_run watch", lambda s: s.dry_run and s.watch, "shows one run: leave --watch out"),
+    _never(
+        "reload reload_command",
+        lambda s: s.reload and s.reload_command,
+        "choose one of reload and reload_command",
+    ),
+    _never(
+        "template format",
+        lambda s: s.template and _operator(s),
+        "the operator's resources are no text for a template: choose another --format",
+    ),
+    _pointless("gateway_url mode", _no_gateway, _NEEDS_GATEWAY),
+    _pointless("targets_file mode", _no_gateway, _NEEDS_GATEWAY),
+    _pointless("targets_from mode", _no_gateway, _NEEDS_GATEWAY),
+    _pointless(
+        "targets_file targets_from",
+        lambda s: s.targets_from is TargetsFrom.HTTP,
+        "is not read with --targets-from http: leave one of them out",
+    ),
     Check(("output",), _output_name),
-    Check(("metrics_file",), _metrics_name),
-    Check(("output", "template"), _over_template),
+    _never(
+        "metrics_file",
+        lambda s: s.metrics_file and s.metrics_file.suffix != ".prom",
+        "node_exporter reads only names in .prom",
+    ),
+    _never("output template", _same_file, "would overwrite the template: name another file"),
 )
 
 
