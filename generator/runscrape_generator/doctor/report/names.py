@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from runscrape_generator.doctor.targets import Target
 from runscrape_generator.text import printable
@@ -35,7 +35,7 @@ def _with_project(target: Target) -> str:
     return f"{project}/{region}/{name}" if name else f"{target.job} {target.name}"
 
 
-_FORMS = (
+_FORMS: tuple[Callable[[Target], str], ...] = (
     lambda target: target.name,
     _with_region,
     _with_project,
