@@ -45,6 +45,10 @@ class Match:
     )
 
 
+def _every_service() -> Match:
+    return Match()  # made when it is needed: that takes validators, which are slow to build
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
 class _Scraping:
     """What a rule sets for a service as a whole, or for one of its endpoints."""
@@ -119,7 +123,10 @@ class Rule(_Scraping):
     Rules apply in order: a later rule beats an earlier one, mappings are merged key by key.
     """
 
-    match: Match = _key("Which services the rule is for; without it, all.", Match())
+    match: Match = Field(
+        default_factory=_every_service,
+        description="Which services the rule is for; without it, all.",
+    )
     skip: words.OnOff | None = _key("true skips the service; false undoes that of a rule before.")
     audience: words.Audience | None = _key("What its tokens are made for.")
     target: words.Target | None = _key("The host to scrape: a custom domain.")
