@@ -192,10 +192,7 @@ class _Sources:
         return f"rules[{rule}], {self._line('rules', rule, 'endpoints', number, *keys)}"
 
     def _line(self, *place: str | int) -> str:
-        """``FILE:LINE`` of that place, or of what it is in."""
-        while place and place not in self._settings.lines:
-            place = place[:-1]
-        return self._settings.lines.get(place, "given by a program")
+        return self._settings.line(place)
 
     def _annotation(self, word: str) -> str:
         if ANNOTATION + word in self._service.annotations:

@@ -324,8 +324,13 @@ class Settings:
 
     def where(self, place: Place) -> str:
         """Say where *place* is, as messages begin: ``FILE:LINE: rules[0].match``."""
-        named = dotted(place)
-        return f"{self.lines[place]}: {named}" if place in self.lines else named
+        return ": ".join(filter(None, (self.line(place), dotted(place))))
+
+    def line(self, place: Place) -> str:
+        """Give the ``FILE:LINE`` of *place*, or of what it is in; empty where no file has it."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return self.lines.get(place, "")
 
     @property
     def output_path(self) -> Path | None:
