@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 
 import pytest
 
-from runscrape_generator.cli import explain
+from runscrape_generator.cli.overview import Overview, as_json, reasons, table
 from runscrape_generator.model import Decision, Endpoint, Job, Scope, ScopeFailure, Service
 from runscrape_generator.text import width
 
@@ -59,6 +60,14 @@ def jobs(*decisions: Decision) -> tuple[Job, ...]:
     )
 
 
+def overview(
+    decisions: Sequence[Decision],
+    stale: Sequence[Scope] = (),
+    missing: Sequence[ScopeFailure] = (),
+) -> Overview:
+    return Overview(decisions=decisions, jobs=jobs(*decisions), stale=stale, missing=missing)
+
+
 DECISIONS = (
     skipped("back-office", "ingress is internal"),
     skipped("old", "opted out"),
@@ -72,7 +81,7 @@ DECISIONS = (
 def test_every_service_has_an_aligned_line() -> None:
     """Not cut: a heading, a line per service with its columns below each other, the counts."""
     decisions = (skipped("old", "opted out"), kept("api"))
-    assert explain.table(decisions, jobs(*decisions), (), width=None) == (
+    assert table(overview(decisions), width=None) == (
         "SERVICE  REGION        PROJECT  JOB OR REASON                  "
         "AUDIENCE           TARGET           PATH      WARNINGS\n"
         "old      europe-west1  demo     opted out                      "
@@ -87,7 +96,7 @@ def test_every_service_has_an_aligned_line() -> None:
 
 def test_a_service_with_several_endpoints_is_one_line() -> None:
     """Its jobs stand side by side, what they share once; a public service has no audience."""
-    lines = explain.table(DECISIONS, jobs(*DECISIONS), (), width=None).splitlines()
+    lines = table(overview(DECISIONS), width=None).splitlines()
     shop = next(line for line in lines if line.startswith("shop"))
     job = "cloudrun/demo/us-central1/shop"
     assert f"  {job}, {job}1  https://a.example  shop.example:443 " in shop
@@ -99,7 +108,7 @@ def test_a_service_with_several_endpoints_is_one_line() -> None:
 def test_no_line_is_wider_than_the_terminal(columns: int) -> None:
     """Cells are cut, with an ellipsis where; names stay as long as they can."""
     wide = (*DECISIONS, kept("東京サービス"))
-    body = explain.table(wide, jobs(*wide), (), width=columns).split("\n\n")[0].splitlines()
+    body = table(overview(wide), width=columns).split("\n\n")[0].splitlines()
     assert len(body) == len(wide) + 1
     assert max(width(line) for line in body) <= columns
     if columns >= 80:
@@ -118,7 +127,7 @@ LONG = (
 @pytest.mark.parametrize("columns", [80, 100, 130, 200])
 def test_audience_target_and_path_have_the_room_first(columns: int) -> None:
     """At any usual width no host and no audience is cut; a reason and a name may be."""
-    lines = explain.table(LONG, jobs(*LONG), (), width=columns).splitlines()
+    lines = table(overview(LONG), width=columns).splitlines()
     start = lines[0].index("AUDIENCE AND TARGET, OR REASON")
     reason, one, two, three = (line[start:].split("  ")[0] for line in lines[1:5])
     assert reason.startswith("ingress is internal: it answers")
@@ -130,19 +139,19 @@ def test_audience_target_and_path_have_the_room_first(columns: int) -> None:
 
 def test_all_columns_are_shown_where_they_fit() -> None:
     """Job, audience, target, path and warnings have a column each where the terminal is wide."""
-    heading = explain.table(LONG, jobs(*LONG), (), width=250).splitlines()[0]
+    heading = table(overview(LONG), width=250).splitlines()[0]
     expected = "SERVICE REGION PROJECT JOB OR REASON AUDIENCE TARGET PATH WARNINGS"
     assert " ".join(heading.split()) == expected
 
 
 def test_what_has_no_room_is_said() -> None:
     """Columns that are left out are named in the last line, warnings that are cut counted."""
-    lines = explain.table(LONG, jobs(*LONG), (), width=80).splitlines()
+    lines = table(overview(LONG), width=80).splitlines()
     assert lines[-2:] == [
         "  3 warned: maxInstances is 5",
         "no room here for REGION, PROJECT, JOB, WARNINGS: runscrape explain | cat has all",
     ]
-    assert "no room here" not in explain.table(LONG, jobs(*LONG), (), width=250)
+    assert "no room here" not in table(overview(LONG), width=250)
 
 
 def test_many_warnings_are_counted() -> None:
@@ -151,7 +160,7 @@ def test_many_warnings_are_counted() -> None:
         dataclasses.replace(kept(f"svc-{n}"), warnings=(f"warning {n}", "the usual one"))
         for n in range(8)
     ]
-    tail = explain.table(many, jobs(*many), (), width=60).splitlines()[-7:]
+    tail = table(overview(many), width=60).splitlines()[-7:]
     assert tail[0] == "  8 warned: the usual one"
     assert tail[5] == "  4 more warnings"
 
@@ -160,31 +169,31 @@ def test_a_project_that_all_share_gives_way() -> None:
     """Projects are shown where there are several of them, before jobs and warnings."""
     other = Service(project="other", region="us-central1", name="api")
     both = (*LONG, Decision(service=other, reason="opted out"))
-    heading = explain.table(both, jobs(*both), (), width=120).splitlines()[0]
+    heading = table(overview(both), width=120).splitlines()[0]
     assert heading.split()[:4] == ["SERVICE", "REGION", "PROJECT", "AUDIENCE"]
-    heading = explain.table(LONG, jobs(*LONG), (), width=120).splitlines()[0]
+    heading = table(overview(LONG), width=120).splitlines()[0]
     assert heading.split()[:3] == ["SERVICE", "REGION", "AUDIENCE"]
 
 
 def test_columns_align_for_wide_and_combining_characters() -> None:
     """A column begins at the same place whatever the script of the names before it."""
     names = ("東京サービス", "cafe\u0301", "plain")
-    lines = explain.table([kept(name) for name in names], (), (), width=None).splitlines()[1:4]
+    lines = table(overview([kept(name) for name in names]), width=None).splitlines()[1:4]
     starts = {width(line[: line.index("us-central1  demo")]) for line in lines}
     assert len(starts) == 1
 
 
 def test_hostile_text_is_shown_not_obeyed() -> None:
     """Control characters in names, reasons and warnings come out escaped, each on its line."""
-    table = explain.table([skipped("a\x1b[2J\nb", "why\u202e\r")], (), (), width=None)
-    assert "a\\x1b[2J\\x0ab" in table
-    assert "why\\u202e\\x0d" in table
-    assert len(table.splitlines()) == 5
+    shown = table(overview([skipped("a\x1b[2J\nb", "why\u202e\r")]), width=None)
+    assert "a\\x1b[2J\\x0ab" in shown
+    assert "why\\u202e\\x0d" in shown
+    assert len(shown.splitlines()) == 5
 
 
 def test_no_service_at_all_says_so() -> None:
     """With nothing found there is no heading, and a reason why there are no jobs."""
-    assert explain.table((), (), (), width=80) == (
+    assert table(overview(()), width=80) == (
         "0 services: 0 kept in 0 jobs, 0 skipped\n"
         "0 jobs: no service was found in the projects and regions listed\n"
     )
@@ -193,7 +202,7 @@ def test_no_service_at_all_says_so() -> None:
 def test_stale_scopes_are_named() -> None:
     """What comes from the inventory and not from Google is said to."""
     stale = (Scope("demo", "us-central1"), Scope("demo", "us-east1"))
-    last = explain.table(DECISIONS, (), stale, width=None).splitlines()[-1]
+    last = table(overview(DECISIONS, stale=stale), width=None).splitlines()[-1]
     assert last == "not listed now, taken from the inventory: demo/us-central1, demo/us-east1"
 
 
@@ -203,16 +212,16 @@ def test_what_is_missing_is_named() -> None:
         ScopeFailure(project="demo", region="us-east1", reason="down", remedy="wait"),
         ScopeFailure(project="other", region=None, reason="denied", remedy="grant"),
     ]
-    last = explain.table(DECISIONS, (), (), width=None, missing=missing).splitlines()[-1]
+    last = table(overview(DECISIONS, missing=missing), width=None).splitlines()[-1]
     assert last == "not listed, and in no inventory: demo/us-east1, other"
-    content = json.loads(explain.as_json(DECISIONS, (), (), missing=missing))
+    content = json.loads(as_json(overview(DECISIONS, missing=missing)))
     assert content["missing"] == ["demo/us-east1", "other"]
 
 
 def test_reasons_are_counted_most_frequent_first() -> None:
     """Each reason with its number; equal numbers in the order of the alphabet."""
     decisions = (*DECISIONS, skipped("x", "another"))
-    assert explain.reasons(decisions) == (
+    assert reasons(decisions) == (
         ("opted out", 2),
         ("another", 1),
         ("ingress is internal", 1),
@@ -221,7 +230,7 @@ def test_reasons_are_counted_most_frequent_first() -> None:
 
 def test_json_has_it_all_for_programs() -> None:
     """Every service with its endpoints or its reason, the counts, the stale scopes; in ASCII."""
-    text = explain.as_json(DECISIONS, jobs(*DECISIONS), [Scope("demo", "us-east1")])
+    text = as_json(overview(DECISIONS, stale=[Scope("demo", "us-east1")]))
     content = json.loads(text)
     assert text.isascii()
     assert content["skipped"] == {"opted out": 2, "ingress is internal": 1}

@@ -14,7 +14,7 @@ from runscrape_generator.config.sources import CONFIG_VARIABLE
 from runscrape_generator.errors import ConfigError, RunscrapeError
 
 if TYPE_CHECKING:
-    from runscrape_generator.cli.commands import Call
+    from runscrape_generator.cli.call import Call
 
 ABOUT = "Ask for tokens and scrape as Prometheus would: why is a target down, and what mends it."
 _HEADING = "What to check, and how"
@@ -23,7 +23,13 @@ _HEADING = "What to check, and how"
 def parameters() -> tuple[click.Parameter, ...]:
     """Give the argument and the options that are no settings."""
     return (
-        click.Argument(["services"], nargs=-1, metavar="[SERVICE]..."),
+        flags.Argument(
+            "services",
+            nargs=-1,
+            metavar="[SERVICE]...",
+            heading=_HEADING,
+            help="Services to check; by default all.",
+        ),
         _option(
             "--prometheus-config",
             metavar="FILE",
@@ -50,7 +56,7 @@ def parameters() -> tuple[click.Parameter, ...]:
             heading=_HEADING,
             help="Where a path has no metrics, try the usual ones.",
         ),
-        flags.switch("--json", "as_json", help="Print JSON."),
+        flags.switch("--json", "as_json", heading=_HEADING, help="Print JSON."),
     )
 
 

@@ -10,7 +10,7 @@ from runscrape_generator.cli import flags
 from runscrape_generator.cli.output import result
 
 if TYPE_CHECKING:
-    from runscrape_generator.cli.commands import Call
+    from runscrape_generator.cli.call import Call
 
 ABOUT = "Print the least that the two identities need, as gcloud commands or Terraform."
 _HEADING = "Who needs it, and how to say it"
