@@ -18,6 +18,7 @@ from runscrape_generator import run
 from runscrape_generator.cli import main as cli
 from runscrape_generator.config.settings import Format, Rule, Settings
 from runscrape_generator.errors import ConfigError, ValidationError
+from runscrape_generator.publish import prometheus_version
 from runscrape_generator.publish.prometheus_version import Found, find
 from tests.generator.commands_kit import make_settings
 from tests.generator.recorder import Recorder
@@ -93,7 +94,6 @@ def test_a_real_prometheus_tells_it(settings: Settings, tmp_path: Path) -> None:
         answers(body=buildinfo(None)),
         answers(body=buildinfo("2.24.0")),
         answers(body=buildinfo("x" * 100_000)),
-        drips(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{", b" "),
     ],
 )
 def test_a_server_that_does_not_tell_it_is_passed_over(
@@ -107,6 +107,16 @@ def test_a_server_that_does_not_tell_it_is_passed_over(
     assert told == Found(
         "2.53", f"{tmp_path / 'promtool'} is of that version", ("promtool", "2.53")
     )
+
+
+def test_a_server_that_drips_is_given_up(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that takes for ever is as good as none."""
+    monkeypatch.setattr(prometheus_version, "TIMEOUT", 0.2)
+    slow = drips(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{", b" ")
+    with OddServer(otherwise=slow) as server:
+        assert find(reloading(settings, server)).version == "2.42"
 
 
 def test_nobody_tells_it(settings: Settings) -> None:
