@@ -19,7 +19,7 @@ from runscrape_generator.config.settings import Format, Settings
 from runscrape_generator.errors import ConfigError, RunscrapeError, ShrinkError, ValidationError
 from runscrape_generator.publish import lock
 from runscrape_generator.publish.places import Command
-from tests.generator.commands_kit import Site, failing, make_settings, make_site, world
+from tests.generator.commands_kit import failing, make_settings, make_site, world
 from tests.generator.publishing_kit import state, visible
 from tests.generator.recorder import Recorder
 
@@ -314,7 +314,7 @@ def test_two_runs_at_once(tmp_path: Path, google: Emulator) -> None:
     google.update(world(faults={"list_services": [{"latency": 0.5}]}))
     site = make_site(tmp_path, google)
     codes: list[int] = []
-    runs = [threading.Thread(target=lambda: codes.append(run_code(site))) for _ in range(3)]
+    runs = [threading.Thread(target=lambda: codes.append(site.run_apart())) for _ in range(3)]
     for each in runs:
         each.start()
     for each in runs:
@@ -333,7 +333,7 @@ def test_generate_and_targets_side_by_side(tmp_path: Path, google: Emulator) -> 
 
     def start(name: str, command: str) -> None:
         output = ["--mode", "gateway", "--output", str(site.folder / name)]
-        codes.append(site.run(*output, command=command).returncode)
+        codes.append(site.run_apart(*output, command=command))
 
     runs = [
         threading.Thread(target=start, args=pair)
@@ -363,10 +363,6 @@ def test_publishing_waits_for_a_shared_inventory(settings: Settings) -> None:
     timer.join()
     assert early == []
     assert visible(folder_of(settings)) == ["inventory.json", "prometheus.yml"]
-
-
-def run_code(site: Site) -> int:
-    return site.run().returncode
 
 
 def test_every_error_is_ours(settings: Settings, tmp_path: Path) -> None:
