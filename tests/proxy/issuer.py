@@ -17,6 +17,23 @@ if TYPE_CHECKING:
     from emulator import Emulator
 
 
+# As GKE's metadata server says it.
+UNANNOTATED = (
+    "Your Kubernetes service account (monitoring/prometheus) is not annotated with a target Google"
+    " service account, which is a requirement for retrieving Identity Tokens using Workload"
+    " Identity. Please add the iam.gke.io/gcp-service-account=[GSA_NAME]@[PROJECT_ID] annotation"
+)
+UNBOUND = (
+    "Unable to generate access token; IAM returned 403 Forbidden: Permission"
+    " 'iam.serviceAccounts.getAccessToken' denied on resource (or it may not exist).\nThis error"
+    " could be caused by a missing IAM policy binding on the target IAM service account."
+)
+GONE = (
+    "Unable to generate access token; IAM returned 404 Not Found: Not found; Gaia id not found for"
+    " email gone@demo.iam.gserviceaccount.com"
+)
+
+
 @dataclass(frozen=True)
 class Asked:
     """A request; header names in lower case."""

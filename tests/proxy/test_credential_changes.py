@@ -16,8 +16,7 @@ from runscrape_proxy.google.credentials import Credentials
 from runscrape_proxy.google.find import CredentialSettings
 from runscrape_proxy.model import Kind
 from tests.proxy.harness import COMMAND, eventually
-from tests.proxy.issuer import Asked, Told, jwt, serving
-from tests.proxy.test_failures import UNBOUND
+from tests.proxy.issuer import UNBOUND, Asked, Told, jwt, serving
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -22,6 +22,7 @@ from runscrape_proxy.http_client import (
     TlsFailed,
     TooSlow,
 )
+from tests.proxy.issuer import GONE, UNANNOTATED, UNBOUND
 
 OAUTH = "https://oauth2.googleapis.com/token"
 STS = "https://sts.googleapis.com/v1/token"
@@ -31,23 +32,6 @@ IAM = (
 )
 METADATA = (
     "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/identity"
-)
-
-
-# As GKE's metadata server says it.
-UNANNOTATED = (
-    "Your Kubernetes service account (monitoring/prometheus) is not annotated with a target Google"
-    " service account, which is a requirement for retrieving Identity Tokens using Workload"
-    " Identity. Please add the iam.gke.io/gcp-service-account=[GSA_NAME]@[PROJECT_ID] annotation"
-)
-UNBOUND = (
-    "Unable to generate access token; IAM returned 403 Forbidden: Permission"
-    " 'iam.serviceAccounts.getAccessToken' denied on resource (or it may not exist).\nThis error"
-    " could be caused by a missing IAM policy binding on the target IAM service account."
-)
-GONE = (
-    "Unable to generate access token; IAM returned 404 Not Found: Not found; Gaia id not found for"
-    " email gone@demo.iam.gserviceaccount.com"
 )
 
 

@@ -209,7 +209,8 @@ def _iam_remedy(refusal: _Refusal) -> str:
         role = _OPEN_ID if refusal.url.endswith(":generateIdToken") else _CREATOR
         return (
             f"grant {role} on {refusal.target} to the identity of the credentials "
-            f"(in a chain of delegates {_CREATOR}, on each account to the one before it)"
+            f"(in a chain of delegates {_CREATOR}, on each account to the one before it), and "
+            "check the account's name"
         )
     if refusal.status == HTTPStatus.NOT_FOUND:
         return f"there is no service account {refusal.target}: check its name"
