@@ -149,6 +149,19 @@ def test_answers_that_are_none(serve: Serve, client: Client, answer: bytes) -> N
     assert server.connections == 2
 
 
+def test_chunks_without_end(serve: Serve, client: Client) -> None:
+    """Many small chunks are read in large pieces, and too many are given up: each costs time."""
+    many = client.send(
+        request_to(serve(CHUNKED + b"1\r\nx\r\n" * 50_000 + b"0\r\n\r\n")), Deadline(60)
+    )
+    pieces = list(many.pieces())
+    assert b"".join(pieces) == b"x" * 50_000
+    assert len(pieces) < 1000
+    endless = client.send(request_to(serve(CHUNKED + b"1\r\nx\r\n" * 150_000)), Deadline(60))
+    with pytest.raises(BadAnswer, match="chunks"):
+        endless.read(1_000_000)
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -10,8 +10,10 @@ of bounded size: http.client and urllib3 take a chunk size of ``-1`` for "all th
 
 from __future__ import annotations
 
-from runscrape_proxy.http_client.client import Answer, Asked, Client, Request, trust
+from runscrape_proxy.http_client.answer import Answer
+from runscrape_proxy.http_client.client import Asked, Client
 from runscrape_proxy.http_client.deadline import Deadline, Socket, shut
+from runscrape_proxy.http_client.environment import trust
 from runscrape_proxy.http_client.errors import (
     BadAnswer,
     BadProxy,
@@ -26,6 +28,7 @@ from runscrape_proxy.http_client.errors import (
     TlsFailed,
     TooSlow,
 )
+from runscrape_proxy.http_client.request import Request
 
 __all__ = [
     "Answer",

@@ -141,8 +141,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         try:
             self.enqueue_req(connection)
         except RuntimeError:
-            if self.troubles.is_new("threads", "none"):
-                log.error("no thread can be started: requests are refused")  # noqa: TRY400  no bug
+            self._no_thread()
             self.refuse(connection, "503 Service Unavailable")
             return False
         return True
@@ -215,7 +214,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
                 self._receive(connection)
             else:
                 self._stop_waiting(connection)
-                self._handshakes.submit(self._shake_hands, connection)
+                self._start_handshake(connection)
 
     def _receive(self, connection: Connection) -> None:
         """Read what has come, and serve it if it is a whole request."""
@@ -235,6 +234,17 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         connection.initialized = True
         connection.parser = OneRequest(self.cfg, [request], connection.client)
         self.serve(connection)
+
+    def _start_handshake(self, connection: Connection) -> None:
+        try:
+            self._handshakes.submit(self._shake_hands, connection)
+        except RuntimeError:
+            self._no_thread()
+            self.drop(connection)
+
+    def _no_thread(self) -> None:
+        if self.troubles.is_new("threads", "none"):
+            log.error("no thread can be started: requests are refused")
 
     def _shake_hands(self, connection: Connection) -> None:
         """Go on with a TLS handshake; runs in a thread of its own."""
