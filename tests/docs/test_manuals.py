@@ -16,6 +16,8 @@ from runscrape_generator import errors
 from runscrape_generator.cli import commands
 from runscrape_generator.cli import main as cli
 from runscrape_proxy import cli as proxy_cli
+from runscrape_proxy.serving import descriptors
+from runscrape_proxy.settings import WARM_THREADS, Settings
 from tests.docs.reference import GENERATOR, PROXY
 from tests.proxy.harness import Proxy, fake, running
 
@@ -109,3 +111,10 @@ def test_each_exit_code() -> None:
     assert codes >= {2, 4, 5, 6, 7, 8, 9}
     rows = set(map(int, re.findall(r"^\| (\d+) \|", MANUALS[GENERATOR], re.MULTILINE)))
     assert rows >= codes | {0, 3, 130, 143}
+
+
+def test_how_many_descriptors_the_proxy_needs() -> None:
+    """The manual's figures are those by which a start is refused."""
+    for settings in Settings(), Settings(gateway=True):
+        for threads in settings.threads, WARM_THREADS + 1:
+            assert f"{descriptors.needed(settings, threads):,}" in MANUALS[PROXY]

@@ -30,6 +30,12 @@ def raise_limit(spare: int = SPARE_DESCRIPTORS) -> int:
     return limit - spare
 
 
+def needed(settings: Settings, threads: int) -> int:
+    """How many descriptors it takes to serve with so many threads (beside the gateway's)."""
+    spare = SPARE_DESCRIPTORS + settings.gateway_descriptors
+    return spare + settings.gateway_threads + threads
+
+
 def fit(settings: Settings) -> tuple[Settings, int]:
     """Let no more requests wait than leave room for the warm ones.
 
@@ -42,13 +48,12 @@ def fit(settings: Settings) -> tuple[Settings, int]:
     if threads >= settings.threads:
         return settings, connections
     if threads <= WARM_THREADS:
-        least = spare + settings.gateway_threads + WARM_THREADS + 1
         hint = "; lower --gateway-concurrency and --gateway-connections" if settings.gateway else ""
         raise StartError(
             f"the limit of open files (ulimit -Hn), {connections + spare}, leaves"
-            f" {max(0, connections)} connections{hint}, or raise it: at least {least} are needed,"
-            f" {spare + settings.gateway_threads + settings.threads} for --threads"
-            f" {settings.threads}"
+            f" {max(0, connections)} connections{hint}, or raise it: at least"
+            f" {needed(settings, WARM_THREADS + 1)} are needed,"
+            f" {needed(settings, settings.threads)} for --threads {settings.threads}"
         )
     log.warning("the limit of open files leaves %d threads of %d", threads, settings.threads)
     return dataclasses.replace(settings, threads=threads), connections
