@@ -19,8 +19,8 @@ MAX_HEAD: Final = 64 * 1024
 MAX_INTERIM: Final = 8
 """Answers such as 100 Continue and 103 Early Hints that may come before the real one."""
 
-READ_HEAD: Final = 16 * 1024
-"""Bytes that are read at once once there is something of a head: as many as a TLS record has."""
+READ: Final = 16 * 1024
+"""Bytes that are read at once: as many as a TLS record has."""
 
 
 class EndOfConnection(ConnectionResetError):
@@ -60,7 +60,7 @@ class Connection:
         while self._can_be_read(deadline, patience):
             self.sock.settimeout(0)
             try:
-                data: bytes = self.sock.recv(READ_HEAD)  # type: ignore[assignment]  # as below
+                data: bytes = self.sock.recv(READ)  # type: ignore[assignment]  # as below
             except (BlockingIOError, ssl.SSLWantReadError):  # TLS's own, such as session tickets
                 continue
             if not data:
@@ -87,7 +87,7 @@ class Connection:
         status = 0
         for _ in range(MAX_INTERIM + 1):
             try:
-                event = self.next_event(deadline, READ_HEAD)
+                event = self.next_event(deadline)
             except ConnectionError as error:
                 if status:
                     raise h11.RemoteProtocolError(f"answered {status}, and no more") from error
@@ -98,17 +98,17 @@ class Connection:
                 status = event.status_code
         raise h11.RemoteProtocolError(f"answered {status}, again and again")
 
-    def next_event(self, deadline: Deadline, size: int) -> h11.Event:
-        """Read what comes next, up to ``size`` bytes at once; raises as :meth:`read_head`."""
+    def next_event(self, deadline: Deadline) -> h11.Event:
+        """Read what comes next; raises as :meth:`read_head`."""
         while (event := self._http.next_event()) is h11.NEED_DATA:
-            self._http.receive_data(self.read(deadline, size))
+            self._http.receive_data(self._read(deadline))
         if isinstance(event, type):  # h11.PAUSED: more than was asked for
             raise h11.RemoteProtocolError("more came than one answer")
         return event
 
-    def next_events(self, deadline: Deadline, size: int) -> list[h11.Event]:
+    def next_events(self, deadline: Deadline) -> list[h11.Event]:
         """Read what comes next, all of it that is there then; raises as :meth:`read_head`."""
-        events = [self.next_event(deadline, size)]
+        events = [self.next_event(deadline)]
         while isinstance(events[-1], h11.Data):
             event = self._http.next_event()
             if isinstance(event, type):
@@ -116,24 +116,20 @@ class Connection:
             events.append(event)
         return events
 
-    def read(self, deadline: Deadline, size: int) -> bytes:
-        """Read bytes as they are, at least one. Raises OSError and CallError."""
+    def _read(self, deadline: Deadline) -> bytes:
         with deadline.over(self.sock):
-            data: bytes = self.sock.recv(size)  # type: ignore[assignment]  # SSLTransport: or int
+            data: bytes = self.sock.recv(READ)  # type: ignore[assignment]  # SSLTransport: or int
             if not data:
                 raise _closed()
         self.begun = True
         return data
 
     def fill(self, piece: bytes, size: int, deadline: Deadline) -> bytes:
-        """Read on until a piece has ``size`` bytes; raises as :meth:`read`.
-
-        TLS gives 16 KiB at most; what a piece costs further on does not depend on its size.
-        """
+        """Read on until a piece has ``size`` bytes. Raises OSError and CallError."""
         parts, left = [piece], size - len(piece)
         with deadline.over(self.sock):
             while left > 0:
-                data: bytes = self.sock.recv(left)  # type: ignore[assignment]  # as above
+                data: bytes = self.sock.recv(min(left, READ))  # type: ignore[assignment]  # as above
                 if not data:
                     raise _closed()
                 parts.append(data)
