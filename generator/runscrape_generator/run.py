@@ -21,13 +21,12 @@ from runscrape_generator.publish import (
     guard,
     inventory,
     lock,
+    metrics,
     prometheus_version,
+    promtool,
     reload,
     users_config,
 )
-from runscrape_generator.publish import metrics as textfile
-from runscrape_generator.publish import promtool as validation
-from runscrape_generator.publish import publish as publishing
 from runscrape_generator.publish.documents import Block, Document, WholeFile
 from runscrape_generator.publish.places import (
     WRITES,
@@ -38,14 +37,14 @@ from runscrape_generator.publish.places import (
     require_replaceable,
 )
 from runscrape_generator.publish.promtool import Promtool
-from runscrape_generator.publish.publish import Published, Reloading
+from runscrape_generator.publish.publish import Published, Reloading, publish
 from runscrape_generator.render.formats import Kind
 from runscrape_generator.render.scrape_config import scrape_configs
 from runscrape_generator.summary import Summary
 
 log = logging.getLogger(__name__)
 
-_PATIENCE = 3 * reload.TIMEOUT
+_LOCK_WAIT = 3 * reload.TIMEOUT
 """Seconds to wait for another run to publish: it may reload, roll back and reload again."""
 
 Hold = Callable[[], AbstractContextManager[None]]
@@ -66,7 +65,7 @@ def once(
     which nothing happened for terminals and ``-v`` (``--watch``).
     """
     begun = time.monotonic()
-    record = partial(textfile.record, settings, begun)
+    record = partial(metrics.record, settings, begun)
     try:
         summary, measured = _run(command, settings, progress, stdout, hold)
     except LockedError:
@@ -81,7 +80,7 @@ def once(
 
 def _run(
     command: Command, settings: Settings, progress: Progress, stdout: TextIO, hold: Hold
-) -> tuple[Summary, textfile.Measured]:
+) -> tuple[Summary, metrics.Measured]:
     version = None
     if command == "generate":
         settings, version = prometheus_version.resolved(settings)
@@ -89,18 +88,18 @@ def _run(
     with _locked(places.output or places.inventory, places, settings):
         require_replaceable(command, settings, places)
         mode = mode_of_output(settings, places) if command == "generate" else files.NEW_FILE
-        promtool = validation.promtool(settings) if command == "generate" else None
+        checker = promtool.find(settings) if command == "generate" else None
         reloading = _reloading(command, settings, places)
         made = make(command, settings, progress, places)
         known, output = _documents(command, settings, places, made, mode)
         for warning in users_config.warnings(settings, places, made.jobs, made.text):
             log.warning(warning)
         if settings.dry_run:
-            published, text = _preview(settings, known, output, made, promtool)
+            published, text = _preview(settings, known, output, made, checker)
         else:
             shared = places.inventory if places.output else None
-            with _locked(shared, places, settings, _PATIENCE), hold():
-                published = _publish(known, output, made, promtool, reloading)
+            with _locked(shared, places, settings, _LOCK_WAIT), hold():
+                published = _publish(known, output, made, checker, reloading)
                 prometheus_version.remember(version, settings)
             text = "" if places.output else made.text
     stdout.write(text)
@@ -109,7 +108,7 @@ def _run(
 
 
 def _locked(
-    path: Path | None, places: Places, settings: Settings, patience: float = 0.0
+    path: Path | None, places: Places, settings: Settings, wait: float = 0.0
 ) -> AbstractContextManager[None]:
     """Hold the lock of a file; a dry run writes nothing and needs none.
 
@@ -119,7 +118,7 @@ def _locked(
     """
     if path is None or settings.dry_run:
         return nullcontext()
-    return lock.held(path, places.state, patience=patience)
+    return lock.held(path, places.state, wait=wait)
 
 
 def _documents(
@@ -153,13 +152,13 @@ def _publish(
     known: Document | None,
     output: Document | None,
     made: Made,
-    promtool: Promtool | None,
+    checker: Promtool | None,
     reloading: Reloading | None,
 ) -> Published:
-    if output is None and promtool:
-        promtool.check(made.text.encode())
-    check = promtool.check_file if promtool else None
-    return publishing.publish(known, output, check=check, reloading=reloading)
+    if output is None and checker:
+        checker.check(made.text.encode())
+    check = checker.check_file if checker else None
+    return publish(known, output, check=check, reloading=reloading)
 
 
 def _preview(
@@ -167,7 +166,7 @@ def _preview(
     known: Document | None,
     output: Document | None,
     made: Made,
-    promtool: Promtool | None,
+    checker: Promtool | None,
 ) -> tuple[Published, str]:
     """Say what would change, and its diff; fails as the real run would, and writes nothing."""
     would = []
@@ -177,8 +176,8 @@ def _preview(
             would.append(document.path)
     old = files.read(output.path) if output else None
     new = output.content(old) if output else made.text.encode()
-    if promtool and old != new:
-        promtool.check(new)
+    if checker and old != new:
+        checker.check(new)
     name = settings.output_path or Path("standard-output")
     return Published(tuple(would)), diff.unified(name, old, new)
 
@@ -212,10 +211,10 @@ def _names(found: frozenset[guard.Target]) -> frozenset[str]:
     return frozenset(job for job, _, _ in found)
 
 
-def _measured(made: Made) -> textfile.Measured:
+def _measured(made: Made) -> metrics.Measured:
     kept = sum(item.kept for item in made.decisions)
     stale = set(made.recalled.stale)
-    return textfile.Measured(
+    return metrics.Measured(
         jobs=len(made.jobs),
         services={"kept": kept, "skipped": len(made.decisions) - kept},
         scopes={scope: scope in stale for scope in made.recalled.scopes},

@@ -22,7 +22,7 @@ from runscrape_generator.config.settings import OPTIONS, Option
 from runscrape_generator.doctor.catalogue import CAUSES
 from runscrape_generator.doctor.causes import Severity
 from runscrape_generator.model import Scope
-from runscrape_generator.publish import metrics as textfile
+from runscrape_generator.publish import metrics
 from runscrape_proxy.cli import command as proxy_command
 from runscrape_proxy.gateway.metrics import GatewayMetrics
 from runscrape_proxy.gateway.slots import Slots
@@ -175,7 +175,7 @@ def _exit_codes() -> str:
 
 
 def _generator_exposition() -> str:
-    measured = textfile.Measured(
+    measured = metrics.Measured(
         jobs=1,
         services={"kept": 1, "skipped": 0},
         scopes={Scope("p", "r"): False},
@@ -183,7 +183,7 @@ def _generator_exposition() -> str:
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "runscrape.prom"
-        textfile.write(path, ended=1.0, seconds=1.0, changed=1.0, measured=measured)
+        metrics.write(path, ended=1.0, seconds=1.0, changed=1.0, measured=measured)
         return path.read_text("utf-8")
 
 

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from runscrape_generator.errors import ReloadError
-from runscrape_generator.publish import publish as publishing
-from runscrape_generator.publish.publish import Reloading
+from runscrape_generator.publish.publish import Reloading, publish
 from runscrape_generator.publish.reload import Answer, Outcome
 from runscrape_generator.render.into import take_apart
 from tests.generator.publishing_kit import (
@@ -33,8 +32,7 @@ DOCUMENTS: dict[str, Callable[..., tuple[Any, Any]]] = {
 KILLER = """
 import os, shutil, signal, sys
 from pathlib import Path
-from runscrape_generator.publish import publish as publishing
-from runscrape_generator.publish.publish import Reloading
+from runscrape_generator.publish.publish import Reloading, publish
 from runscrape_generator.publish.reload import Answer, Outcome
 from tests.generator.publishing_kit import block_documents, documents
 from tests.generator.recorder import Recorder
@@ -74,7 +72,7 @@ def attempt(folder, number):
     os.fsync = audited_fsync
     sys.addaudithook(hook)
     try:
-        publishing.publish(
+        publish(
             *DOCUMENTS[sys.argv[3]](
                 folder / sys.argv[4] / "inventory.json", folder / "etc" / "out.yml", "second"
             ),
@@ -125,7 +123,7 @@ class Layout:
             return Answer(Outcome.DONE)
 
         inventory, output = folder / self.state / "inventory.json", folder / "etc" / "out.yml"
-        publishing.publish(
+        publish(
             *DOCUMENTS[self.documents](inventory, output, version),
             reloading=Reloading(reload, ("x",)),
         )
@@ -223,7 +221,7 @@ def test_killed_and_then_refused(tmp_path: Path) -> None:
             return Answer(Outcome.DONE) if good else Answer(Outcome.REFUSED, "no")
 
         with pytest.raises(ReloadError, match="put back, and Prometheus reloaded it"):
-            publishing.publish(
+            publish(
                 *block_documents(folder / "state" / "inventory.json", output, "second"),
                 reloading=Reloading(refuse, ("x",)),
             )

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from runscrape_generator.errors import WriteError
-from runscrape_generator.publish import files
+from runscrape_generator.publish import files, lock
 from tests.generator.publishing_kit import state, until, visible
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root may give files away")
@@ -307,3 +307,21 @@ def test_readers_always_see_a_whole_file(tmp_path: Path) -> None:
         done.set()
         writer.join()
     assert seen == set(contents)
+
+
+@needs_root
+def test_lock_of_another_user(open_folder: Path) -> None:
+    """A lock file that this user may not open is told as what it is, with what to do."""
+    with lock.held(open_folder / "out.yml"):
+        pass
+    code = """
+        from pathlib import Path
+        try:
+            with lock.held(Path("out.yml").absolute()):
+                print("held")
+        except Exception as error:
+            print(type(error).__name__, error)
+    """
+    said = as_nobody(textwrap.dedent(code), open_folder)
+    assert said.startswith("WriteError cannot lock ")
+    assert "belongs to another user" in said

@@ -39,16 +39,16 @@ def test_second_run_is_refused_at_once(tmp_path: Path) -> None:
         pass
 
 
-def test_patience(tmp_path: Path) -> None:
-    """With patience a lock that is let go in time is taken; one that is not is refused."""
+def test_wait(tmp_path: Path) -> None:
+    """A lock that is let go in time is taken by whoever waits; one that is not is refused."""
     path = tmp_path / "out.yml"
     other = lock.held(path)
     other.__enter__()
-    with pytest.raises(LockedError), lock.held(path, patience=0.1):
+    with pytest.raises(LockedError), lock.held(path, wait=0.1):
         pass
     release = threading.Timer(0.1, lambda: other.__exit__(None, None, None))
     release.start()
-    with lock.held(path, patience=60):
+    with lock.held(path, wait=60):
         pass
     release.join()
 

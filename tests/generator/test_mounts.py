@@ -13,15 +13,15 @@ import pytest
 PUBLISH = """
 import sys
 from pathlib import Path
-from runscrape_generator.publish import publish as publishing
 from runscrape_generator.errors import RunscrapeError
+from runscrape_generator.publish.publish import publish
 from tests.generator.publishing_kit import contents, documents
 from tests.generator.recorder import Recorder
 
 folder = Path(sys.argv[1])
 before = contents(folder)
 try:
-    publishing.publish(
+    publish(
         documents(folder / "inventory.json", folder / "out.yml", "new")[0],
         documents(folder / "inventory.json", folder / "out.yml", "new" * int(sys.argv[2]))[1],
     )

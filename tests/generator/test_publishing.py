@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from runscrape_generator.errors import ReloadError, ValidationError, WriteError
-from runscrape_generator.publish import publish as publishing
-from runscrape_generator.publish.publish import Published, Reloading
+from runscrape_generator.publish import files
+from runscrape_generator.publish.publish import Published, Reloading, publish
 from runscrape_generator.publish.reload import Answer, Outcome
 from tests.generator.publishing_kit import (
     contents,
@@ -65,7 +65,7 @@ class Stage:
     ) -> Published:
         known, _ = documents(self.inventory, self.output, inventory or version)
         _, output = documents(self.inventory, self.output, version)
-        return publishing.publish(
+        return publish(
             known,
             dataclasses.replace(output, force=self.force),
             check=check,
@@ -115,6 +115,13 @@ def test_unchanged_is_untouched(live: Stage) -> None:
     assert live.publish("1") == Published()
     assert (state(live.folder), live.folder.stat().st_mtime_ns) == (before, folder)
     assert live.reloaded == []
+
+
+def test_what_a_killed_run_left_goes(live: Stage) -> None:
+    """Also where nothing has changed since."""
+    files.stage(live.output, b"half")
+    assert live.publish("1") == Published()
+    assert live.notes() == []
 
 
 def test_changed_inventory_alone_reloads_nothing(live: Stage) -> None:
@@ -232,7 +239,7 @@ def test_second_rename_that_fails_undoes_the_first(live: Stage, tmp_path: Path) 
     before = contents(live.folder)
     new = documents(live.inventory, tmp_path / "missing" / "out.yml", "2")
     with pytest.raises(WriteError):
-        publishing.publish(*new)
+        publish(*new)
     assert contents(live.folder) == before
 
 
@@ -367,5 +374,5 @@ def test_another_prometheus_is_told(live: Stage) -> None:
 
     for _ in range(2):
         reloading = Reloading(call, ("http://y",))
-        publishing.publish(*documents(live.inventory, live.output, "1"), reloading=reloading)
+        publish(*documents(live.inventory, live.output, "1"), reloading=reloading)
     assert asked == [1]

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from dataclasses import replace
@@ -184,6 +185,18 @@ def test_into_on_and_on(into: Settings, google: Emulator) -> None:
     assert visible(file_of(into).parent) == ["prometheus.yml"]
 
 
+@pytest.mark.skipif(shutil.which("vmagent") is None, reason="vmagent not installed")
+def test_into_for_vmagent(into: Settings) -> None:
+    """Vmagent takes a block in its own configuration, with what it does not know left out."""
+    config = BY_HAND + "  static_configs: [{targets: ['a:1']}]\n"
+    file_of(into).write_text(config)
+    once(replace(into, format=Format.VMAGENT, prometheus_version="3.5"))
+    command = ["vmagent", "-dryRun", f"-promscrape.config={into.into}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert file_of(into).read_text().count("svc-") > 0
+
+
 def test_into_is_shown(into: Settings) -> None:
     """A dry run shows the block alone as a change, and writes nothing."""
     stdout = io.StringIO()
@@ -232,7 +245,8 @@ def test_an_edit_meanwhile_is_not_lost(into: Settings, tmp_path: Path) -> None:
     """An editor that saves between our reading and our replacing is read again."""
     edit = tmp_path / "promtool"
     edit.write_text(
-        f"#!/bin/sh\ntest -e {tmp_path}/done && exit 0\ntouch {tmp_path}/done\n"
+        f"#!/bin/sh\ntest $1 = check || exit 0\ntest -e {tmp_path}/done && exit 0\n"
+        f"touch {tmp_path}/done\n"
         f"echo '- job_name: saved-meanwhile' >> {into.into}\n"
     )
     edit.chmod(0o755)
@@ -242,10 +256,20 @@ def test_an_edit_meanwhile_is_not_lost(into: Settings, tmp_path: Path) -> None:
     assert "svc-a" in text
 
 
+def test_a_file_that_goes_meanwhile_is_not_made(into: Settings, tmp_path: Path) -> None:
+    """An editor may take it away before it saves anew, and nothing of ours must stand there."""
+    gone = tmp_path / "promtool"
+    gone.write_text(f"#!/bin/sh\ntest $1 = check && rm {into.into}\n")
+    gone.chmod(0o755)
+    with pytest.raises(RefusedError, match="is gone"):
+        once(replace(into, promtool=str(gone)))
+    assert names_in(file_of(into).parent) == []
+
+
 def test_edits_without_end_are_left_alone(into: Settings, tmp_path: Path) -> None:
     """Who edits all the time is not raced."""
     edit = tmp_path / "promtool"
-    edit.write_text(f"#!/bin/sh\necho '# more' >> {into.into}\n")
+    edit.write_text(f"#!/bin/sh\ntest $1 = check && echo '# more' >> {into.into}\n")
     edit.chmod(0o755)
     with pytest.raises(Exception, match="changed by somebody else each time"):
         once(replace(into, promtool=str(edit)))

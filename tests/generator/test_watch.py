@@ -66,6 +66,23 @@ def test_rounds(settings: Settings, google: Emulator) -> None:
     assert "svc-e" in text_of(settings)
 
 
+def test_rounds_in_a_file_of_the_users(settings: Settings, google: Emulator) -> None:
+    """The block follows the services, and what the user saves between two rounds stays."""
+    assert settings.output is not None
+    path, folder = settings.output, settings.output.parent.parent
+    path.write_text("scrape_configs: []\n")
+    block = replace(settings, output=None, into=path, inventory=folder / "inventory.json")
+
+    def edit() -> None:
+        path.write_text("# since\n" + path.read_text())
+        google.update(world("abcde"))
+
+    play(lambda: block, edit, lambda: None)
+    text = path.read_text()
+    assert text.startswith("# since\nscrape_configs:\n")
+    assert text.count("svc-e") > 0
+
+
 def test_jitter(settings: Settings) -> None:
     """The sleeps are within 10 % of the interval, and not all the same."""
     _, slept = play(lambda: settings, *[lambda: None] * 5)

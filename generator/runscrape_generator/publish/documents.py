@@ -79,8 +79,13 @@ class Block:
     mode: int = files.NEW_FILE
 
     def content(self, old: bytes | None) -> bytes:
-        """The same file with these jobs in its block; RefusedError, ConfigError."""
-        return take_apart(old or b"", str(self.path)).with_block(self.entries).encode()
+        """The same file with these jobs in its block; RefusedError, ConfigError.
+
+        A file that is gone is not made anew: somebody may be about to save it.
+        """
+        if old is None:
+            raise RefusedError(f"--into: {self.path} is gone; nothing was changed, try again")
+        return take_apart(old, str(self.path)).with_block(self.entries).encode()
 
     def is_foreign(self, old: bytes) -> bool:  # noqa: ARG002 (the protocol's)
         """Nothing of it is lost."""

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from runscrape_generator.errors import LockedError
+from runscrape_generator.errors import LockedError, WriteError
 from runscrape_generator.publish import files
 
 _SUFFIX = ".runscrape-lock"
@@ -26,10 +26,10 @@ _POLL = 0.05
 
 
 @contextmanager
-def held(path: Path, folder: Path | None = None, *, patience: float = 0.0) -> Iterator[None]:
+def held(path: Path, folder: Path | None = None, *, wait: float = 0.0) -> Iterator[None]:
     """Hold the lock of ``path`` (resolved) inside the block; its file lies in ``folder``.
 
-    Raises LockedError where another run has it, after ``patience`` seconds, and WriteError where
+    Raises LockedError where another run has it, after ``wait`` seconds, and WriteError where
     there can be no lock file. Nobody else may open that (0600), for whoever can may lock it; one
     that root makes belongs to the folder's owner, whose own runs it would shut out otherwise.
     """
@@ -37,11 +37,16 @@ def held(path: Path, folder: Path | None = None, *, patience: float = 0.0) -> It
     flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         file = open(os.open(name, flags, _MODE), "rb")  # noqa: PTH123, SIM115 - closed below
+    except PermissionError as error:
+        raise WriteError(
+            f"cannot lock {path}: {name}: {error.strerror}; where it belongs to another user, who "
+            "ran runscrape there before, remove it, or run as that user"
+        ) from error
     except OSError as error:
         raise files.failure(path, error) from error
     with file:
         _keep_others_out(file.fileno(), name.parent)
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + wait
         while not _taken(file, name):
             if time.monotonic() >= deadline:
                 raise LockedError(

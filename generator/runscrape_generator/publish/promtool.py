@@ -84,7 +84,7 @@ class Promtool:
         return self._name.parent
 
 
-def promtool(settings: Settings) -> Promtool | None:
+def find(settings: Settings) -> Promtool | None:
     """Find the promtool to ask, as :func:`find_program` does; raises ConfigError."""
     program = find_program(settings)
     if program is None:

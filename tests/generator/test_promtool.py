@@ -9,7 +9,7 @@ import pytest
 
 from runscrape_generator.config.settings import Format, Settings
 from runscrape_generator.errors import ConfigError, ValidationError
-from runscrape_generator.publish import promtool as validation
+from runscrape_generator.publish import promtool
 from tests.generator.publishing_kit import state
 
 GOOD = b"scrape_configs:\n- job_name: a\n  static_configs: [{targets: ['x:1']}]\n"
@@ -26,28 +26,28 @@ def program(folder: Path, script: str) -> str:
 
 
 def find(**settings: object) -> str | None:
-    return validation.find_program(Settings(**settings))  # type: ignore[arg-type]
+    return promtool.find_program(Settings(**settings))  # type: ignore[arg-type]
 
 
 def test_good_and_bad() -> None:
     """A good file passes; a bad one is refused in promtool's own words."""
-    promtool = validation.promtool(Settings())
-    assert promtool is not None
-    promtool.check(GOOD)
+    checker = promtool.find(Settings())
+    assert checker is not None
+    checker.check(GOOD)
     with pytest.raises(
         ValidationError, match=r"promtool refused.*field nonsense not found"
     ) as caught:
-        promtool.check(GOOD + b"nonsense: 1\n")
+        checker.check(GOOD + b"nonsense: 1\n")
     assert f"parsing YAML file {Path.cwd()}/prometheus.yml:" in str(caught.value)
 
 
 def test_scrape_configs_file_is_a_configuration() -> None:
     """A file for scrape_config_files is checked whole even by a promtool that knows none."""
-    promtool = validation.promtool(Settings(format=Format.SCRAPE_CONFIGS))
-    assert promtool is not None
-    promtool.check(GOOD)
+    checker = promtool.find(Settings(format=Format.SCRAPE_CONFIGS))
+    assert checker is not None
+    checker.check(GOOD)
     with pytest.raises(ValidationError):
-        promtool.check(GOOD.replace(b"targets", b"target"))
+        checker.check(GOOD.replace(b"targets", b"target"))
 
 
 @pytest.mark.parametrize("kind", ["in place", "link", "dry run"])
@@ -60,14 +60,14 @@ def test_relative_paths(tmp_path: Path, kind: str) -> None:
     if kind == "link":
         output.symlink_to(tmp_path / "elsewhere.yml")
         temporary = tmp_path / ".new"
-    promtool = validation.Promtool("promtool", output)
+    checker = promtool.Promtool("promtool", output)
 
     def check(data: bytes) -> None:
         if kind == "dry run":
-            promtool.check(data)
+            checker.check(data)
         else:
             temporary.write_bytes(data)
-            promtool.check_file(temporary)
+            checker.check_file(temporary)
             temporary.unlink()
 
     check(GOOD)
@@ -82,7 +82,7 @@ def test_no_temporary_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no temporary folder (a read-only container), the error says what to set."""
     monkeypatch.setattr("tempfile.tempdir", "/nonexistent")
     with pytest.raises(ValidationError, match="set TMPDIR"):
-        validation.Promtool("promtool", None).check(GOOD)
+        promtool.Promtool("promtool", None).check(GOOD)
 
 
 def test_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def test_crash(tmp_path: Path) -> None:
     """A promtool that dies of a signal is no yes."""
     path = program(tmp_path, "kill -SEGV $$")
     with pytest.raises(ValidationError, match="died of signal 11"):
-        validation.Promtool(path, None).check(GOOD)
+        promtool.Promtool(path, None).check(GOOD)
 
 
 def test_cannot_run(tmp_path: Path) -> None:
@@ -129,15 +129,15 @@ def test_cannot_run(tmp_path: Path) -> None:
     path = Path(program(tmp_path, ""))
     path.write_bytes(b"\x7fELF nonsense")
     with pytest.raises(ValidationError, match="cannot be run: Exec format error"):
-        validation.Promtool(str(path), None).check(GOOD)
+        promtool.Promtool(str(path), None).check(GOOD)
 
 
 def test_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A promtool that hangs is ended after a while, and is no yes."""
     path, begun = program(tmp_path, "exec sleep 300"), time.monotonic()
-    monkeypatch.setattr(validation, "TIMEOUT", 0.2)
+    monkeypatch.setattr(promtool, "TIMEOUT", 0.2)
     with pytest.raises(ValidationError, match=r"took more than 0\.2 s"):
-        validation.Promtool(path, None).check(GOOD)
+        promtool.Promtool(path, None).check(GOOD)
     assert time.monotonic() - begun < 60
 
 
@@ -146,8 +146,8 @@ def test_files_of_another_machine(tmp_path: Path) -> None:
     output = tmp_path / "prometheus.yml"
     data = GOOD + b"  tls_config: {cert_file: /there/cert.pem, key_file: /there/key.pem}\n"
     with pytest.raises(ValidationError, match="--promtool syntax leaves out"):
-        validation.Promtool("promtool", output).check(data)
-    syntax = validation.promtool(Settings(promtool="syntax", output=output))
+        promtool.Promtool("promtool", output).check(data)
+    syntax = promtool.find(Settings(promtool="syntax", output=output))
     assert syntax is not None
     syntax.check(data)
     with pytest.raises(ValidationError, match="field nonsense not found") as caught:

@@ -9,7 +9,7 @@ import pytest
 
 from runscrape_generator.errors import WriteError
 from runscrape_generator.model import Scope
-from runscrape_generator.publish import metrics as textfile
+from runscrape_generator.publish import metrics
 from runscrape_generator.publish.metrics import Measured
 
 MEASURED = Measured(
@@ -27,7 +27,7 @@ def samples(path: Path) -> dict[str, float]:
 def test_success(tmp_path: Path) -> None:
     """After a success every metric of the generator is there, with this run's values."""
     path = tmp_path / "runscrape.prom"
-    textfile.write(path, ended=100.0, seconds=2.5, changed=90.0, measured=MEASURED)
+    metrics.write(path, ended=100.0, seconds=2.5, changed=90.0, measured=MEASURED)
     assert samples(path) == {
         "runscrape_last_success_timestamp_seconds": 100.0,
         "runscrape_last_run_success": 1.0,
@@ -45,9 +45,9 @@ def test_success(tmp_path: Path) -> None:
 def test_failure_keeps_what_it_cannot_know(tmp_path: Path) -> None:
     """After a failure success, exit code and duration change; the rest is of the last success."""
     path = tmp_path / "runscrape.prom"
-    textfile.write(path, ended=100.0, seconds=2.5, changed=90.0, measured=MEASURED)
+    metrics.write(path, ended=100.0, seconds=2.5, changed=90.0, measured=MEASURED)
     before = samples(path)
-    textfile.write(path, ended=200.0, seconds=1.0, changed=None, measured=None, exit_code=5)
+    metrics.write(path, ended=200.0, seconds=1.0, changed=None, measured=None, exit_code=5)
     assert samples(path) == before | {
         "runscrape_last_run_success": 0.0,
         "runscrape_last_exit_code": 5.0,
@@ -61,7 +61,7 @@ def test_first_run_that_fails(tmp_path: Path, old: bytes | None) -> None:
     path = tmp_path / "runscrape.prom"
     if old is not None:
         path.write_bytes(old)
-    textfile.write(path, ended=200.0, seconds=1.0, changed=None, measured=None)
+    metrics.write(path, ended=200.0, seconds=1.0, changed=None, measured=None)
     assert samples(path)["runscrape_last_success_timestamp_seconds"] == 0.0
     assert samples(path)["runscrape_last_run_success"] == 0.0
     assert not any(name.startswith(("runscrape_jobs", "runscrape_serv")) for name in samples(path))
@@ -70,7 +70,7 @@ def test_first_run_that_fails(tmp_path: Path, old: bytes | None) -> None:
 def test_promtool_says_nothing(tmp_path: Path) -> None:
     """Promtool check metrics finds nothing to say."""
     path = tmp_path / "runscrape.prom"
-    textfile.write(path, ended=100.0, seconds=2.5, changed=90.0, measured=MEASURED)
+    metrics.write(path, ended=100.0, seconds=2.5, changed=90.0, measured=MEASURED)
     done = subprocess.run(
         ["promtool", "check", "metrics"],
         input=path.read_bytes(),
@@ -83,13 +83,13 @@ def test_promtool_says_nothing(tmp_path: Path) -> None:
 def test_others_may_read_it(tmp_path: Path) -> None:
     """node_exporter, another user, can read the file."""
     path = tmp_path / "runscrape.prom"
-    textfile.write(path, ended=1.0, seconds=1.0, changed=None, measured=None)
+    metrics.write(path, ended=1.0, seconds=1.0, changed=None, measured=None)
     assert path.stat().st_mode & 0o444 == 0o444
 
 
 def test_nowhere_to_write(tmp_path: Path) -> None:
     """A folder that is missing is a WriteError, which the run turns into a warning."""
     with pytest.raises(WriteError):
-        textfile.write(
+        metrics.write(
             tmp_path / "no" / "m.prom", ended=1.0, seconds=1.0, changed=None, measured=None
         )
