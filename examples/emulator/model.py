@@ -204,6 +204,8 @@ class Project(Part):
 
     ``restricted_regions`` are named by locations.list and refused with LOCATION_POLICY_VIOLATED
     (those in ``regions`` are open). ``folders`` are the ids of its folders, the nearest first.
+    ``bindings`` are its IAM policy's members by role, ``roles`` the ids of its custom roles;
+    ``policy_viewers`` None lets every known identity read policies.
     """
 
     number: int
@@ -213,6 +215,9 @@ class Project(Part):
     viewers: Many[str] | None = None
     api_disabled: bool = False
     folders: Many[str] = ()
+    bindings: dict[str, Many[str]] = Field(default_factory=dict)
+    roles: Many[str] = ()
+    policy_viewers: Many[str] | None = None
 
     @property
     def closed_regions(self) -> tuple[str, ...]:

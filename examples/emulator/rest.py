@@ -10,6 +10,7 @@ from emulator.assets import Assets
 from emulator.errors import GoogleError, json_response
 from emulator.knative import knative_service
 from emulator.listing import ALL_REGIONS, Call, Hangs, Listing
+from emulator.policies import Policies
 from emulator.state import State
 from emulator.wire import Answer, Hang, Request, Response
 
@@ -26,10 +27,13 @@ class Rest:
         self._state = state
         self._listing = listing
         self._assets = Assets(state)
+        self._policies = Policies(state)
 
     def handle(self, request: Request) -> Answer:
         """Answer a request."""
-        found = self._route(request) if request.method == "GET" else None
+        found = self._policies.route(request)
+        if found is None and request.method == "GET":
+            found = self._route(request)
         if found is None:
             return GoogleError("NOT_FOUND", "Requested entity was not found.").response()
         return found()

@@ -167,6 +167,7 @@ def clinic(folder: Path, cases: Mapping[str, Case], *late: str) -> Iterator[Clin
     (folder / "secret").write_text(SECRET + "\n")
     inventory = folder / "proxy" / "inventory.json"
     inventory.parent.mkdir()
+    inventory.with_name("secret").write_text(SECRET)
     with contextlib.ExitStack() as ending:
         early = {name: case for name, case in cases.items() if name not in late}
         google = ending.enter_context(Emulator(world(early, now=False), folder / "google"))
@@ -175,7 +176,7 @@ def clinic(folder: Path, cases: Mapping[str, Case], *late: str) -> Iterator[Clin
                 folder,
                 harness.COMMAND,
                 *("--gateway", "--inventory", inventory),
-                *("--client-secret-file", folder / "secret"),
+                *("--client-secret-file", inventory.with_name("secret")),
                 env=google.env("service_account"),
             )
         )

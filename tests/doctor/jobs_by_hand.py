@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -180,6 +181,8 @@ JOBS: dict[str, Job] = {
         ("/nowhere/ca.pem",),
         from_odd("/metrics", tls_config={"ca_file": "/nowhere/ca.pem"}),
     ),
+    "followed": Job("redirect-followed", ("/moved", "/metrics itself"), from_odd("/moved")),
+    "led-away": Job("redirect", ("goes there with the token",), from_odd("/away")),
     "balancer": Job("load-balancer", ("502",), from_odd("/balancer")),
     "teapot": Job(
         "unknown", ("418 by an unknown server (nginx)", "short and stout"), from_odd("/teapot")
@@ -214,6 +217,11 @@ JOBS: dict[str, Job] = {
     "gateway-dead": Job(
         "proxy-not-running", (), through_gateway(proxy_url=f"http://127.0.0.1:{DEAD}")
     ),
+    "gateway-busy": Job(
+        "gateway-busy",
+        ("8 scrapes of busy.example.com are under way already",),
+        through_gateway("busy.example.com:80", proxy_url="{odd}"),
+    ),
     "gateway-off": Job("gateway-off", ("--gateway",), through_gateway(proxy_url="{odd}")),
 }
 
@@ -228,6 +236,9 @@ def hand_made(site: Clinic) -> Iterator[list[dict[str, Any]]]:
 
 def otherwise(client: Connection, asked: Asked) -> bool:
     """Answer as a proxy without --gateway does, where a scrape is to be passed on."""
+    if asked.target.startswith("http://busy"):
+        said = b"runscrape-proxy: 8 scrapes of busy.example.com are under way already\n"
+        return answers(503, said, Content_Type="text/plain")(client, asked)
     if asked.target.startswith("http://"):
         said = b"runscrape-proxy: this is no forward proxy: start runscrape-proxy with --gateway\n"
         return answers(403, said, Content_Type="text/plain")(client, asked)
@@ -253,7 +264,7 @@ def scripts(site: Clinic) -> dict[str, Script]:
         refused = answers(401, {"error": "invalid_client"}, **JSON)
         return (token(good) if known else refused)(client, asked)
 
-    turn = iter([9, 4] * 9)
+    turn = itertools.cycle([9, 4])
 
     def counters(client: Connection, asked: Asked) -> bool:
         body = f"# TYPE a_total counter\na_total {next(turn)}\n".encode()
@@ -274,6 +285,8 @@ def scripts(site: Clinic) -> dict[str, Script]:
         "/short": token(good, expires_in=9),
         "/body-only": body_only,
         "/metrics": answers(200, METRICS, **text),
+        "/moved": answers(302, b"", Location="/metrics"),
+        "/away": answers(302, b"", Location=f"http://127.0.0.1:{DEAD}/metrics"),
         "/balancer": answers(
             502,
             b"<html><head><title>502 Server Error</title></head><h1>Error: Server Error</h1><h2>"

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from urllib.parse import urljoin, urlsplit
 
 from runscrape_generator.cloudrun.calls import CallPool
 from runscrape_generator.doctor import samples, scrape, token
@@ -30,7 +31,11 @@ TOKEN_SECONDS = 10.0
 """For one token request; Prometheus itself would wait for ever."""
 PROBE_SECONDS = 5.0
 _OK, _GATEWAY_TIMEOUT = 200, 504
-_LOST = {301, 302, 303, 307, 308, 404, 405, 410}
+_MOVED = {301, 302, 303, 307, 308}
+_MOST_REDIRECTS = 10
+"""As Go's client has it."""
+_REFUSED = {401, 403}
+_LOST = {*_MOVED, 404, 405, 410}
 """Statuses by which an app may say that its metrics are elsewhere."""
 
 PATHS = (
@@ -100,17 +105,52 @@ class Checkup:
         target = evidence.target
         known = evidence.token.token if evidence.token else None
         first = scrape.scrape(target, known, self.version, seconds=target.timeout * PATIENCE)
+        if target.follow_redirects:
+            first, target = self._followed(first, target, known)
+        if target.gateway and first.answer is not None and first.answer.status in _REFUSED:
+            evidence = dataclasses.replace(evidence, token=self._of_gateway(target))
         again = self._again(target, known, first)
         found = _read(first, target, self.version)
         lost = _is_lost(first, found)
         return dataclasses.replace(
             evidence,
+            target=target,
             scrape=first,
             again=again,
             samples=found,
             samples_again=_read(again, target, self.version) if again else None,
             probes=tuple(self._probes(target, known)) if self.probe_paths and lost else (),
         )
+
+    def _followed(
+        self, made: Exchange, target: Target, known: Secret | None
+    ) -> tuple[Exchange, Target]:
+        """Follow redirects as the job says, to the same host only: the token goes to no other."""
+        for _ in range(_MOST_REDIRECTS):
+            answer = made.answer
+            if answer is None or answer.status not in _MOVED or "location" not in answer.headers:
+                break
+            url = urljoin(target.url, answer.headers["location"])
+            if urlsplit(url)[:2] != urlsplit(target.url)[:2]:
+                break
+            target = dataclasses.replace(target, url=url, redirected_from=target.first_url)
+            made = scrape.scrape(target, known, self.version, seconds=target.timeout * PATIENCE)
+        return made, target
+
+    def _of_gateway(self, target: Target) -> TokenAnswer | None:
+        """Ask for the token that the gateway uses, for whose it is; it is sent nowhere."""
+        audience = target.meta.get("__meta_cloudrun_audience", "")
+        known = target.credentials
+        if not audience or known is None or known.username is None:
+            return None
+        wanted = TokenRequest(
+            url=f"{target.way.proxy_url.rstrip('/')}/token",
+            client_id=known.username,
+            secret=known.secret,
+            params=(("audience", audience),),
+        )
+        found = self._token(wanted)
+        return found if found.claims is not None else None
 
     def _again(self, target: Target, known: Secret | None, first: Exchange) -> Exchange | None:
         """Scrape again what was well (do counters jump?) or slow (was it a cold start?)."""
@@ -119,23 +159,31 @@ class Checkup:
         asked = any(step.stage is Stage.ANSWER for step in first.steps)
         if not asked or (not slow and status != _OK):
             return None
-        patience = target.timeout * (PATIENCE if target.gateway and slow else 1)
+        patience = target.timeout * _again_share(target, slow=slow)
         return scrape.scrape(target, known, self.version, seconds=patience, timeout=patience)
 
     def _probes(self, target: Target, known: Secret | None) -> Iterator[Probe]:
         """Ask the usual paths for metrics."""
-        before = target.url.removesuffix("/")
-        start = before[: before.index("/", len("https://"))] if "/" in before[8:] else before
         for path in PATHS:
             if path == target.path:
                 continue
-            made = scrape.scrape(
-                target, known, self.version, seconds=PROBE_SECONDS, url=start + path
-            )
+            url = urlsplit(target.url)._replace(path=path, query="").geturl()
+            made = scrape.scrape(target, known, self.version, seconds=PROBE_SECONDS, url=url)
             if made.answer is not None:
                 found = _read(made, target, self.version)
                 metrics = bool(found and found.count and not found.malformed)
                 yield Probe(path=path, status=made.answer.status, metrics=metrics)
+
+
+def _again_share(target: Target, *, slow: bool) -> float:
+    """How many scrape timeouts the second scrape may take.
+
+    After a slow one, half: a warm instance answers in that. The gateway is asked anew with more
+    time, because it gave up by itself before the scrape timeout.
+    """
+    if slow and not target.gateway:
+        return 0.5
+    return PATIENCE if slow else 1.0
 
 
 def _is_lost(made: Exchange, found: Samples | None) -> bool:

@@ -137,6 +137,8 @@ class TokenAnswer:
     """Why Prometheus could not use the answer although it is a 200; else empty."""
     minted_here: bool = False
     """Whether doctor minted it by itself (``--mint``)."""
+    known: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    """Who asked for whom, where doctor minted: ``caller``, ``account``, ``account_project``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
+from runscrape_generator.cloudrun.calls import CallPool
 from runscrape_generator.cloudrun.discovery import discover
+from runscrape_generator.cloudrun.policies import INVOKER, Bindings, Policies, UnreadableError
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.doctor.evidence import Facts
 from runscrape_generator.doctor.targets import Target
@@ -29,6 +32,11 @@ class Listed:
     """Why a region of a project (None: the project) could not be listed."""
     problem: str = ""
     """Why nothing could be listed at all."""
+
+    def about(self, targets: Iterable[Target]) -> tuple[str, ...]:
+        """Say why facts are missing for some of the targets, each reason once."""
+        problems = (self.of(each).problem for each in targets if each.place[2])
+        return tuple(dict.fromkeys(filter(None, problems)))
 
     @classmethod
     def of_discovery(cls, found: Discovery) -> Listed:
@@ -55,6 +63,26 @@ class Listed:
             # Listed, and nothing is in that region any more.
             return Facts(listed=any(scope.project == project for scope in self.scopes))
         return Facts(problem=problem, perimeter=_PERIMETER in problem)
+
+
+def invokers(services: Iterable[Service], settings: Settings) -> Mapping[str, frozenset[str]]:
+    """Read who may invoke each service by its own policy, by its id; left out what is not told."""
+    try:
+        policies = Policies(settings)
+    except UnreadableError:
+        return {}
+    calls: CallPool[str, Bindings] = CallPool(settings.concurrency, PATIENCE)
+    for service in services:
+        calls.submit(service.id, partial(_policy, policies, service))
+    return {
+        key: found.get(INVOKER, frozenset())
+        for key, found in calls.outcomes()
+        if not isinstance(found, Exception)
+    }
+
+
+def _policy(policies: Policies, service: Service, _until: float) -> Bindings:
+    return policies.of_service(service)
 
 
 def listed(targets: Iterable[Target], settings: Settings, progress: Progress) -> Listed:

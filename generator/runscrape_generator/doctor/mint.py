@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import google.auth
 import google.auth.transport.requests
 from google.auth import compute_engine, external_account, impersonated_credentials
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import GoogleAuthError, TransportError
 from google.oauth2 import credentials as user
 from google.oauth2 import service_account
 
 from runscrape_generator.doctor.checkup import Mint
 from runscrape_generator.doctor.evidence import TokenAnswer
+from runscrape_generator.doctor.remedies import member
 from runscrape_generator.doctor.secret import Secret
 from runscrape_generator.doctor.token import claims
 from runscrape_generator.text import one_line, printable
@@ -32,26 +37,69 @@ def minter(impersonate: str) -> Mint:
     """Give what mints with Application Default Credentials, as ``impersonate`` if that is given."""
 
     def mint(audience: str, _seconds: float) -> TokenAnswer:
+        request = google.auth.transport.requests.Request()
+        known: dict[str, str] = {}
         try:
-            request = google.auth.transport.requests.Request()
-            source: Any = _source(audience, impersonate, request)
+            source: Any = _source(audience, impersonate, request, known)
             source.refresh(request)
         except CannotMintError as error:
-            return TokenAnswer(minted_here=True, error="cannot-mint", description=str(error))
+            return _failed("cannot-mint", str(error), known)
         except (GoogleAuthError, ValueError, OSError) as error:
-            said = printable(one_line(error, 600))
-            return TokenAnswer(minted_here=True, error="no-token", description=said)
+            kind = "google-unreachable" if isinstance(error, TransportError) else "no-token"
+            return _failed(kind, said(error), known)
         token = Secret(source.token)
         return TokenAnswer(minted_here=True, token=token, claims=claims(token))
 
     return mint
 
 
-def _source(audience: str, impersonate: str, request: Any) -> Any:
-    """Give the credentials whose token is an ID token. google-auth carries no types."""
+def _failed(error: str, description: str, known: Mapping[str, str]) -> TokenAnswer:
+    text = printable(one_line(Exception(description), 600))
+    return TokenAnswer(minted_here=True, error=error, description=text, known=known)
+
+
+def said(error: BaseException) -> str:
+    """Take Google's words out of what google-auth makes of them: reprs of JSON and of bytes."""
+    texts = [each for each in _texts(error) if each]
+    text = max(texts, key=len, default=type(error).__name__)
+    if found := re.search(r"\{.*\}", text, re.DOTALL):
+        with contextlib.suppress(ValueError, SyntaxError, KeyError, TypeError):
+            return str(ast.literal_eval(found[0])["error"]["message"])
+    text = text.partition(" Response:")[0] + text.partition(" Response:")[2].lstrip("\nb'\"")
+    return text.replace("\\n", " ").rstrip("'\"")
+
+
+def _texts(error: BaseException) -> Iterator[str]:
+    for each in error.args:
+        if isinstance(each, str):
+            yield each
+        elif isinstance(each, bytes):
+            yield each.decode("utf-8", "replace")
+        elif isinstance(each, BaseException):
+            yield from _texts(each)
+
+
+def _caller(credentials: Any) -> str:
+    """Name whose credentials these are, as IAM does; empty where they do not say."""
+    email = getattr(credentials, "service_account_email", "") or ""
+    if not email and (token := getattr(credentials, "id_token", None)):
+        found = claims(token)
+        email = found.email if found else ""
+    return member(email or getattr(credentials, "account", "") or "")
+
+
+def _source(audience: str, impersonate: str, request: Any, known: dict[str, str]) -> Any:
+    """Give the credentials whose token is an ID token. google-auth carries no types.
+
+    Notes in ``known`` who asks, and for whom, as soon as that is known.
+    """
     found: Any
     found, _ = google.auth.default(scopes=SCOPES, request=request)
     if impersonate:
+        known["account"] = impersonate
+        known["account_project"] = impersonate.partition("@")[2].partition(".")[0]
+        found.refresh(request)
+        known["caller"] = _caller(found)
         as_other: Any = impersonated_credentials.Credentials
         found = as_other(found, impersonate, SCOPES)
     if isinstance(found, service_account.Credentials):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,15 @@ import yaml
 
 from runscrape_generator.doctor.evidence import Seen
 from runscrape_generator.doctor.http.exchange import Request, exchange
-from runscrape_generator.doctor.targets import Target
+from runscrape_generator.doctor.targets import Credentials, Target
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.text import one_line, printable
 
 SECONDS = 30.0
 """For one question: the targets of a thousand jobs take a while."""
 _OK = 200
+_UNAUTHORIZED = {401, 403}
+_LOGIN = "set reload_user and reload_password_file, which are for this, too"
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -43,7 +46,7 @@ class Prometheus:
 
     def seen(self, target: Target, config: Path | None) -> Seen | None:
         """Say what it sees of a target; ``config`` is the file that doctor was given."""
-        found = self.targets.get((target.job, _same(target.url)))
+        found = self.targets.get((target.job, _same(target.first_url)))
         if found is None:
             return Seen(loaded=False, other_file=self._other_file(config))
         last = _timestamp(str(found.get("lastScrape", "")))
@@ -83,14 +86,19 @@ class Prometheus:
         return ""
 
 
-def look(url: str) -> Prometheus:
+def look(url: str, login: Credentials | None = None) -> Prometheus:
     """Ask a server. Raises ConfigError where it cannot be asked: doctor was told to."""
     base = url.rstrip("/")
-    data, now = _get(f"{base}/api/v1/targets?state=active")
+    try:
+        headers = {"Accept": "application/json"} | (login.headers() if login else {})
+    except OSError as error:
+        raise ConfigError(f"--prometheus: {error.filename}: {error.strerror}") from None
+    ask = partial(_get, headers)
+    data, now = ask(f"{base}/api/v1/targets?state=active")
     active = data.get("activeTargets") or []
-    build, _ = _get(f"{base}/api/v1/status/buildinfo")
-    config, _ = _get(f"{base}/api/v1/status/config")
-    flags, _ = _get(f"{base}/api/v1/status/flags")
+    build, _ = ask(f"{base}/api/v1/status/buildinfo")
+    config, _ = ask(f"{base}/api/v1/status/config")
+    flags, _ = ask(f"{base}/api/v1/status/flags")
     return Prometheus(
         url=base,
         now=now,
@@ -101,13 +109,15 @@ def look(url: str) -> Prometheus:
     )
 
 
-def _get(url: str) -> tuple[Mapping[str, Any], float]:
-    made = exchange(Request(url=url, headers={"Accept": "application/json"}), SECONDS)
+def _get(headers: Mapping[str, str], url: str) -> tuple[Mapping[str, Any], float]:
+    made = exchange(Request(url=url, headers=headers), SECONDS)
     if made.failure is not None:
         raise ConfigError(f"--prometheus: {url}: {made.failure.stage}: {made.failure.reason}")
     answer = made.answer
     if answer is None or answer.status != _OK:
-        raise ConfigError(f"--prometheus: {url} answers {answer.status if answer else 0}")
+        status = answer.status if answer else 0
+        login = f"; {_LOGIN}" if status in _UNAUTHORIZED else ""
+        raise ConfigError(f"--prometheus: {url} answers {status}{login}")
     try:
         content = json.loads(answer.body)
         data = content["data"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -51,7 +52,7 @@ def values(evidence: Evidence, programs: Programs, **more: Value) -> Values:
         "token_url": target.token.url if target.token else "",
         "proxy_host": _proxy_host(evidence),
         "uri": service.uri if service else "",
-        "number": _project_number(service),
+        "number": project_number(service),
         "start": programs.start,
         "generate": programs.generate,
         "targets": programs.targets,
@@ -78,7 +79,7 @@ def member(email: str) -> str:
     return f"{kind}:{email}"
 
 
-def _project_number(service: Service | None) -> str:
+def project_number(service: Service | None) -> str:
     """Take the project's number out of the service's other URL; empty where it has none."""
     for url in service.urls if service is not None else ():
         if match := WITH_NUMBER.fullmatch(urlsplit(url).hostname or ""):
@@ -104,7 +105,7 @@ def path_values(path: str) -> dict[str, Value]:
 
 def fitting_timeout(seconds: float) -> str:
     """Give a scrape timeout that such an answer fits into, as Prometheus writes it."""
-    return f"{max(1, round(seconds * 1.5 + 0.5))}s"
+    return f"{math.ceil(seconds * 2)}s"
 
 
 def more_instances(maximum: int) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -23,14 +23,18 @@ from runscrape_generator.doctor.known import Known, attach, known_services
 from runscrape_generator.doctor.mint import minter
 from runscrape_generator.doctor.programs import programs
 from runscrape_generator.doctor.prometheus import Prometheus, look
+from runscrape_generator.doctor.remedies import Programs
 from runscrape_generator.doctor.report import as_json, steps, table
 from runscrape_generator.doctor.report.layout import USUAL, Layout
-from runscrape_generator.doctor.targets import Target
+from runscrape_generator.doctor.secret import SecretSource
+from runscrape_generator.doctor.targets import Credentials, Target
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.model import Decision
 from runscrape_generator.progress import Progress
 
 log = logging.getLogger(__name__)
+
+_NO_INVOKER = "no-invoker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +61,9 @@ def run(options: Options, settings: Settings, config: str, progress: Progress, o
     """
     known = known_services(settings, progress)
     targets, notes = _targets(options, settings, known)
-    prometheus = look(options.prometheus) if options.prometheus else None
+    if not targets and known.listed is not None and known.listed.problems:
+        raise ConfigError("\n".join(dict.fromkeys(known.listed.problems.values())))
+    prometheus = look(options.prometheus, _login(settings)) if options.prometheus else None
     checkup = Checkup(
         version=_version(settings, prometheus),
         mint=minter(options.impersonate) if options.mint or options.impersonate else None,
@@ -67,10 +73,9 @@ def run(options: Options, settings: Settings, config: str, progress: Progress, o
     with progress("targets", len(targets)) as advance:
         found = examine_all(checkup, targets, settings.concurrency, advance)
     ours = programs(options, settings, config, targets)
-    diagnoses = [
-        diagnose(_completed(evidence, listed, known, prometheus, options), ours)
-        for evidence in found
-    ]
+    notes += [f"not all could be told by the Admin API: {why}" for why in listed.about(targets)]
+    completed = [_completed(each, listed, known, prometheus, options) for each in found]
+    diagnoses = _with_policies([diagnose(each, ours) for each in completed], ours, settings)
     out.write(_page(diagnoses, tuple(notes), options, settings, out))
     return int(any(each.cause for each in diagnoses) or not diagnoses)
 
@@ -112,10 +117,41 @@ def _absent(name: str, decided: Iterable[Decision]) -> str:
     return f"{name}: no target is called so; runscrape explain shows all services"
 
 
+def _login(settings: Settings) -> Credentials | None:
+    """Give what Prometheus wants from whoever asks it, if the settings say: as for reloads."""
+    if settings.reload_user is None:
+        return None
+    secret = SecretSource(file=settings.reload_password_file)
+    return Credentials(username=settings.reload_user, secret=secret)
+
+
 def _version(settings: Settings, prometheus: Prometheus | None) -> tuple[int, int]:
     if prometheus is not None and prometheus.version is not None:
         return prometheus.version
     return releases.prometheus(settings)
+
+
+def _with_policies(
+    diagnoses: list[Diagnosis], ours: Programs, settings: Settings
+) -> list[Diagnosis]:
+    """Tell a missing grant from one that is there: ask for the policies of what is refused."""
+    refused = {
+        each.evidence.service.id: each.evidence.service
+        for each in diagnoses
+        if each.cause and each.cause.cause.name == _NO_INVOKER and each.evidence.service
+    }
+    if not refused:
+        return diagnoses
+    found = admin.invokers(refused.values(), settings)
+    return [_again(each, found, ours) for each in diagnoses]
+
+
+def _again(each: Diagnosis, found: Mapping[str, frozenset[str]], ours: Programs) -> Diagnosis:
+    service = each.evidence.service
+    if service is None or service.id not in found:
+        return each
+    facts = dataclasses.replace(each.evidence.facts, invokers=found[service.id])
+    return diagnose(dataclasses.replace(each.evidence, facts=facts), ours)
 
 
 def _completed(
@@ -151,7 +187,8 @@ def _page(
 
 
 def _layout(out: TextIO) -> Layout:
-    if not out.isatty():
-        return Layout(USUAL)
-    colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return Layout(shutil.get_terminal_size().columns, colour)
+    """Fit the terminal, or what COLUMNS says; colours are for terminals that want them."""
+    terminal = out.isatty()
+    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    columns = shutil.get_terminal_size().columns
+    return Layout(columns if terminal or os.environ.get("COLUMNS") else USUAL, colour)

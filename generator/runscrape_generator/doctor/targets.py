@@ -114,6 +114,13 @@ class Target:
     """``fallback_scrape_protocol``."""
     metric_relabel: tuple[Mapping[str, Any], ...] = ()
     problem: Problem | None = None
+    redirected_from: str = ""
+    """The URL that was asked first, where the app sent Prometheus on to another one."""
+
+    @property
+    def first_url(self) -> str:
+        """The URL of the job, before any redirect."""
+        return self.redirected_from or self.url
 
     @property
     def gateway(self) -> bool:

@@ -13,7 +13,7 @@ from runscrape_generator.iam.needs import (
     PERMISSION,
     Needs,
 )
-from runscrape_generator.iam.policies import Present
+from runscrape_generator.iam.present import Present
 from runscrape_generator.model import Service
 from runscrape_generator.text import plural, printable
 
@@ -34,7 +34,7 @@ def text(needs: Needs, present: Present | None) -> str:
         )
     )
     if needs.behind_iap:
-        blocks.append(_block("Identity-Aware Proxy lets it pass", _iap(needs.behind_iap, needs)))
+        blocks.append(_block("Identity-Aware Proxy lets it pass", _iap(needs, present)))
     blocks += list(_excess(needs, present))
     return "\n".join(blocks)
 
@@ -51,7 +51,7 @@ def _block(comment: str, commands: Iterable[tuple[str, ...]]) -> str:
 
 def _lister(project: str, member: str, present: Present | None) -> Iterator[tuple[str, ...]]:
     role = f"projects/{project}/roles/{LISTER}"
-    known = present.of_project(project) if present else None
+    known = present.projects.get(project) if present else None
     if known is None or not known.role:
         yield (
             *("gcloud", "iam", "roles", "create", LISTER, "--project", project),
@@ -78,26 +78,28 @@ def _bind(service: Service, member: str) -> tuple[str, ...]:
     )
 
 
-def _iap(services: Iterable[Service], needs: Needs) -> Iterator[tuple[str, ...]]:
-    for service in services:
+def _iap(needs: Needs, present: Present | None) -> Iterator[tuple[str, ...]]:
+    for service in needs.behind_iap:
         yield (
             *("gcloud", "iap", "web", "add-iam-policy-binding", "--project", service.project),
             *("--resource-type", "cloud-run", "--service", service.name),
             *("--region", service.region, "--member", needs.proxy, "--role", IAP_ACCESSOR),
         )
+        agent = needs.agent(service)
+        if agent and (present is None or not present.invokes(service, agent)):
+            yield _bind(service, agent)
 
 
 def _excess(needs: Needs, present: Present | None) -> Iterator[str]:
     """Name roles on whole projects that open more than is scraped, with what takes them away."""
-    for project in needs.projects if present else ():
-        known = present.of_project(project) if present else None
-        for member, role in known.wide(needs.proxy) if known else ():
+    for project, known in sorted(present.projects.items()) if present else ():
+        for role in known.wide(needs.proxy):
             words = (
                 *("gcloud", "projects", "remove-iam-policy-binding", project),
-                *("--member", member, "--role", role, "--condition", "None"),
+                *("--member", needs.proxy, "--role", role, "--condition", "None"),
             )
             yield _block(
-                f"{member} has {role} on all of {_project(project)}: once the above is there, "
+                f"{needs.proxy} has {role} on all of {_project(project)}: once the above is there, "
                 "take it away",
                 [words],
             )

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from runscrape_generator.doctor.remedies import project_number
 from runscrape_generator.model import Decision, Service
 
 LISTER = "runscrapeLister"
@@ -21,6 +22,7 @@ LISTER_TITLE = "runscrape: lists Cloud Run services"
 PERMISSION = "run.services.list"
 INVOKER = "roles/run.invoker"
 IAP_ACCESSOR = "roles/iap.httpsResourceAccessor"
+IAP_AGENTS = "gcp-sa-iap.iam.gserviceaccount.com"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,11 @@ class Needs:
     """Where the generator lists, sorted."""
     services: tuple[Service, ...]
     """Those that the proxy calls, in the order of the jobs; public ones need nothing."""
+
+    def agent(self, service: Service) -> str:
+        """Name the account of IAP's that calls a service; empty where nobody tells the number."""
+        number = project_number(service)
+        return f"serviceAccount:service-{number}@{IAP_AGENTS}" if number else ""
 
     @property
     def behind_iap(self) -> tuple[Service, ...]:

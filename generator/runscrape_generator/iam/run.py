@@ -8,7 +8,7 @@ from runscrape_generator.config.settings import Settings
 from runscrape_generator.doctor.known import known_services
 from runscrape_generator.iam import gcloud, identities, terraform
 from runscrape_generator.iam.needs import needs
-from runscrape_generator.iam.reading import present
+from runscrape_generator.iam.present import present
 from runscrape_generator.progress import Progress
 from runscrape_generator.selection.decide import decide
 

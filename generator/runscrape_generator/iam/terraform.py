@@ -16,40 +16,21 @@ from runscrape_generator.iam.needs import (
 )
 from runscrape_generator.model import Service
 
+_ON_SERVICE = "google_cloud_run_v2_service_iam_member"
+_AT_IAP = "google_iap_web_cloud_run_service_iam_member"
+
 
 def text(needs: Needs) -> str:
     """Give resources that hold just this; what is there already is Terraform's to know."""
-    blocks = [
-        _locals(needs),
-        _resource(
-            "google_project_iam_custom_role",
-            "runscrape_lister",
-            ("for_each", "toset(local.runscrape_projects)"),
-            ("project", "each.value"),
-            ("role_id", quoted(LISTER)),
-            ("title", quoted(LISTER_TITLE)),
-            ("permissions", f"[{quoted(PERMISSION)}]"),
-        ),
-        _resource(
-            "google_project_iam_member",
-            "runscrape_lister",
-            ("for_each", "google_project_iam_custom_role.runscrape_lister"),
-            ("project", "each.value.project"),
-            ("role", "each.value.name"),
-            ("member", quoted(needs.generator)),
-        ),
-        _member("google_cloud_run_v2_service_iam_member", "invoker", "services", INVOKER, needs),
-    ]
+    proxy = quoted(needs.proxy)
+    blocks = [_locals(needs), *_lister(needs)]
+    blocks.append(_member(_ON_SERVICE, "invoker", "services", INVOKER, proxy))
     if needs.behind_iap:
-        blocks.append(
-            _member(
-                "google_iap_web_cloud_run_service_iam_member",
-                "iap",
-                "services_behind_iap",
-                IAP_ACCESSOR,
-                needs,
-            )
+        blocks.append(_member(_AT_IAP, "iap", "services_behind_iap", IAP_ACCESSOR, proxy))
+        agent = _member(
+            _ON_SERVICE, "iap_agent", "services_behind_iap", INVOKER, "each.value.agent"
         )
+        blocks.append(agent)
     return "\n".join(blocks)
 
 
@@ -60,32 +41,55 @@ def quoted(value: str) -> str:
 
 
 def _locals(needs: Needs) -> str:
-    lines = ["locals {"]
-    lines += [f"  runscrape_projects = [{', '.join(map(quoted, needs.projects))}]"]
-    lines += ["  runscrape_services = {", *_places(needs.services), "  }"]
+    lines = [f"  runscrape_projects = [{', '.join(map(quoted, needs.projects))}]"]
+    lines += ["  runscrape_services = {", *_places(needs.services, needs), "  }"]
     if needs.behind_iap:
-        lines += ["  runscrape_services_behind_iap = {", *_places(needs.behind_iap), "  }"]
-    return "\n".join([*lines, "}", ""])
+        lines += ["  runscrape_services_behind_iap = {"]
+        lines += [*_places(needs.behind_iap, needs, agent=True), "  }"]
+    return "\n".join(["locals {", *lines, "}", ""])
 
 
-def _places(services: Iterable[Service]) -> Iterator[str]:
-    for each in services:
-        parts = (("project", each.project), ("location", each.region), ("name", each.name))
+def _places(services: Iterable[Service], needs: Needs, *, agent: bool = False) -> Iterator[str]:
+    listed = list(services)
+    wide = max((len(quoted(each.id)) for each in listed), default=0)
+    for each in listed:
+        parts = [("project", each.project), ("location", each.region), ("name", each.name)]
+        if agent:
+            parts.append(("agent", needs.agent(each)))
         inner = ", ".join(f"{name} = {quoted(value)}" for name, value in parts)
-        yield f"    {quoted(each.id)} = {{ {inner} }}"
+        yield f"    {quoted(each.id):<{wide}} = {{ {inner} }}"
 
 
-def _member(kind: str, name: str, services: str, role: str, needs: Needs) -> str:
-    place = "cloud_run_service_name" if "iap_web" in kind else "name"
+def _lister(needs: Needs) -> Iterator[str]:
+    yield _resource(
+        "google_project_iam_custom_role",
+        "runscrape_lister",
+        ("for_each", "toset(local.runscrape_projects)"),
+        ("project", "each.value"),
+        ("role_id", quoted(LISTER)),
+        ("title", quoted(LISTER_TITLE)),
+        ("permissions", f"[{quoted(PERMISSION)}]"),
+    )
+    yield _resource(
+        "google_project_iam_member",
+        "runscrape_lister",
+        ("for_each", "google_project_iam_custom_role.runscrape_lister"),
+        ("project", "each.value.project"),
+        ("role", "each.value.name"),
+        ("member", quoted(needs.generator)),
+    )
+
+
+def _member(kind: str, name: str, services: str, role: str, member: str) -> str:
     return _resource(
         kind,
         f"runscrape_{name}",
         ("for_each", f"local.runscrape_{services}"),
         ("project", "each.value.project"),
         ("location", "each.value.location"),
-        (place, "each.value.name"),
+        ("cloud_run_service_name" if kind == _AT_IAP else "name", "each.value.name"),
         ("role", quoted(role)),
-        ("member", quoted(needs.proxy)),
+        ("member", member),
     )
 
 

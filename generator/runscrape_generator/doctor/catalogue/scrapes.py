@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from runscrape_generator.doctor.catalogue.commands import (
+    GENERATE,
+    LOGS,
+    ONE_WARM,
+    PATH,
+    RELOAD,
+    TIMEOUT,
+)
 from runscrape_generator.doctor.causes import Cause
 
 _CONFIG = "prometheus.io/docs/prometheus/latest/configuration/configuration/#scrape_config"
@@ -10,17 +18,6 @@ _MIGRATION = "prometheus.io/docs/prometheus/latest/migration/"
 _API = "prometheus.io/docs/prometheus/latest/querying/api/#targets"
 _HEADERS = "cloud.google.com/run/docs/authenticating/service-to-service"
 _COLD = "cloud.google.com/run/docs/tips/general"
-
-_UPDATE = (
-    *("gcloud", "run", "services", "update"),
-    *("{service}", "--project", "{project}", "--region", "{region}"),
-)
-_LOGS = (
-    *("gcloud", "logging", "read", "--project", "{project}", "--freshness", "1h", "--limit", "20"),
-    "resource.type=cloud_run_revision AND resource.labels.service_name={service}",
-)
-_TIMEOUT = (*_UPDATE, "--update-labels", "prometheus-timeout={fitting}")
-_RELOAD = (("{*reload}",),)
 
 CAUSES = (
     Cause(
@@ -34,7 +31,7 @@ CAUSES = (
         name="app-forbids",
         title="403 by the app itself",
         remedy="let the app serve its metrics to whoever passes Cloud Run's own check",
-        commands=(_LOGS,),
+        commands=(LOGS,),
         source=_HEADERS,
     ),
     Cause(
@@ -42,49 +39,51 @@ CAUSES = (
         title="404 by the app itself: it serves nothing under this path",
         remedy="say where its metrics are: annotation prometheus.io/path, label prometheus-path, "
         "or a rule's endpoints{working_path}",
-        commands=((*_UPDATE, "--update-labels", "prometheus-path={path_label}"),),
+        commands=(PATH,),
         source=_CONFIG,
     ),
     Cause(
         name="redirect",
         title="the app redirects, and redirects are not followed",
         remedy="scrape what it redirects to, if that is the service's own: {location}",
-        commands=((*_UPDATE, "--update-labels", "prometheus-path={path_label}"),),
+        commands=(PATH,),
         source=_CONFIG,
     ),
     Cause(
         name="app-error",
         title="the app itself answers with an error",
         remedy="look at the service's logs",
-        commands=(_LOGS,),
+        commands=(LOGS,),
         source=_CONFIG,
     ),
     Cause(
         name="cold-start",
         title="a cold start takes longer than the scrape timeout",
-        remedy="keep an instance warm, or raise the scrape timeout to {fitting}",
-        commands=((*_UPDATE, "--min-instances", "1"), _TIMEOUT),
+        remedy="keep an instance warm, or raise the scrape timeout to {fitting} (and the "
+        "interval, if that is shorter)",
+        commands=(ONE_WARM, TIMEOUT),
         source=_COLD,
     ),
     Cause(
         name="too-slow",
         title="the answer takes longer than the scrape timeout",
-        remedy="raise the scrape timeout to {fitting}, or let the app serve less",
-        commands=(_TIMEOUT,),
+        remedy="raise the scrape timeout to {fitting} (and the interval, if that is shorter), or "
+        "let the app serve less",
+        commands=(TIMEOUT,),
         source=_CONFIG,
     ),
     Cause(
         name="hangs",
         title="the service does not answer at all",
         remedy="look at the service's logs for what the request waits for",
-        commands=(_LOGS,),
+        commands=(LOGS,),
         source=_CONFIG,
     ),
     Cause(
         name="broken-off",
         title="the answer breaks off before its end",
         remedy="look at the service's logs for a crash, and at its memory limit",
-        commands=(_LOGS,),
+        commands=(LOGS,),
         source="RFC 9112, section 8",
     ),
     Cause(
@@ -92,7 +91,7 @@ CAUSES = (
         title="the answer is a page or JSON, not metrics",
         remedy="say where the metrics are: annotation prometheus.io/path, label prometheus-path, "
         "or a rule's endpoints{working_path}",
-        commands=((*_UPDATE, "--update-labels", "prometheus-path={path_label}"),),
+        commands=(PATH,),
         source=_FORMATS,
     ),
     Cause(
@@ -100,7 +99,7 @@ CAUSES = (
         title="the answer has no Content-Type that Prometheus 3 knows",
         remedy="let the app send text/plain; version=0.0.4, or write jobs with "
         "--prometheus-version 3.0, which sets fallback_scrape_protocol",
-        commands=(("{*generate}", "--prometheus-version", "3.0"),),
+        commands=((*GENERATE, "--prometheus-version", "3.0"),),
         source=_MIGRATION,
     ),
     Cause(
@@ -131,7 +130,7 @@ CAUSES = (
         name="dropped",
         title="Prometheus drops the target before it scrapes it",
         remedy="make the scrape timeout no longer than the interval",
-        commands=(("{*generate}",),),
+        commands=(GENERATE,),
         source=_CONFIG,
     ),
     Cause(
@@ -152,14 +151,14 @@ CAUSES = (
         name="not-loaded",
         title="Prometheus does not have this target: it has not read the file since",
         remedy="reload Prometheus",
-        commands=_RELOAD,
+        commands=(RELOAD,),
         source="prometheus.io/docs/prometheus/latest/management_api/#reload",
     ),
     Cause(
         name="old-job",
         title="Prometheus scrapes by an older version of the job",
         remedy="reload Prometheus",
-        commands=_RELOAD,
+        commands=(RELOAD,),
         source="prometheus.io/docs/prometheus/latest/management_api/#reload",
     ),
     Cause(

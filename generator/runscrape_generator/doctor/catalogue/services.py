@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from runscrape_generator.doctor.catalogue.commands import (
+    BIND,
+    DESCRIBE,
+    GENERATE,
+    LOGS,
+    SERVICE,
+    START,
+    UPDATE,
+)
 from runscrape_generator.doctor.causes import Cause
 
 _TROUBLE = "cloud.google.com/run/docs/troubleshooting"
@@ -9,16 +18,6 @@ _ISSUES = "cloud.google.com/run/docs/known-issues"
 _AUDIENCES = "cloud.google.com/run/docs/configuring/custom-audiences"
 _INGRESS = "cloud.google.com/run/docs/securing/ingress"
 _IAP = "cloud.google.com/run/docs/securing/identity-aware-proxy-cloud-run"
-
-_SERVICE = ("{service}", "--project", "{project}", "--region", "{region}")
-_UPDATE = ("gcloud", "run", "services", "update", *_SERVICE)
-_DESCRIBE = ("gcloud", "run", "services", "describe", *_SERVICE)
-_BIND = ("gcloud", "run", "services", "add-iam-policy-binding", *_SERVICE)
-_LOGS = (
-    *("gcloud", "logging", "read", "--project", "{project}", "--freshness", "1h", "--limit", "20"),
-    "resource.type=cloud_run_revision AND resource.labels.service_name={service}",
-)
-_GENERATE = (("{*generate}",),)
 
 CAUSES = (
     Cause(
@@ -65,7 +64,7 @@ CAUSES = (
         name="gateway-off",
         title="the proxy is asked to scrape, and was started without --gateway",
         remedy="start runscrape-proxy with --gateway",
-        commands=(("{*start}",),),
+        commands=(START,),
         source="proxy/README.md",
     ),
     Cause(
@@ -90,21 +89,21 @@ CAUSES = (
         name="service-gone",
         title="the service no longer exists",
         remedy="run runscrape again, so that its job goes",
-        commands=_GENERATE,
+        commands=(GENERATE,),
         source=_TROUBLE,
     ),
     Cause(
         name="address-differs",
         title="the target is no address of the service (any more)",
         remedy="run runscrape again: the service answers at {uri}",
-        commands=_GENERATE,
+        commands=(GENERATE,),
         source=_TROUBLE,
     ),
     Cause(
         name="default-url-disabled",
         title="the service's default URL is disabled",
         remedy="give the service a target by rule (its own domain), or enable the URL",
-        commands=((*_UPDATE, "--default-url"),),
+        commands=((*UPDATE, "--default-url"),),
         source="cloud.google.com/run/docs/securing/ingress#disable-url",
     ),
     Cause(
@@ -112,7 +111,7 @@ CAUSES = (
         title="the service's ingress lets nobody in from here",
         remedy="scrape it from inside the VPC, or by its load balancer's domain (a rule's target), "
         "or open its ingress",
-        commands=((*_UPDATE, "--ingress", "all"),),
+        commands=((*UPDATE, "--ingress", "all"),),
         source=_INGRESS,
     ),
     Cause(
@@ -121,7 +120,7 @@ CAUSES = (
         "or its default URL is disabled",
         remedy="look at the service's ingress and URLs; doctor can tell more if it "
         "may list services (run.services.list)",
-        commands=(_DESCRIBE,),
+        commands=(DESCRIBE,),
         source=_TROUBLE,
     ),
     Cause(
@@ -162,7 +161,7 @@ CAUSES = (
         remedy="grant roles/run.invoker to IAP's service agent",
         commands=(
             (
-                *(*_BIND, "--role", "roles/run.invoker", "--member"),
+                *(*BIND, "--role", "roles/run.invoker", "--member"),
                 "serviceAccount:service-{number}@gcp-sa-iap.iam.gserviceaccount.com",
             ),
         ),
@@ -172,14 +171,14 @@ CAUSES = (
         name="audience-is-tag",
         title="the token's audience is the URL of a tag, which Cloud Run does not take",
         remedy="ask for the service's own URL ({uri}); the tag's URL may stay the target",
-        commands=_GENERATE,
+        commands=(GENERATE,),
         source=_AUDIENCES,
     ),
     Cause(
         name="audience-differs",
         title="401: the token's audience is none that the service takes",
         remedy="run runscrape again, or add the audience to the service's custom audiences",
-        commands=(("{*generate}",), (*_UPDATE, "--add-custom-audiences", "{audience}")),
+        commands=(GENERATE, (*UPDATE, "--add-custom-audiences", "{audience}")),
         source=_AUDIENCES,
     ),
     Cause(
@@ -187,21 +186,21 @@ CAUSES = (
         title="401: Cloud Run does not take the token, though nothing is wrong with it from here",
         remedy="check whether the account was deleted or disabled, and the proxy's clock; what the "
         "service takes may have changed minutes ago",
-        commands=(_DESCRIBE,),
+        commands=(DESCRIBE,),
         source=_TROUBLE,
     ),
     Cause(
         name="not-public",
         title="the job sends no token, and the service is not public (any more)",
         remedy="run runscrape again, so that the job sends a token",
-        commands=_GENERATE,
+        commands=(GENERATE,),
         source=_TROUBLE,
     ),
     Cause(
         name="no-invoker",
         title="403: the proxy's identity may not call the service",
         remedy="grant roles/run.invoker on the service to {member}; a grant takes minutes to work",
-        commands=((*_BIND, "--member", "{member}", "--role", "roles/run.invoker"),),
+        commands=((*BIND, "--member", "{member}", "--role", "roles/run.invoker"),),
         source=_TROUBLE,
     ),
     Cause(
@@ -209,56 +208,56 @@ CAUSES = (
         title="403, though the service's policy has the identity as an invoker",
         remedy="wait: a new grant takes 2 to 7 minutes; if it stays so, a condition, an IAM deny "
         "policy or VPC Service Controls keep it out",
-        commands=(("gcloud", "run", "services", "get-iam-policy", *_SERVICE),),
+        commands=(("gcloud", "run", "services", "get-iam-policy", *SERVICE),),
         source="cloud.google.com/iam/docs/access-change-propagation",
     ),
     Cause(
         name="scaled-to-none",
         title="the service is scaled by hand, to 0 instances",
         remedy="give it an instance, or leave it out (a rule's skip)",
-        commands=((*_UPDATE, "--scaling", "1"),),
+        commands=((*UPDATE, "--scaling", "1"),),
         source="cloud.google.com/run/docs/configuring/services/manual-scaling",
     ),
     Cause(
         name="not-ready",
         title="no revision of the service is ready",
         remedy="mend what its condition says, and deploy again",
-        commands=(_DESCRIBE,),
+        commands=(DESCRIBE,),
         source=_TROUBLE,
     ),
     Cause(
         name="max-instances",
         title="429: every instance is busy, and the service may have no more of them",
         remedy="raise its maximum of instances, or its concurrency",
-        commands=((*_UPDATE, "--max-instances", "{more_instances}"),),
+        commands=((*UPDATE, "--max-instances", "{more_instances}"),),
         source=_TROUBLE,
     ),
     Cause(
         name="start-failed",
         title="500: Cloud Run could not start an instance, or not in time",
         remedy="look at the service's logs for why its container does not start",
-        commands=(_LOGS,),
+        commands=(LOGS,),
         source=_TROUBLE,
     ),
     Cause(
         name="no-instance",
         title="503: Cloud Run has no instance of the service, though it calls it ready",
         remedy="check that billing is on for the project; then look at the service's logs",
-        commands=(("gcloud", "billing", "projects", "describe", "{project}"), _LOGS),
+        commands=(("gcloud", "billing", "projects", "describe", "{project}"), LOGS),
         source=_TROUBLE,
     ),
     Cause(
         name="crashed",
         title="503: the instance broke the connection, or answered no HTTP",
         remedy="look at the service's logs for a crash, and at its memory limit",
-        commands=(_LOGS,),
+        commands=(LOGS,),
         source=_TROUBLE,
     ),
     Cause(
         name="request-timeout",
         title="504: the service did not answer within Cloud Run's own request timeout",
         remedy="find out why it takes so long; a longer scrape timeout does not help",
-        commands=(_LOGS,),
+        commands=(LOGS,),
         source=_TROUBLE,
     ),
     Cause(

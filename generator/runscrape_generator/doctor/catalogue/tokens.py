@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from runscrape_generator.doctor.catalogue.commands import (
+    BIND_ACCOUNT,
+    CLOCK,
+    GENERATE,
+    LOGIN,
+    START,
+)
 from runscrape_generator.doctor.causes import Cause
 
 _PROXY = "proxy/README.md"
@@ -12,8 +19,6 @@ _IMPERSONATE = "cloud.google.com/iam/docs/service-account-permissions"
 _GKE = "cloud.google.com/kubernetes-engine/docs/how-to/workload-identity"
 _JWT = "cloud.google.com/run/docs/authenticating/service-to-service"
 
-_START = (("{*start}",),)
-_LOGIN = (("gcloud", "auth", "application-default", "login"),)
 
 CAUSES = (
     Cause(
@@ -27,7 +32,7 @@ CAUSES = (
         name="proxy-not-running",
         title="nothing listens where the proxy should be",
         remedy="start runscrape-proxy: if it cannot start, it says why",
-        commands=_START,
+        commands=(START,),
         source=_PROXY,
     ),
     Cause(
@@ -47,7 +52,7 @@ CAUSES = (
         name="not-the-proxy",
         title="what answers at the token URL is no token endpoint",
         remedy="correct --token-url ({token_url}): runscrape-proxy answers at /token",
-        commands=_START,
+        commands=(START,),
         source=_RFC,
     ),
     Cause(
@@ -61,7 +66,7 @@ CAUSES = (
         name="wrong-secret",
         title="the proxy refuses the client id or the client secret",
         remedy="give Prometheus and the proxy the same client id and the same client secret",
-        commands=_START,
+        commands=(START,),
         source=_RFC,
     ),
     Cause(
@@ -69,21 +74,21 @@ CAUSES = (
         title="the proxy refuses the service: it is not in the inventory that the proxy reads",
         remedy="let the proxy read the inventory that runscrape writes, or allow the audience with "
         "--allow-audience",
-        commands=_START,
+        commands=(START,),
         source="RFC 8707, section 2",
     ),
     Cause(
         name="not-in-inventory",
         title="the proxy refuses the service: it is in no inventory, nor in the one used here",
         remedy="run runscrape again, so that the inventory has the service",
-        commands=(("{*generate}",),),
+        commands=(GENERATE,),
         source="RFC 8707, section 2",
     ),
     Cause(
         name="proxy-host-unknown",
         title="the proxy does not know the name by which it is called",
         remedy="start runscrape-proxy with --allowed-host {proxy_host}",
-        commands=(("{*start}", "--allowed-host", "{proxy_host}"),),
+        commands=((*START, "--allowed-host", "{proxy_host}"),),
         source=_PROXY,
     ),
     Cause(
@@ -97,7 +102,7 @@ CAUSES = (
         title="the proxy cannot make sense of the token request",
         remedy="let runscrape write the job, or correct its oauth2 block by hand: token_url and "
         "endpoint_params with one audience",
-        commands=(("{*generate}",),),
+        commands=(GENERATE,),
         source=_RFC,
     ),
     Cause(
@@ -105,7 +110,7 @@ CAUSES = (
         title="there are no Google credentials to mint with",
         remedy="log in, or attach a service account to the machine, or name a file in "
         "GOOGLE_APPLICATION_CREDENTIALS; then restart the proxy",
-        commands=_LOGIN,
+        commands=(LOGIN,),
         source=_ADC,
     ),
     Cause(
@@ -118,7 +123,7 @@ CAUSES = (
         name="login-expired",
         title="the login has expired or was revoked",
         remedy="log in again; the proxy reads the new file by itself",
-        commands=_LOGIN,
+        commands=(LOGIN,),
         source=_ADC,
     ),
     Cause(
@@ -144,7 +149,7 @@ CAUSES = (
         "it to {caller}; a grant takes minutes to work",
         commands=(
             (
-                *("gcloud", "iam", "service-accounts", "add-iam-policy-binding", "{account}"),
+                *BIND_ACCOUNT,
                 *("--member", "{caller}", "--role", "roles/iam.serviceAccountOpenIdTokenCreator"),
             ),
         ),
@@ -181,7 +186,7 @@ CAUSES = (
         remedy="grant roles/iam.workloadIdentityUser on the account to the pod's",
         commands=(
             (
-                *("gcloud", "iam", "service-accounts", "add-iam-policy-binding", "{account}"),
+                *BIND_ACCOUNT,
                 *("--role", "roles/iam.workloadIdentityUser", "--member", "{pod}"),
             ),
         ),
@@ -191,7 +196,7 @@ CAUSES = (
         name="clock-wrong",
         title="this machine's clock is so wrong that Google refuses what it signs",
         remedy="set the clock, and keep it set (chrony, NTP)",
-        commands=(("sudo", "timedatectl", "set-ntp", "true"),),
+        commands=(CLOCK,),
         source="developers.google.com/identity/protocols/oauth2/service-account",
     ),
     Cause(
@@ -211,14 +216,14 @@ CAUSES = (
         name="not-an-id-token",
         title="the token is no ID token (an access token, say), and Cloud Run takes ID tokens only",
         remedy="let runscrape-proxy answer at the token URL",
-        commands=_START,
+        commands=(START,),
         source=_JWT,
     ),
     Cause(
         name="token-not-from-google",
         title="the token was not issued by Google",
         remedy="let runscrape-proxy answer at the token URL",
-        commands=_START,
+        commands=(START,),
         source=_JWT,
     ),
     Cause(

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
+from runscrape_generator.doctor.catalogue.commands import CLOCK, ONE_AT_MOST, ONE_WARM, SERVICE
 from runscrape_generator.doctor.causes import Cause, Severity
 
 _SCALING = "cloud.google.com/run/docs/configuring/max-instances"
 _MINIMUM = "cloud.google.com/run/docs/configuring/min-instances"
 _FORMATS = "prometheus.io/docs/instrumenting/exposition_formats/"
 
-_UPDATE = (
-    *("gcloud", "run", "services", "update"),
-    *("{service}", "--project", "{project}", "--region", "{region}"),
-)
 _Warning = partial(Cause, severity=Severity.WARNING)
 
 CAUSES = (
@@ -21,34 +18,42 @@ CAUSES = (
         name="update-failed",
         title="the newest revision failed; the one before it serves",
         remedy="mend what the condition says, and deploy again",
-        commands=(("gcloud", "run", "revisions", "describe", "{revision}", *_UPDATE[5:]),),
+        commands=(("gcloud", "run", "revisions", "describe", "{revision}", *SERVICE[1:]),),
         source="cloud.google.com/run/docs/troubleshooting",
     ),
     _Warning(
         name="counters-jump",
         title="two scrapes were answered by different instances: counters jump",
         remedy="let one instance serve the metrics (maxInstances 1), or push them from each",
-        commands=((*_UPDATE, "--max-instances", "1"),),
+        commands=(ONE_AT_MOST,),
         source=_SCALING,
+    ),
+    _Warning(
+        name="redirect-followed",
+        title="the app redirects, and the job follows: before Prometheus 3.13 with the token, to "
+        "any host",
+        remedy="set follow_redirects: false, and scrape {path} itself",
+        source="prometheus.io/docs/prometheus/latest/configuration/configuration/#scrape_config",
     ),
     _Warning(
         name="clock-off",
         title="this machine's clock differs from Google's by more than 30 s",
         remedy="set the clock, and keep it set (chrony, NTP)",
-        commands=(("sudo", "timedatectl", "set-ntp", "true"),),
+        commands=(CLOCK,),
         source="RFC 9110, section 6.6.1",
     ),
     _Warning(
         name="ca-file-missing",
         title="the job's tls_config names a CA file that is not here; the system's CAs were used",
-        remedy="check the path {ca_file}, as Prometheus sees it",
+        remedy="check the path {ca_file} where Prometheus runs: it makes no target of a job whose "
+        "CA file is missing",
         source="prometheus.io/docs/prometheus/latest/configuration/configuration/#tls_config",
     ),
     _Warning(
         name="near-timeout",
         title="the answer took more than half of the scrape timeout",
         remedy="raise the scrape timeout to {fitting}, or keep an instance warm",
-        commands=((*_UPDATE, "--min-instances", "1"),),
+        commands=(ONE_WARM,),
         source=_MINIMUM,
     ),
     _Warning(
@@ -100,14 +105,14 @@ CAUSES = (
         name="many-instances",
         title="maxInstances is above 1: a scrape reaches one random instance",
         remedy="aggregate gauges with max_over_time, or let one instance serve the metrics",
-        commands=((*_UPDATE, "--max-instances", "1"),),
+        commands=(ONE_AT_MOST,),
         source=_SCALING,
     ),
     _Warning(
         name="scales-to-zero",
         title="minInstances is 0: each scrape may wake, and bill, an instance",
         remedy="keep an instance warm, or scrape less often",
-        commands=((*_UPDATE, "--min-instances", "1"),),
+        commands=(ONE_WARM,),
         source=_MINIMUM,
     ),
 )

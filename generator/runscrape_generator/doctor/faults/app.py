@@ -103,6 +103,8 @@ def _redirect(answer: Answer, evidence: Evidence) -> Fault:
     detail = f"{answer.status} to {printable(meant[:200]) or 'nowhere'}"
     if path == evidence.target.path:
         path = ""  # only the scheme or the query differs
+    if evidence.target.follow_redirects:
+        detail += "; Prometheus goes there with the token"
     return found("redirect", detail, location=printable(meant[:200]), **path_values(path))
 
 

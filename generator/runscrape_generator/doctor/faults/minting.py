@@ -46,7 +46,14 @@ _WORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("clock-wrong", ("reasonable timeframe", "timeframe", "check your iat and exp")),
     (
         "login-expired",
-        ("invalid_rapt", "rapt_required", "expired or revoked", "reauth", "deleted_client"),
+        (
+            "invalid_rapt",
+            "rapt_required",
+            "expired or revoked",
+            "reauth",
+            "log in again",
+            "deleted_client",
+        ),
     ),
     ("key-refused", ("invalid jwt signature", "invalid signature", "no valid verifier")),
     ("cannot-mint", ("cannot mint",)),
@@ -57,6 +64,7 @@ _WORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "no credentials",
             "default credentials were not found",
             "this machine has no service account",
+            "metadata service. status: 404",
         ),
     ),
     (
@@ -74,12 +82,18 @@ _WORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
 """Causes in the order in which they are looked for, and words that show each."""
 
 
+_SURE = {"cannot-mint", "google-unreachable"}
+"""What :mod:`runscrape_generator.doctor.mint` knows by itself."""
+
+
 def no_token(error: str, said: str) -> Fault:
     """Tell why there is no token from what the proxy, or Google, says about it."""
     text = said.lower()
     for cause, words in _WORDS:
         if any(word in text for word in words):
             return Fault(cause, said, _values(said))
+    if error in _SURE:
+        return Fault(error, said, _values(said))
     detail = f"{error}: {said}" if said else error
     return Fault("no-token", detail, _values(said))
 

@@ -26,7 +26,9 @@ def fault(evidence: Evidence) -> Fault | None:
     if token.token is not None:
         return _of_claims(token.claims, evidence)
     if token.minted_here:
-        return no_token(token.error, token.description)
+        fault = no_token(token.error, token.description)
+        known = {name: value for name, value in token.known.items() if value}
+        return Fault(fault.cause, fault.detail, {**fault.values, **known})
     return _of_answer(token, evidence)
 
 

@@ -59,6 +59,8 @@ def _of_scrape(evidence: Evidence) -> Iterator[Fault]:
     ca_file = evidence.target.way.ca_file
     if ca_file is not None and not ca_file.is_file():
         yield found("ca-file-missing", str(ca_file), ca_file=str(ca_file))
+    if first := evidence.target.redirected_from:
+        yield found("redirect-followed", f"from {first} to {evidence.target.url}")
     off = offset(evidence.scrape)
     if off is not None and abs(off) > TOLERATED:
         side = "behind" if off > 0 else "ahead"

@@ -101,7 +101,8 @@ def _of_job(job: Data, defaults: Defaults) -> Iterator[Target]:
 
 def _is_gateway(job: Data) -> bool:
     """Whether scrapes may go through runscrape-proxy: an HTTP proxy, asked in plain http."""
-    return bool(job.get("proxy_url")) and "oauth2" not in job
+    proxy = job.get("proxy_url") or job.get("proxy_from_environment")
+    return bool(proxy) and "oauth2" not in job
 
 
 def _mentions_cloud_run(job: Data) -> bool:
@@ -144,7 +145,7 @@ def _of_url(data: Data, defaults: Defaults) -> tuple[list[Group], Problem | None
         headers |= known.headers() if known else {}
     except OSError as error:
         return [], Problem("secret-unreadable", f"{error.filename}: {error.strerror}")
-    request = Request(url=url, headers=headers, way=scrape_config.way(data, defaults))
+    request = Request(url=url, headers=headers, way=scrape_config.way(data, defaults, url))
     made = exchange(request, _HTTP_SD_SECONDS)
     if made.failure is not None:
         return [], _no_targets(f"{url}: {made.failure.reason}", url)

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from requests.utils import get_environ_proxies, select_proxy, should_bypass_proxies
+
 from runscrape_generator.config import durations
 from runscrape_generator.doctor.jobs.relabel import relabel
 from runscrape_generator.doctor.secret import Secret, SecretSource
@@ -67,8 +69,8 @@ def targets(job: Data, groups: Iterable[Group], defaults: Defaults) -> Iterator[
                 yield target
 
 
-def way(data: Data, defaults: Defaults) -> Way:
-    """Read ``tls_config`` and ``proxy_url``, of a job or of its ``oauth2`` block."""
+def way(data: Data, defaults: Defaults, url: str = "") -> Way:
+    """Read how a job, or its ``oauth2`` block, gets to a URL: ``tls_config`` and its proxy."""
     tls: Data = data.get("tls_config") or {}
     return Way(
         ca_file=defaults.path(tls.get("ca_file")),
@@ -77,7 +79,7 @@ def way(data: Data, defaults: Defaults) -> Way:
         key_file=defaults.path(tls.get("key_file")),
         server_name=str(tls.get("server_name") or ""),
         insecure=tls.get("insecure_skip_verify") is True,
-        proxy_url=str(data.get("proxy_url") or ""),
+        proxy_url=proxy_for(data, url) if url else "",
     )
 
 
@@ -89,7 +91,7 @@ def token_request(data: Data, defaults: Defaults) -> TokenRequest:
         secret=secret(data, "client_secret", defaults),
         params=tuple((str(k), str(v)) for k, v in (data.get("endpoint_params") or {}).items()),
         scopes=tuple(map(str, data.get("scopes") or ())),
-        way=way(data, defaults),
+        way=way(data, defaults, str(data.get("token_url") or "")),
     )
 
 
@@ -168,7 +170,16 @@ def _target(base: Target, job: Data, found: Mapping[str, str], defaults: Default
         return dataclasses.replace(made, problem=problem)
     seconds = durations.parse(labels["__scrape_timeout__"])
     url = _url(address, labels, job.get("params") or {})
-    return dataclasses.replace(made, url=url, timeout=seconds)
+    way = dataclasses.replace(base.way, proxy_url=proxy_for(job, url))
+    return dataclasses.replace(made, url=url, timeout=seconds, way=way)
+
+
+def proxy_for(data: Data, url: str) -> str:
+    """Give the HTTP proxy for a URL: ``proxy_url``, ``no_proxy``, ``proxy_from_environment``."""
+    if data.get("proxy_from_environment") is True:
+        return select_proxy(url, get_environ_proxies(url)) or ""
+    proxy, excepted = str(data.get("proxy_url") or ""), str(data.get("no_proxy") or "")
+    return "" if excepted and should_bypass_proxies(url, no_proxy=excepted) else proxy
 
 
 def _first(values: object) -> str:

@@ -32,7 +32,7 @@ def _target(diagnosis: Diagnosis) -> dict[str, Any]:
     project, region, name = target.place
     return {
         "job": target.job,
-        "url": target.url,
+        "url": target.first_url,
         "instance": target.labels.get("instance", ""),
         "project": project,
         "region": region,

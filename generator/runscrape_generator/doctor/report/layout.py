@@ -14,6 +14,23 @@ USUAL = 100
 NARROWEST = 40
 
 
+_JOINED = " \\"
+"""At the end of a line that goes on."""
+
+
+def _parts(words: Sequence[str]) -> Iterator[str]:
+    """Quote the words, each option together with the word that follows it."""
+    option = ""
+    for word in map(shlex.quote, words):
+        if word.startswith("--"):
+            yield from filter(None, (option,))
+            option = word
+        else:
+            yield f"{option} {word}".lstrip()
+            option = ""
+    yield from filter(None, (option,))
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """How wide the page is, and whether it has colours."""
@@ -32,6 +49,10 @@ class Layout:
     def green(self, text: str) -> str:
         """Colour what is well."""
         return self._coloured("32", text)
+
+    def dim(self, text: str) -> str:
+        """Set explanations apart."""
+        return self._coloured("2", text)
 
     def bold(self, text: str) -> str:
         """Make a heading."""
@@ -53,14 +74,14 @@ class Layout:
         )
 
     def command(self, words: Sequence[str], indent: int) -> Iterator[str]:
-        """Break a command into lines that a shell joins again; no word is broken."""
+        """Break a command into lines that a shell joins again; an option keeps its value."""
         pad, line = " " * indent, ""
-        for word in map(shlex.quote, words):
-            if line and indent + width(line) + width(word) + 3 > self.columns:
-                yield f"{pad}{line} \\"
-                pad, line = " " * (indent + 2), word
+        for part in _parts(words):
+            if line and width(pad) + width(line) + width(part) + len(" " + _JOINED) > self.columns:
+                yield f"{pad}{line}{_JOINED}"
+                pad, line = " " * (indent + 2), part
             else:
-                line = f"{line} {word}" if line else word
+                line = f"{line} {part}" if line else part
         yield pad + line
 
     def names(self, names: Sequence[str], room: int) -> str:

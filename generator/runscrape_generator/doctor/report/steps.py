@@ -62,9 +62,28 @@ def page(diagnosis: Diagnosis, layout: Layout) -> str:
 def _line(step: Line, layout: Layout) -> Iterator[str]:
     marks = {True: layout.green(_TICK), False: layout.red(_CROSS), None: _OPEN}
     took = f" ({_span(step.seconds)})" if step.seconds is not None else ""
-    first, *rest = layout.wrapped(f"{step.name:<{_NAME}}{printable(step.text)}{took}", 4, _NAME)
+    text = f"{step.name:<{_NAME}}{printable(step.text)}{took}".rstrip()
+    first, *rest = layout.wrapped(text, 4, _NAME)
     yield f"  {marks[step.good]} {first.lstrip()}"
     yield from rest
+    for line in layout.wrapped(_ABOUT.get(step.name, ""), 4 + _NAME):
+        yield layout.dim(line)
+
+
+_ABOUT = {
+    "proxy": "Prometheus asks the proxy for a token, with the client's secret, once for each job.",
+    "token": "An ID token of Google's: Cloud Run looks at its audience, then at whose it is.",
+    "DNS": "The address of the service, or of the HTTP proxy on the way (proxy_url).",
+    "tunnel": "The HTTP proxy on the way lets the connection through to the service.",
+    "TLS": "The certificate is for this host, and of an authority that the job trusts.",
+    "answer": "Google checks host, path, ingress, IAP, token and role, in this order; then the app "
+    "answers.",
+    "samples": "Read as Prometheus reads them: for one bad line it drops them all.",
+    "once more": "Counters that fall from one scrape to the next show several instances.",
+    "Admin API": "What Google says of the service tells apart what has the same answer.",
+    "Prometheus": "What the running Prometheus says of this target.",
+}
+"""What a step is for, by its name."""
 
 
 def _span(seconds: float) -> str:

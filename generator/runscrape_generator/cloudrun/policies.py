@@ -1,0 +1,110 @@
+"""IAM policies of services and projects, as far as the credentials that are here may read them.
+
+Run Admin API v2 ``services.getIamPolicy``, Resource Manager v1 ``projects.getIamPolicy``, IAM v1
+``projects.roles.get``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import requests
+from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.requests import AuthorizedSession
+
+from runscrape_generator.cloudrun.credentials import Access, open_access, with_credentials
+from runscrape_generator.config.settings import Settings
+from runscrape_generator.errors import RunscrapeError
+from runscrape_generator.model import Service
+from runscrape_generator.text import one_line
+
+SECONDS = 10.0
+"""For one call."""
+INVOKER = "roles/run.invoker"
+_GOOGLE = re.compile(r"(?:.+\.)?googleapis\.com")
+
+Bindings = Mapping[str, frozenset[str]]
+"""Members by role, of bindings without a condition: those are no sure grant."""
+
+
+class UnreadableError(Exception):
+    """A policy that may not be read, or could not be: why, in one line."""
+
+
+class Policies:
+    """Reads policies with Application Default Credentials; raises UnreadableError."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._access = _access(settings)
+        authorized: Any = AuthorizedSession
+        session = authorized(self._access.credentials)
+        self._session: requests.Session = self._access.network.apply(session, {})
+
+    def of_service(self, service: Service) -> Bindings:
+        """Give the policy of one service: its own, without what its project brings."""
+        place = f"{service.project}/locations/{service.region}/services/{service.name}"
+        url = f"{self._access.address.url}/v2/projects/{quote(place)}:getIamPolicy"
+        return bindings(self._json("GET", url))
+
+    def of_project(self, project: str) -> Bindings:
+        """Give the policy of a project: its own, without what folders and organisation bring."""
+        host = self._host("cloudresourcemanager")
+        return bindings(self._json("POST", f"{host}/v1/projects/{quote(project)}:getIamPolicy"))
+
+    def has_role(self, project: str, role: str) -> bool:
+        """Whether a project has a custom role of this id; False too where that may not be read."""
+        try:
+            self._json("GET", f"{self._host('iam')}/v1/projects/{quote(project)}/roles/{role}")
+        except UnreadableError:
+            return False
+        return True
+
+    def _host(self, name: str) -> str:
+        """Say where another API of Google's answers; here where ``--api-endpoint`` is no Google."""
+        own = self._access.address.url
+        if not _GOOGLE.fullmatch(urlsplit(own).hostname or ""):
+            return own
+        return f"https://{name}.googleapis.com"
+
+    def _json(self, method: str, url: str) -> dict[str, Any]:
+        try:
+            answer = self._session.request(method, url, timeout=SECONDS, allow_redirects=False)
+            content = answer.json()
+        except (requests.exceptions.RequestException, GoogleAuthError, ValueError) as error:
+            raise UnreadableError(one_line(error)) from None
+        if not isinstance(content, dict):
+            raise UnreadableError("the answer is no JSON object")
+        if answer.status_code != requests.codes.ok:
+            refusal = content.get("error")
+            said = refusal.get("message") if isinstance(refusal, dict) else ""
+            raise UnreadableError(f"{answer.status_code} {said}".strip())
+        return content
+
+
+def _access(settings: Settings) -> Access:
+    try:
+        access = open_access(settings)
+        if access.credentials is None and access.problem is None:
+            access = with_credentials(access)
+    except (RunscrapeError, ValueError) as error:
+        raise UnreadableError(one_line(error)) from None
+    if access.problem is not None:
+        raise UnreadableError(one_line(access.problem))
+    return access
+
+
+def bindings(policy: Mapping[str, object]) -> Bindings:
+    """Read a policy's JSON (``google.iam.v1.Policy``)."""
+    found: dict[str, set[str]] = {}
+    entries = policy.get("bindings")
+    for each in entries if isinstance(entries, list) else ():
+        if isinstance(each, dict) and not each.get("condition"):
+            found.setdefault(str(each.get("role")), set()).update(_texts(each.get("members")))
+    return {role: frozenset(members) for role, members in found.items()}
+
+
+def _texts(value: object) -> Iterable[str]:
+    return (str(each) for each in value) if isinstance(value, list) else ()

@@ -1,0 +1,140 @@
+"""A connection to a server, directly or by way of an HTTP proxy, with TLS where it is wanted."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from base64 import b64encode
+from typing import Any
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from runscrape_generator.doctor.evidence import Failed, Failure, Stage
+from runscrape_generator.doctor.http.course import Course, StepFailedError
+from runscrape_generator.doctor.targets import Way
+from runscrape_generator.text import one_line, printable
+
+_PIECE = 64 * 1024
+_MOMENT = 0.5
+"""Seconds for the rest of a refusal, which usually comes with its head."""
+_PORTS = {"http": 80, "https": 443}
+
+
+def connect(target: str, way: Way, course: Course) -> socket.socket:
+    """Connect to the server, or to the HTTP proxy before it, and start TLS where it is https."""
+    url = urlsplit(target)
+    proxy = urlsplit(way.proxy_url) if way.proxy_url else None
+    first = proxy or url
+    host, port = first.hostname or "", first.port or _PORTS.get(first.scheme, 80)
+    addresses = course.step(
+        Stage.DNS,
+        lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM),
+        lambda found: ", ".join(dict.fromkeys(str(each[4][0]) for each in found)),
+    )
+    connection: socket.socket = course.step(
+        Stage.CONNECTION,
+        lambda: _open(addresses, course),
+        lambda made: "{}:{}".format(*made.getpeername()[:2]),
+    )
+    try:
+        if proxy is not None and proxy.scheme == "https":
+            connection = _secured(connection, host, Way(ca_file=way.ca_file), course)
+        if url.scheme == "https":
+            if proxy is not None:
+                _tunnel(connection, url, proxy, course)
+            connection = _secured(connection, url.hostname or "", way, course)
+    except StepFailedError:
+        connection.close()
+        raise
+    return connection
+
+
+def _open(addresses: list[Any], course: Course) -> socket.socket:
+    """Connect to the first address that answers; the last error counts if none does."""
+    problem: OSError = OSError("no address")
+    for family, kind, protocol, _, address in addresses:
+        connection = socket.socket(family, kind, protocol)
+        try:
+            connection.settimeout(course.left)
+            connection.connect(address)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            connection.close()
+            problem = error
+        else:
+            return connection
+    raise problem
+
+
+def _tunnel(
+    connection: socket.socket, url: SplitResult, proxy: SplitResult, course: Course
+) -> None:
+    """Ask an HTTP proxy for a connection to the server (RFC 9110, section 9.3.6)."""
+    authority = f"{url.netloc}" if url.port else f"{url.netloc}:443"
+    lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
+    lines += [f"{name}: {value}" for name, value in proxy_authorization(proxy).items()]
+
+    def ask() -> str:
+        connection.settimeout(course.left)
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        head = b""
+        while b"\r\n\r\n" not in head and len(head) < _PIECE:
+            connection.settimeout(course.left)
+            if not (more := connection.recv(1)):  # not a byte of what comes after
+                raise http.client.RemoteDisconnected("the HTTP proxy closed the connection")
+            head += more
+        return head.split(b"\r\n", 1)[0].decode("latin-1")
+
+    said = course.step(Stage.TUNNEL, ask, lambda line: line)
+    if said.split()[1:2] != ["200"]:
+        why = " ".join(filter(None, (said, _rest(connection))))
+        raise StepFailedError(Failure(Stage.TUNNEL, Failed.REFUSED_BY_PROXY, printable(why)))
+
+
+def _rest(connection: socket.socket) -> str:
+    """Read what a refusal says beside its status, if that has come: for people, on one line."""
+    try:
+        connection.settimeout(_MOMENT)
+        text = connection.recv(_PIECE).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return "" if text.lstrip().startswith("<") else one_line(Exception(text), 200)
+
+
+def proxy_authorization(proxy: SplitResult) -> dict[str, str]:
+    """Give the header for the user and password of a proxy's URL; none where it has none."""
+    if proxy.username is None:
+        return {}
+    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": "Basic " + b64encode(pair.encode()).decode()}
+
+
+def _secured(connection: socket.socket, host: str, way: Way, course: Course) -> ssl.SSLSocket:
+    def start() -> ssl.SSLSocket:
+        connection.settimeout(course.left)
+        context = _context(way)
+        return context.wrap_socket(connection, server_hostname=way.server_name or host)
+
+    secured: ssl.SSLSocket = course.step(Stage.TLS, start, _certificate)
+    return secured
+
+
+def _context(way: Way) -> ssl.SSLContext:
+    """Trust what ``tls_config`` says in place of the system's authorities, as Prometheus does."""
+    ca_file = str(way.ca_file) if way.ca_file is not None and way.ca_file.is_file() else None
+    context = ssl.create_default_context(cafile=ca_file, cadata=way.ca or None)
+    if way.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if way.cert_file is not None:
+        context.load_cert_chain(way.cert_file, way.key_file)
+    return context
+
+
+def _certificate(connection: ssl.SSLSocket) -> str:
+    """Say which TLS was made, and with whose certificate."""
+    found: Any = connection.getpeercert() or {}
+    names = {name: value for part in found.get("issuer", ()) for name, value in part}
+    issuer = names.get("organizationName") or names.get("commonName")
+    by = f", certificate by {issuer}, valid until {found['notAfter']}" if issuer else ""
+    return f"{connection.version()}{by}"

@@ -1,0 +1,116 @@
+"""Commands are safe to paste, whatever strangers called their services."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+import string
+import subprocess
+
+import pytest
+
+from runscrape_generator.doctor.catalogue import BY_NAME, CAUSES, RANK
+from runscrape_generator.doctor.causes import finding, shell
+from runscrape_generator.doctor.diagnose import diagnose
+from runscrape_generator.doctor.evidence import Answer, Evidence, Exchange
+from runscrape_generator.doctor.remedies import Programs, values
+from runscrape_generator.doctor.targets import Target
+
+HOSTILE = [
+    "a b",
+    "$(touch pwned)",
+    "`touch pwned`",
+    "'; touch pwned; '",
+    '"; touch pwned; "',
+    "a|touch pwned",
+    "a\\",
+    "${IFS}",
+    "*",
+    "~root",
+    "!!",
+    "{service}",
+    "{*start}",
+]
+UNUSABLE = [
+    "--impersonate-service-account=evil",
+    "-h",
+    "a\nb",
+    "a\x1b[31m",
+    "\N{RIGHT-TO-LEFT OVERRIDE}x",
+    "",
+]
+
+
+def target(name: str) -> Target:
+    labels = {"project_id": name, "location": name, "service_name": name, "instance": name}
+    return Target(job=name, url="https://api-x7k2mq4wza-uc.a.run.app:443/metrics", labels=labels)
+
+
+def commands(name: str) -> list[tuple[str, ...]]:
+    """Give every command of the list of causes for a service of this name."""
+    known = values(
+        Evidence(target=target(name)),
+        Programs(
+            start=("runscrape-proxy", "--inventory", name),
+            generate=("runscrape", "generate", "--config", name),
+            targets=("runscrape", "targets", "--config", name),
+            reload=("curl", name),
+        ),
+        member=f"user:{name}",
+        number=name,
+        audience=name,
+    )
+    return [words for cause in CAUSES for words in finding(cause, known).commands]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_name_is_one_word(name: str, tmp_path: object) -> None:
+    """A name with whatever a shell acts on stays a part of one word, and nothing is run."""
+    found = commands(name)
+    assert len(found) > 30
+    assert any(name in word for words in found for word in words)
+    programs = ["gcloud", "runscrape", "runscrape-proxy", "kubectl", "curl", "sudo"]
+    stubs = "".join(f"{each}() {{ printf '%s\\0' {each} \"$@\"; }}; " for each in programs)
+    text = stubs + "\n".join(shell(words) for words in found)
+    done = subprocess.run(
+        ["bash", "-c", text], capture_output=True, check=True, cwd=str(tmp_path), text=True
+    )
+    assert done.stdout.split("\0")[:-1] == list(itertools.chain(*found))
+    assert not done.stderr
+    assert shlex.split(shell(found[0])) == list(found[0])
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_a_name_that_no_command_may_hold(name: str) -> None:
+    """A name that is an option to a program, or that a terminal acts on, is in no command."""
+    for words in commands(name):
+        assert "service_name" not in words
+        if name:
+            assert all(name not in word for word in words if "--project" in words)
+
+
+def test_the_list() -> None:
+    """Every cause has a name of its own, a source, and only placeholders that are filled."""
+    assert len(BY_NAME) == len(CAUSES) == len(RANK)
+    known = set(values(Evidence(target=target("x")), Programs()))
+    known |= {"account", "account_project", "caller", "ksa", "namespace", "pod"}
+    known |= {"fitting", "path_label", "location", "size", "count", "revision", "more_instances"}
+    known |= {"targets_file", "other_file", "ca_file"}
+    for cause in CAUSES:
+        assert cause.source
+        assert "{" not in cause.title
+        texts = [cause.remedy, *(word for words in cause.commands for word in words)]
+        names = {name for text in texts for _, name, _, _ in string.Formatter().parse(text) if name}
+        assert {name.removeprefix("*") for name in names} <= known, cause.name
+
+
+def test_an_unknown_answer_is_called_so() -> None:
+    """What nobody has seen yet is no cause of the list, and what was seen is shown safely."""
+    answer = Answer(299, {"server": "\x1b[31mx"}, b"<h1>\x1b]0;pwned\x07 hello</h1>")
+    evidence = Evidence(target=target("api"), scrape=Exchange("https://x", answer=answer))
+    found = diagnose(evidence, Programs())
+    assert found.cause is not None
+    assert found.cause.cause.name == "unknown"
+    assert found.cause.detail.isprintable()
+    assert "299 by an unknown server" in found.cause.detail
+    assert "hello" in found.cause.detail

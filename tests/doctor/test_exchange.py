@@ -1,0 +1,165 @@
+"""One request, step by step: every way in which it fails has its step, and none takes for ever."""
+
+from __future__ import annotations
+
+import gzip
+import time
+from base64 import b64encode
+from pathlib import Path
+
+import pytest
+
+from runscrape_generator.doctor.evidence import Exchange, Failed, Stage
+from runscrape_generator.doctor.http.exchange import Request, exchange
+from runscrape_generator.doctor.targets import Way
+from tests.kit.authority import Authority
+from tests.kit.odd_server import OddServer, Script, answers, drips, hangs, sends
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+QUIET = 30.0
+
+FAILING: dict[str, tuple[Script, float, Stage, Failed]] = {
+    "nothing comes": (hangs, 0.3, Stage.ANSWER, Failed.TIMEOUT),
+    "the head drips": (drips(HEAD + b"X-A: ", b"a"), 0.3, Stage.ANSWER, Failed.TIMEOUT),
+    "the body drips": (
+        drips(HEAD + b"Content-Length: 99999\r\n\r\n", b"a"),
+        0.3,
+        Stage.BODY,
+        Failed.TIMEOUT,
+    ),
+    "closed at once": (sends(), QUIET, Stage.ANSWER, Failed.CLOSED),
+    "another protocol": (sends(b"SSH-2.0-x\r\n"), QUIET, Stage.ANSWER, Failed.NOT_HTTP),
+    "a status that is none": (
+        sends(b"HTTP/1.1 abc\r\n\r\n"),
+        QUIET,
+        Stage.ANSWER,
+        Failed.NOT_HTTP,
+    ),
+    "too many headers": (
+        sends(HEAD + b"A: b\r\n" * 200 + b"\r\n"),
+        QUIET,
+        Stage.ANSWER,
+        Failed.NOT_HTTP,
+    ),
+    "cut off": (
+        sends(HEAD + b"Content-Length: 10\r\n\r\nabc"),
+        QUIET,
+        Stage.BODY,
+        Failed.CLOSED,
+    ),
+    "cut off in a chunk": (
+        sends(HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab"),
+        QUIET,
+        Stage.BODY,
+        Failed.CLOSED,
+    ),
+    "a bad chunk": (
+        sends(HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nab"),
+        QUIET,
+        Stage.BODY,
+        Failed.CLOSED,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FAILING)
+def test_failing(case: str) -> None:
+    """A failure has the step at which it came, its kind, and words on one line."""
+    script, seconds, stage, how = FAILING[case]
+    with OddServer(otherwise=script) as server:
+        began = time.monotonic()
+        made = exchange(Request(url=f"{server.url}/metrics"), seconds)
+        took = time.monotonic() - began
+    assert made.failure is not None
+    assert (made.failure.stage, made.failure.how) == (stage, how)
+    assert made.failure.reason.isprintable()
+    assert made.steps[-1].stage is stage
+    assert took < seconds + 10
+
+
+def stages(made: Exchange) -> list[Stage]:
+    return [step.stage for step in made.steps]
+
+
+def test_steps() -> None:
+    """An answer has all its steps, each with its time, and repeated headers as one."""
+    raw = HEAD + b"A: 1\r\na: 2\r\nContent-Length: 3\r\n\r\nabc"
+    with OddServer(otherwise=sends(raw)) as server:
+        made = exchange(Request(url=f"{server.url}/a?b=c"), QUIET)
+        asked, port = server.asked[0], server.port
+    assert stages(made) == [Stage.DNS, Stage.CONNECTION, Stage.ANSWER, Stage.BODY]
+    assert made.answer is not None
+    assert (made.answer.status, made.answer.body) == (200, b"abc")
+    assert made.answer.headers["a"] == "1, 2"
+    assert (asked.target, asked.headers["host"]) == ("/a?b=c", f"127.0.0.1:{port}")
+    assert sum(step.seconds for step in made.steps) <= made.seconds
+
+
+@pytest.mark.parametrize("body", [gzip.compress(b"a 1\n"), b"a 1\n"], ids=["gzip", "plain"])
+def test_compressed(body: bytes) -> None:
+    """Gzip is undone; what only says that it is gzip stays as it is."""
+    with OddServer(otherwise=answers(200, body, Content_Encoding="gzip")) as server:
+        made = exchange(Request(url=server.url), QUIET)
+    assert made.answer is not None
+    assert made.answer.body == b"a 1\n"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+def test_tls(authority: Authority) -> None:
+    """A certificate is believed by tls_config alone: its CA, its server name, or not at all."""
+    pem = authority.file.read_text()
+    with OddServer(otherwise=answers(200, b"x"), tls=authority.server("localhost")) as server:
+        for way, how in (
+            (Way(ca_file=authority.file), None),
+            (Way(ca=pem), None),
+            (Way(insecure=True), None),
+            (Way(), Failed.UNTRUSTED),
+            (Way(ca_file=Path("/nowhere")), Failed.UNTRUSTED),
+            (Way(ca_file=authority.file, server_name="other.example"), Failed.WRONG_NAME),
+            (Way(ca_file=authority.file, cert_file=Path("/nowhere")), Failed.TLS),
+        ):
+            made = exchange(Request(url=server.url, way=way), QUIET)
+            assert (made.failure.how if made.failure else None) == how, way
+            assert Stage.TLS in stages(made)
+
+
+def test_through_a_proxy(authority: Authority) -> None:
+    """An HTTP proxy gets its user and password, a tunnel for https, and the whole URL for http."""
+    known = "Basic " + b64encode(b"me:p@ss").decode()
+    with OddServer(tunnel=authority.server("api.example"), otherwise=answers(200, b"x")) as proxy:
+        url = proxy.url.replace("http://", "http://me:p%40ss@")
+        way = Way(proxy_url=url, ca_file=authority.file)
+        made = exchange(Request(url="https://api.example/metrics", way=way), QUIET)
+        assert made.failure is None
+        assert stages(made)[:4] == [Stage.DNS, Stage.CONNECTION, Stage.TUNNEL, Stage.TLS]
+        assert proxy.tunnels == {"api.example": 1}
+        assert "p@ss" not in repr(made) + repr(way)
+    with OddServer(otherwise=answers(200, b"x")) as proxy:
+        way = Way(proxy_url=proxy.url.replace("http://", "http://me:p%40ss@"))
+        exchange(Request(url="http://api.example:80/metrics", way=way), QUIET)
+        assert proxy.asked[0].target == "http://api.example:80/metrics"
+        assert proxy.asked[0].headers["proxy-authorization"] == known
+
+
+def test_a_refused_tunnel(authority: Authority) -> None:
+    """What the proxy says of its refusal is kept, its status and its words."""
+    refusal = answers(407, b"who are you?\n")
+    with OddServer(tunnel=authority.server("x"), refuse=lambda _: refusal) as proxy:
+        made = exchange(Request(url="https://api.example/", way=Way(proxy_url=proxy.url)), QUIET)
+    assert made.failure is not None
+    assert made.failure.how is Failed.REFUSED_BY_PROXY
+    assert "407" in made.failure.reason
+    assert "who are you?" in made.failure.reason
+
+
+def test_a_proxy_behind_tls(authority: Authority) -> None:
+    """A proxy may speak TLS itself; its certificate counts, too."""
+    with OddServer(otherwise=answers(200, b"x"), tls=authority.server("localhost")) as proxy:
+        way = Way(proxy_url=proxy.url, ca_file=authority.file)
+        made = exchange(Request(url="http://api.example/metrics", way=way), QUIET)
+    assert made.failure is None
+    assert proxy.asked[0].target == "http://api.example/metrics"

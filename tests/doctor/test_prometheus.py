@@ -1,0 +1,201 @@
+"""What a running Prometheus says is set beside what doctor sees itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.doctor.clinic import (
+    Case,
+    Clinic,
+    by_name,
+    clinic,
+    diagnosed,
+    page,
+    run,
+    uri,
+    words_of,
+)
+from tests.kit.odd_server import Asked, Connection, OddServer, answers
+from tests.kit.prometheus import fetch, prometheus
+from tests.kit.waiting import until
+
+JSON = {"Content_Type": "application/json"}
+NOW = "2026-01-01T00:00:00.123456789Z"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
+    folder = tmp_path_factory.mktemp("prometheus") / "etc"
+    folder.mkdir()
+    cases = {"api": Case(""), "no-type": Case("", page(content_type=None))}
+    with clinic(folder, cases) as running:
+        yield running
+
+
+def job(site: Clinic, name: str = "api") -> dict[str, Any]:
+    jobs = yaml.safe_load(site.output.read_text())["scrape_configs"]
+    found: dict[str, Any] = next(each for each in jobs if each["job_name"].endswith(name))
+    return found
+
+
+def serving(site: Clinic, **changes: Any) -> OddServer:
+    """Make a server that answers as Prometheus' API does, for the job of the service api."""
+    target = {
+        "labels": {"job": job(site)["job_name"]},
+        "scrapePool": job(site)["job_name"],
+        "scrapeUrl": f"{uri('api')}/metrics",
+        "health": "up",
+        "lastError": "",
+        "lastScrape": NOW,
+    } | changes.get("target", {})
+    content = {
+        "targets?state=active": {"activeTargets": changes.get("targets", [target])},
+        "status/buildinfo": {"version": changes.get("version", "2.42.0")},
+        "status/config": {
+            "yaml": yaml.safe_dump({"scrape_configs": changes.get("jobs", [job(site)])})
+        },
+        "status/flags": {"config.file": changes.get("file", str(site.output))},
+    }
+    return OddServer(
+        {
+            f"/api/v1/{name.partition('?')[0]}": answers(
+                200, {"status": "success", "data": data}, **JSON
+            )
+            for name, data in content.items()
+        }
+    )
+
+
+def seen(site: Clinic, *words: str, **changes: Any) -> dict[str, Any]:
+    with serving(site, **changes) as server:
+        _, content = diagnosed(
+            site, "--prometheus", server.url, "--prometheus-config", str(site.output), *words
+        )
+    return by_name(content)
+
+
+def cause(target: dict[str, Any]) -> str:
+    return str(target["cause"]["name"]) if target["cause"] else ""
+
+
+def other_job(site: Clinic) -> dict[str, Any]:
+    made = json.loads(json.dumps(job(site)))
+    made["oauth2"]["endpoint_params"]["audience"] = "https://older.example.com"
+    return dict(made)
+
+
+def test_the_same(site: Clinic) -> None:
+    """A target that Prometheus scrapes as doctor does is well; the other one it does not have."""
+    found = seen(site)
+    assert cause(found["api"]) == ""
+    assert cause(found["no-type"]) == "not-loaded"
+    assert "/-/reload" in words_of(found["no-type"]["cause"])
+    (step,) = (each for each in found["api"]["steps"] if each["step"] == "Prometheus")
+    assert step["ok"]
+    assert step["seen"].startswith("up, ")
+
+
+def test_another_file(site: Clinic) -> None:
+    """A target that is missing because Prometheus reads another file has that file named."""
+    found = seen(site, targets=[], file="/etc/prometheus/other.yml")
+    assert cause(found["api"]) == "other-file"
+    assert "/etc/prometheus/other.yml" in words_of(found["api"]["cause"])
+    assert cause(seen(site, targets=[], file="prometheus.yml")["api"]) == "not-loaded"
+
+
+def test_an_older_job(site: Clinic) -> None:
+    """A job that asks for another token than the file says is an old one."""
+    found = seen(site, jobs=[other_job(site)])
+    assert cause(found["api"]) == "old-job"
+    assert "https://older.example.com" in words_of(found["api"]["cause"])
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("server returned HTTP status 401 Unauthorized", "old-token"),
+        ("server returned HTTP status 403 Forbidden", "old-token"),
+        ('Get "https://x": oauth2: "invalid_client" "401 Unauthorized"', "prometheus-differs"),
+        ("context deadline exceeded", "prometheus-differs"),
+    ],
+)
+def test_prometheus_fails_alone(site: Clinic, error: str, expected: str) -> None:
+    """What fails in Prometheus only is an old token if it is refused, else its own trouble."""
+    found = seen(site, target={"health": "down", "lastError": error})
+    assert cause(found["api"]) == expected
+    assert error in words_of(found["api"]["cause"])
+
+
+def test_prometheus_3(site: Clinic) -> None:
+    """What Prometheus 3 does not take is a cause with a Prometheus 3, and a warning with a 2."""
+    target = {
+        "labels": {"job": job(site, "no-type")["job_name"]},
+        "scrapeUrl": f"{uri('no-type')}:443/metrics",
+        "health": "up",
+        "lastScrape": "0001-01-01T00:00:00Z",
+    }
+    new = seen(site, targets=[target], version="3.5.0", jobs=[])
+    assert cause(new["no-type"]) == "no-content-type"
+    assert "--prometheus-version 3.0" in words_of(new["no-type"]["cause"])
+    old = seen(site, targets=[target], jobs=[])
+    assert cause(old["no-type"]) == ""
+    assert [each["name"] for each in old["no-type"]["warnings"]] == ["content-type-for-3"]
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"data": []}', b'{"status": "success"}'])
+def test_no_prometheus(site: Clinic, body: bytes) -> None:
+    """Where no Prometheus answers, doctor cannot run: exit 2, with the URL."""
+    with OddServer(otherwise=answers(200, body)) as server:
+        code, _, said = site.run("doctor", "--prometheus", server.url)
+        assert code == 2
+        assert f"--prometheus: {server.url}/api/v1/targets" in said
+    code, _, said = site.run("doctor", "--prometheus", "http://127.0.0.1:1")
+    assert code == 2
+    assert "Connection refused" in said
+
+
+def test_a_login(site: Clinic, tmp_path: Path) -> None:
+    """A Prometheus that wants a password gets the one that is set for reloads."""
+    config = tmp_path / "runscrape.yaml"
+    (tmp_path / "password").write_text("hunter2\n")
+    settings = yaml.safe_load(site.config.read_text())
+    config.write_text(
+        yaml.safe_dump(settings | {"reload_user": "me", "reload_password_file": "password"})
+    )
+    with serving(site) as server:
+        open_to_all = dict(server.scripts)
+
+        def guarded(client: Connection, asked: Asked) -> bool:
+            known = asked.headers.get("authorization") == "Basic bWU6aHVudGVyMg=="
+            script = open_to_all.get(asked.path, answers(404)) if known else answers(401)
+            return script(client, asked)
+
+        server.scripts, server.otherwise = {}, guarded
+        words = ("doctor", "--json", "--prometheus", server.url)
+        assert run(*words, "--config", str(config))[0] == 1  # the other service is not there
+        code, _, said = site.run(*words)
+        assert code == 2
+        assert "answers 401; set reload_user and reload_password_file" in said
+
+
+def test_a_real_one(site: Clinic, tmp_path: Path) -> None:
+    """A real Prometheus has the targets until the file grows, and again once it is reloaded."""
+    (tmp_path / "etc").mkdir()
+    config = tmp_path / "etc" / "prometheus.yml"
+    content = yaml.safe_load(site.output.read_text())
+    content["global"] = {"scrape_interval": "1s"}
+    config.write_text(yaml.safe_dump(content))
+    quick = "--scrape.discovery-reload-interval=100ms"
+    with prometheus(config, quick) as address:
+        until(lambda: '"health":"up"' in fetch(f"{address}/api/v1/targets"), "a target to be up")
+        words = ("--prometheus", address, "--prometheus-config", str(config))
+        assert cause(by_name(diagnosed(site, *words)[1])["api"]) == ""
+        content["scrape_configs"].append(site.job("new", uri("api").removeprefix("https://")))
+        config.write_text(yaml.safe_dump(content))
+        assert cause(by_name(diagnosed(site, *words)[1])["new"]) == "not-loaded"

@@ -1,0 +1,310 @@
+"""The command itself: what it looks at, its exit codes, and what it says where it cannot run."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from runscrape_generator.doctor import protobuf
+from tests.doctor.clinic import (
+    IDENTITY,
+    Case,
+    Clinic,
+    app,
+    by_name,
+    clinic,
+    diagnosed,
+    run,
+    words_of,
+)
+from tests.kit.odd_server import answers
+
+JOB = "job_name: x, oauth2: {client_id: x}, static_configs: [{targets: [a]}]"
+GONE = {"back": Case("", was={"ingress": "internal"})}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
+    cases = {"api": Case(""), "shop": Case("", app(status=500)), **GONE}
+    with clinic(tmp_path_factory.mktemp("run"), cases) as running:
+        yield running
+
+
+def test_exit_codes(site: Clinic) -> None:
+    """0: all well, 1: something is not, 2: it could not run."""
+    assert site.run("doctor", "api")[0] == 0
+    assert site.run("doctor")[0] == 1
+    code, out, said = site.run("doctor", "nobody")
+    assert (code, out) == (2, "")
+    assert "nobody: no target is called so; runscrape explain shows all services" in said
+
+
+def test_a_service_without_a_target(site: Clinic) -> None:
+    """A service that runscrape skips is told with the reason, beside the others."""
+    code, _, said = site.run("doctor", "back")
+    assert code == 2
+    assert "demo/us-central1/back has no target: ingress is internal" in said
+    code, out, _ = site.run("doctor", "back", "api")
+    assert code == 0
+    assert "demo/us-central1/back has no target" in out
+    assert "1 of 1 target is well" in out
+
+
+@pytest.mark.parametrize(
+    "name", ["api", "us-central1/api", "demo/us-central1/api", "a*", "cloudrun/*/api"]
+)
+def test_names(site: Clinic, name: str) -> None:
+    """A service is named with or without its place, as a glob, or by its job."""
+    assert set(by_name(diagnosed(site, name)[1])) == {"api"}
+
+
+def test_without_an_inventory(site: Clinic, tmp_path: Path) -> None:
+    """Before the first run the services are those that Google lists."""
+    config = tmp_path / "runscrape.yaml"
+    content = yaml.safe_load(site.config.read_text()) | {"output": str(tmp_path / "new.yml")}
+    config.write_text(yaml.safe_dump(content))
+    code, out, _ = run("doctor", "--json", "--config", str(config))
+    assert code == 1
+    assert set(by_name(json.loads(out))) == {"api", "shop"}
+
+
+def test_nothing_to_look_at(site: Clinic, tmp_path: Path, nobody: pytest.MonkeyPatch) -> None:
+    """Where nothing is known and nothing can be listed, doctor cannot run."""
+    assert nobody
+    code, _, said = run("doctor", "--project", "nowhere", "--api-endpoint", site.google.api)
+    assert code == 2
+    assert "permission denied" in said
+    (tmp_path / "p.yml").write_text("scrape_configs: [{job_name: node}]")
+    code, out, _ = site.run("doctor", "--prometheus-config", str(tmp_path / "p.yml"))
+    assert code == 1
+    assert out == "no targets: there is nothing to look at\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "No such file"),
+        ("{", "not YAML"),
+        ("[]", "which is a mapping"),
+        ("scrape_configs: {a: 1}", "is not a list of jobs"),
+        (f"scrape_configs: [{{{JOB}, scrape_interval: 1}}]", "'1' is not a duration"),
+        (f"scrape_configs: [{{{JOB}, body_size_limit: much}}]", "no size"),
+        (
+            f"scrape_configs: [{{{JOB}, relabel_configs: [{{action: explode}}]}}]",
+            "no action 'explode'",
+        ),
+    ],
+)
+def test_a_bad_configuration(site: Clinic, tmp_path: Path, text: str | None, said: str) -> None:
+    """A configuration that Prometheus would not take is exit 2, with its name."""
+    path = tmp_path / "prometheus.yml"
+    if text is not None:
+        path.write_text(text)
+    code, _, err = site.run("doctor", "--prometheus-config", str(path))
+    assert code == 2
+    assert str(path) in err
+    assert said in err
+
+
+def test_scrape_config_files(site: Clinic, tmp_path: Path) -> None:
+    """Files that the configuration names by a glob are read, relative paths from where they are."""
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "secret").write_text("s3cr et+/%\n")
+    made = site.job("by-file", "api-x7k2mq4wza-uc.a.run.app")
+    made["oauth2"]["client_secret_file"] = "secret"
+    (tmp_path / "jobs" / "a.yml").write_text(yaml.safe_dump({"scrape_configs": [made]}))
+    path = tmp_path / "prometheus.yml"
+    path.write_text("scrape_config_files: ['jobs/*.yml']\n")
+    code, content = diagnosed(site, "--prometheus-config", str(path))
+    assert (code, list(by_name(content))) == (0, ["by-file"])
+
+
+def test_http_discovery(site: Clinic, tmp_path: Path) -> None:
+    """Targets may come from the proxy itself, by http_sd_configs."""
+    gateway = {"proxy_url": site.proxy.url, "scheme": "http"}
+    basic = {"basic_auth": {"username": "prometheus", "password_file": str(site.folder / "secret")}}
+    job = {
+        "job_name": "cloudrun",
+        **gateway,
+        **basic,
+        "http_sd_configs": [{"url": f"{site.proxy.url}/targets", **basic}],
+        "relabel_configs": [
+            {"source_labels": ["__meta_cloudrun_job"], "target_label": "job"},
+            {"target_label": "__scheme__", "replacement": "http"},
+        ],
+    }
+    path = tmp_path / "prometheus.yml"
+    path.write_text(yaml.safe_dump({"scrape_configs": [job]}))
+    _, content = diagnosed(site, "--prometheus-config", str(path))
+    assert {"api", "shop"} <= set(by_name(content))
+    job["http_sd_configs"] = [{"url": f"{site.proxy.url}/nothing"}]
+    path.write_text(yaml.safe_dump({"scrape_configs": [job]}))
+    _, content = diagnosed(site, "--prometheus-config", str(path))
+    (target,) = content["targets"]
+    assert target["cause"]["name"] == "no-targets"
+    assert "answers 404" in words_of(target["cause"])
+
+
+def test_a_service_that_hangs_holds_up_no_other(tmp_path: Path) -> None:
+    """Thirty services of which three hang take as long as one that hangs."""
+    hanging = {
+        f"hang-{n}": Case("hangs", app(hang=True), rule={"scrape_timeout": "1s"}) for n in range(3)
+    }
+    with clinic(tmp_path, {**hanging, **{f"api-{n}": Case("") for n in range(27)}}) as site:
+        began = time.monotonic()
+        _, content = diagnosed(site, "--concurrency", "8")
+        took = time.monotonic() - began
+    assert content["causes"] == {"hangs": 3}
+    assert content["well"] == 27
+    # Three seconds for those that hang; one after the other they would take nine.
+    (slowest,) = {
+        round(sum(step["seconds"] or 0 for step in each["steps"]))
+        for each in content["targets"]
+        if each["cause"]
+    }
+    assert took < slowest + 10
+
+
+def test_the_way_of_a_job(site: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job's proxy may come from the environment, or be left out for some hosts."""
+    host = "api-x7k2mq4wza-uc.a.run.app"
+    monkeypatch.setenv("https_proxy", site.google.proxy_url)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    tls = {"tls_config": site.way()["tls_config"]}
+    jobs = [
+        site.job("environment", host, **tls) | {"proxy_from_environment": True, "proxy_url": ""},
+        site.job("direct", host, **tls) | {"no_proxy": "*.run.app,run.app"},
+    ]
+    path = tmp_path / "prometheus.yml"
+    path.write_text(yaml.safe_dump({"scrape_configs": jobs}))
+    found = by_name(diagnosed(site, "--prometheus-config", str(path))[1])
+    assert found["environment"]["well"]
+    assert found["direct"]["cause"]["name"] == "no-address"
+
+
+def test_protobuf(site: Clinic, tmp_path: Path) -> None:
+    """A job that asks for protobuf gets it, and its samples are read."""
+    family = protobuf.message("MetricFamily")(name="a", type=1)
+    family.metric.add().gauge.value = 1
+    raw = family.SerializeToString()
+    kind = {"Content_Type": f"{protobuf.MEDIA_TYPE}; encoding=delimited"}
+    site.odd.scripts = {"/metrics": answers(200, bytes([len(raw)]) + raw, **kind)}
+    job = {
+        "job_name": "protobuf",
+        "oauth2": site.oauth2("https://api-x7k2mq4wza-uc.a.run.app"),
+        "scrape_protocols": ["PrometheusProto", "PrometheusText0.0.4"],
+        "static_configs": [{"targets": [site.odd.url.removeprefix("http://")]}],
+    }
+    path = tmp_path / "prometheus.yml"
+    path.write_text(yaml.safe_dump({"scrape_configs": [job]}))
+    code, content = diagnosed(site, "--prometheus-config", str(path))
+    assert code == 0
+    assert any(step["seen"].startswith("1 sample,") for step in content["targets"][0]["steps"])
+    accept = site.odd.asked[-1].headers["accept"]
+    assert accept.startswith("application/vnd.google.protobuf;proto=")
+    assert accept.endswith("text/plain;version=0.0.4;q=0.4,*/*;q=0.3")
+
+
+def test_through_the_gateway(site: Clinic, tmp_path: Path) -> None:
+    """In gateway mode the proxy makes the scrape; whose token it is is asked of it besides."""
+    settings = yaml.safe_load(site.config.read_text())
+    del settings["rules"]
+    config = tmp_path / "runscrape.yaml"
+    config.write_text(yaml.safe_dump(settings | {"mode": "gateway"}))
+    before = site.google.world.model_dump()
+    services = before["projects"]["demo"]["services"]
+    closed = [
+        each | {"invokers": ["x@example.com"] if each["name"] == "api" else None}
+        for each in services
+    ]
+    demo = before["projects"]["demo"] | {"services": closed}
+    try:
+        for world, cause in ((before, None), (before | {"projects": {"demo": demo}}, "no-invoker")):
+            site.google.update(world)
+            code, out, said = run("doctor", "--json", "--config", str(config))
+            assert code == 1, said
+            found = by_name(json.loads(out))
+            assert found["shop"]["cause"]["name"] == "app-error"
+            api = found["api"]["cause"]
+            assert (api["name"] if api else None) == cause
+            assert found["api"]["url"].startswith("http://api-x7k2mq4wza-uc.a.run.app:80/")
+        assert f"--member serviceAccount:{IDENTITY} --role roles/run.invoker" in words_of(api)
+    finally:
+        site.google.update(before)
+
+
+BAD_TARGETS = {
+    "no list": '{"targets": []}',
+    "no groups": "[1]",
+    "nothing": "{",
+    "no YAML": "a: [",
+}
+
+
+@pytest.mark.parametrize("name", BAD_TARGETS)
+def test_a_bad_target_file(site: Clinic, tmp_path: Path, name: str) -> None:
+    """A target file that Prometheus would not take is the cause, with its name."""
+    (tmp_path / "targets.json").write_text(BAD_TARGETS[name])
+    target = only(site, tmp_path, file_sd_configs=[{"files": ["targets.json"]}])
+    assert target["cause"]["name"] == "no-targets"
+    assert str(tmp_path / "targets.json") in words_of(target["cause"])
+
+
+def only(site: Clinic, folder: Path, **changes: object) -> dict[str, Any]:
+    """Give the one target of a job without targets of its own."""
+    made = site.job("alone", "api-x7k2mq4wza-uc.a.run.app") | {"static_configs": []} | changes
+    path = folder / "prometheus.yml"
+    path.write_text(yaml.safe_dump({"scrape_configs": [made]}))
+    _, content = diagnosed(site, "--prometheus-config", str(path))
+    (target,) = content["targets"]
+    return dict(target)
+
+
+def test_other_ways_to_have_no_targets(site: Clinic, tmp_path: Path) -> None:
+    """A discovery that cannot be asked, or that leaves nothing, is told."""
+    dead = {"url": "http://127.0.0.1:1/targets"}
+    secret = {"basic_auth": {"username": "x", "password_file": "/nowhere"}}
+    dropped = [{"action": "drop", "source_labels": ["__address__"]}]
+    site.odd.scripts = {"/targets": answers(200, b"<html>")}
+    for changes, cause, said in (
+        ({"http_sd_configs": [dead]}, "no-targets", "Connection refused"),
+        ({"http_sd_configs": [dead | secret]}, "secret-unreadable", "/nowhere"),
+        ({"http_sd_configs": [{"url": f"{site.odd.url}/targets"}]}, "no-targets", "not a list"),
+        (
+            {"static_configs": [{"targets": ["a:1"]}], "relabel_configs": dropped},
+            "no-targets",
+            "relabelling",
+        ),
+    ):
+        target = only(site, tmp_path, **changes)
+        assert target["cause"]["name"] == cause
+        assert said in words_of(target["cause"])
+
+
+def test_a_secret_of_the_gateway(site: Clinic, tmp_path: Path) -> None:
+    """A password file that cannot be read is told, whoever is to be asked with it."""
+    basic = {"username": "prometheus", "password_file": "/nowhere"}
+    statics = [{"targets": ["api-x7k2mq4wza-uc.a.run.app:80"]}]
+    job = {"job_name": "x", "proxy_url": site.proxy.url, "static_configs": statics}
+    path = tmp_path / "prometheus.yml"
+    path.write_text(yaml.safe_dump({"scrape_configs": [job | {"basic_auth": basic}]}))
+    _, content = diagnosed(site, "--prometheus-config", str(path))
+    assert content["causes"] == {"secret-unreadable": 1}
+
+
+def test_a_service_by_its_other_host(site: Clinic, tmp_path: Path) -> None:
+    """A job by hand for NAME-NUMBER.REGION.run.app says by its host which service it is."""
+    job = site.job("ghost", "ghost-123456789012.us-central1.run.app", "https://x.example.com")
+    job["oauth2"]["endpoint_params"]["audience"] = "https://api-x7k2mq4wza-uc.a.run.app"
+    path = tmp_path / "prometheus.yml"
+    path.write_text(yaml.safe_dump({"scrape_configs": [job]}))
+    _, content = diagnosed(site, "--prometheus-config", str(path))
+    (target,) = content["targets"]
+    assert (target["project"], target["service"]) == ("123456789012", "ghost")
+    assert target["cause"]["name"] == "service-gone"
