@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := $(VENV)/.demo
 
-.PHONY: google demo test lint format fuzz bench docs lock setup prometheus checkers clean
+.PHONY: google demo test lint format fuzz bench docs lock setup prometheus checkers consumers clean
 
 setup: $(STAMP)
 
@@ -47,6 +47,10 @@ checkers: prometheus
 	@examples/demo/install-packages vmagent=victoria-metrics systemd-analyze=systemd \
 	  prometheus-node-exporter=prometheus-node-exporter || true
 
+# Newer Prometheus and vmagent, unpacked below the virtual environment; nothing is installed.
+consumers: $(STAMP)
+	@tests/consumers/fetch $(VENV)/consumers >/dev/null || true
+
 demo: $(DEMO)
 	@examples/demo/install-packages prometheus=prometheus 2>/dev/null || true
 	@PYTHONPATH=examples $(BIN)/python -m demo
@@ -60,7 +64,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: $(STAMP) checkers lint
+test: $(STAMP) checkers consumers lint
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest --numprocesses 4 --dist loadfile
 	@$(BIN)/coverage combine --quiet
