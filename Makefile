@@ -67,7 +67,7 @@ format: $(STAMP)
 
 # What is downloaded for the tests comes while the code is checked.
 test: $(STAMP) checkers
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint consumers
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line lint consumers
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest --numprocesses 4 --dist loadfile
 	@$(BIN)/coverage combine --quiet

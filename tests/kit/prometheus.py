@@ -29,18 +29,20 @@ def get(url: str) -> str:
 
 
 @contextlib.contextmanager
-def prometheus(config: Path, *flags: str, port: int = 0) -> Iterator[str]:
+def prometheus(
+    config: Path, *flags: str, port: int = 0, program: str | Path = "prometheus"
+) -> Iterator[str]:
     """Run a real Prometheus on the file until the block is over; gives its address."""
     port = port or free_port()
     address = f"http://127.0.0.1:{port}"
     command = [
-        "prometheus",
+        program,
         f"--config.file={config}",
         f"--storage.tsdb.path={config.parent.parent / f'prometheus-{port}'}",
         f"--web.listen-address=127.0.0.1:{port}",
         *flags,
     ]
-    with running(command, config.parent.parent / f"prometheus-{port}.log") as program:
-        program.until(lambda: get(f"{address}/-/ready"), "Prometheus to be ready")
+    with running(command, config.parent.parent / f"prometheus-{port}.log") as started:
+        started.until(lambda: get(f"{address}/-/ready"), "Prometheus to be ready")
         yield address
-        program.kill()  # nothing of its data is wanted afterwards
+        started.kill()  # nothing of its data is wanted afterwards

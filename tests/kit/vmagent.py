@@ -12,17 +12,18 @@ from tests.kit.prometheus import get
 
 
 @contextlib.contextmanager
-def vmagent(folder: Path) -> Iterator[str]:
+def vmagent(folder: Path, *flags: str, program: str | Path = "vmagent") -> Iterator[str]:
     """Run it on ``main.yml`` of the folder until the block is over; gives its address."""
     address = f"127.0.0.1:{free_port()}"
     command = [
-        "vmagent",
+        program,
         f"-promscrape.config={folder}/main.yml",
         "-remoteWrite.url=http://127.0.0.1:9/",
         f"-remoteWrite.tmpDataPath={folder}/data",
         f"-httpListenAddr={address}",
+        *flags,
     ]
-    with running(command, folder / "vmagent.log") as program:
-        program.until(lambda: get(f"http://{address}/health"), "vmagent to answer")
+    with running(command, folder / "vmagent.log") as started:
+        started.until(lambda: get(f"http://{address}/health"), "vmagent to answer")
         yield f"http://{address}"
-        program.kill()
+        started.kill()
