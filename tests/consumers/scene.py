@@ -1,0 +1,216 @@
+"""One Google and one proxy for every consumer, the settings files that runs share, and health."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import yaml
+
+from demo.processes import get_json
+from emulator import Emulator
+from runscrape_generator.cli import main as cli
+from tests.e2e.gateway_stack import world
+from tests.kit.programs import Program, clean_environment, running
+from tests.kit.waiting import until
+from tests.proxy import harness
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SECRET = "s3cr et+/%"
+AUDIENCE = "https://metrics.example.com"
+"""The custom audience that the services of examples/file-sd share."""
+
+PARAM = "${HOME}%{HOME}"
+"""What some consumers would put a variable of their environment in the place of."""
+LITERAL = urlencode({"a": PARAM})
+
+SERVICES: Mapping[str, Mapping[str, Any]] = {
+    "api": {"labels": {"team": "web"}},
+    "shop": {},
+    "hello": {"invoker_iam_disabled": True},
+    "untyped": {"app": {"paths": {"/metrics": {"content_type": None}}}},
+    "often": {"annotations": {"prometheus.io/interval": "5s"}},
+    "patient": {"annotations": {"prometheus.io/timeout": "20s", "prometheus.io/param-a": PARAM}},
+    "double": {"app": {"paths": {"/metrics": {}, "/stats": {}}}},
+}
+"""A service for each thing that has cost a target in some consumer."""
+RULE = {"match": {"service": "double"}, "endpoints": ["/metrics", "/stats"]}
+UP = dict.fromkeys([*(f"{name}/metrics" for name in SERVICES), "double/stats"], "up")
+"""The targets of these services, by name and path, all of them well."""
+LATER = {name: extra for name, extra in SERVICES.items() if name != "shop"} | {"late": {}}
+"""The services after one is gone and one has come."""
+UP_LATER = {name: "up" for name in UP if name != "shop/metrics"} | {"late/metrics": "up"}
+
+Health = dict[str, str]
+
+
+def cloud(services: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Make the world with these services, each with the shared audience."""
+    shared = {"custom_audiences": [AUDIENCE]}
+    return world({name: {**shared, **extra} for name, extra in services.items()})
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The emulator, the proxy, and the folder with what all consumers share."""
+
+    folder: Path
+    google: Emulator
+    proxy: harness.Proxy
+
+    def run(self, command: str, settings: str, *flags: str | Path) -> int:
+        """Run ``runscrape``, in this process; gives its exit code."""
+        return cli.main(self._words(command, settings, *flags))
+
+    @contextlib.contextmanager
+    def watching(self, log: Path, settings: str, *flags: str | Path) -> Iterator[Program]:
+        """Run ``runscrape generate --watch`` until the block is over."""
+        words = self._words("generate", settings, "--watch", "500ms", *flags)
+        command = [sys.executable, "-m", "runscrape_generator", *words]
+        with running(command, log, env=clean_environment()) as program:
+            yield program
+
+    def _words(self, command: str, settings: str, *flags: str | Path) -> list[str]:
+        file = self.folder / f"{settings}.yaml"
+        return [command, "--config", str(file), "--quiet", *map(str, flags)]
+
+    @property
+    def way(self) -> dict[str, Any]:
+        """How a job of its own reaches the emulator's services, which are on no internet."""
+        ca_file = str(self.google.ca_file)
+        return {"proxy_url": self.google.proxy_url, "tls_config": {"ca_file": ca_file}}
+
+    def write_settings(self) -> None:
+        """Write a settings file for jobs, for the gateway, and for one shared audience."""
+        secret = str(self.folder / "secret")
+        shared = {
+            "project": ["my-project"],
+            "api_endpoint": self.google.api,
+            "scrape_interval": "6s",  # and a timeout of as much, above the interval of "often"
+            "client_secret_file": secret,
+            "token_url": f"{self.proxy.url}/token",
+            "inventory": "inventory.json",
+            "rules": [RULE],
+        }
+        several: dict[str, dict[str, Any]] = {
+            "jobs": {"rules": [RULE, {"scrape_config": self.way}]},
+            "gateway": {"mode": "gateway", "targets_file": str(self.folder / "gateway.json")},
+            "file-sd": {"audience": "custom", "inventory": "file-sd-inventory.json"},
+        }
+        for name, own in several.items():
+            settings = shared | own
+            if name == "file-sd":
+                del settings["client_secret_file"], settings["token_url"]
+            (self.folder / f"{name}.yaml").write_text(yaml.safe_dump(settings))
+
+    def write_targets(self) -> None:
+        """Write both target files, as a refresh job does."""
+        assert self.run("targets", "gateway", "--output", self.folder / "gateway.json") == 0
+        assert self.run("targets", "file-sd", "--output", self.folder / "file-sd.json") == 0
+
+
+@contextlib.contextmanager
+def scene(folder: Path) -> Iterator[Scene]:
+    """Start the emulator and the proxy, which serves tokens, targets and the gateway."""
+    (folder / "secret").write_text(SECRET + "\n")
+    with contextlib.ExitStack() as ending:
+        google = ending.enter_context(Emulator(cloud(SERVICES), folder / "google"))
+        flags: list[str | Path] = ["--gateway", "--inventory", folder / "inventory.json"]
+        flags += ["--client-secret-file", folder / "secret", "--allow-audience", AUDIENCE]
+        proxy = ending.enter_context(
+            harness.running(folder, harness.COMMAND, *flags, env=google.env("service_account"))
+        )
+        made = Scene(folder, google, proxy)
+        made.write_settings()
+        made.write_targets()
+        yield made
+
+
+def refused(scene: Scene) -> list[dict[str, Any]]:
+    """Jobs that the proxy refuses: two ask for a token, two for a scrape through the gateway."""
+    uri = scene.google.world.service("my-project/us-central1/api").uri
+    assert uri
+    host = uri.removeprefix("https://")
+    right = {
+        "client_id": "prometheus",
+        "client_secret": SECRET,
+        "token_url": f"{scene.proxy.url}/token",
+        "endpoint_params": {"audience": uri},
+    }
+
+    def job(name: str, host: str, **fields: Any) -> dict[str, Any]:
+        return {"job_name": name, "static_configs": [{"targets": [host]}], **fields}
+
+    def by_token(name: str, **wrong: Any) -> dict[str, Any]:
+        return job(name, f"{host}:443", scheme="https", oauth2=right | wrong, **scene.way)
+
+    def by_gateway(name: str, host: str, password: str) -> dict[str, Any]:
+        login = {"username": "prometheus", "password": password}
+        return job(name, f"{host}:80", proxy_url=scene.proxy.url, basic_auth=login)
+
+    return [
+        by_token("invalid_client", client_secret="wrong"),
+        by_token("invalid_target", endpoint_params={"audience": f"{uri}/x"}),
+        by_gateway("407", host, "wrong"),
+        by_gateway("403", "api.example.com", SECRET),
+    ]
+
+
+def targets_of(address: str) -> list[dict[str, Any]]:
+    """Everything that a Prometheus or a vmagent scrapes now."""
+    answer = get_json(f"{address}/api/v1/targets?state=active")
+    active: list[dict[str, Any]] = answer["data"]["activeTargets"] or []
+    return active
+
+
+def until_error(address: str, job: str, shown: str) -> None:
+    """Wait until a job's only target says that this is wrong."""
+
+    def error() -> str:
+        found = [each for each in targets_of(address) if each["labels"].get("job") == job]
+        return str(found[0]["lastError"]) if found else ""
+
+    until(lambda: shown in error(), why=shown, changing=error)
+
+
+def url_of(address: str, service: str) -> str:
+    """What is scraped of a service with one target."""
+    (found,) = (
+        each for each in targets_of(address) if each["labels"].get("service_name") == service
+    )
+    return str(found["scrapeUrl"])
+
+
+def health_of(address: str) -> Health:
+    """What each Cloud Run target is, by name and path."""
+    found = {}
+    for each in targets_of(address):
+        if name := each["labels"].get("service_name"):
+            path = "/" + each["scrapeUrl"].partition("?")[0].split("/", 3)[3]
+            found[name + path] = each["health"]
+    return found
+
+
+def until_health(address: str, wanted: Health) -> Health:
+    """Wait until these targets are there, and no others, each up once; gives what there is.
+
+    On a busy machine a target may be down again before the last one was up.
+    """
+    seen: Health = {}
+
+    def as_wanted() -> bool:
+        now = health_of(address)
+        once_up = {name: "up" for name in now if seen.get(name) == "up"}
+        seen.clear()
+        seen.update(now | once_up)
+        return seen == wanted
+
+    with contextlib.suppress(AssertionError):  # the comparison shows more
+        until(as_wanted, why="all targets to be up", changing=lambda: json.dumps(seen))
+    return seen

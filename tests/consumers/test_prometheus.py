@@ -1,0 +1,308 @@
+"""Every output in every Prometheus that is here, at the same time, on one Google and one proxy."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.consumers.scene import (
+    EXAMPLES,
+    LATER,
+    LITERAL,
+    UP,
+    UP_LATER,
+    Health,
+    Scene,
+    cloud,
+    refused,
+    scene,
+    until_error,
+    until_health,
+    url_of,
+)
+from tests.kit.consumers import Program, releases_of
+from tests.kit.prometheus import prometheus
+
+RELEASES = releases_of("prometheus")
+PROMTOOLS = {each.version: each.path for each in releases_of("promtool")}
+HAND_WRITTEN = """\
+# Kept by hand.
+global: {scrape_interval: 6s}
+rule_files: ["rules/*.yml"]
+scrape_configs: # and what is in it
+- {job_name: mine,   static_configs: [{targets: [PROXY]}]} # mine/own
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Prometheus of a release, which reads what runscrape writes in one way."""
+
+    release: Program
+    way: str
+    folder: Path
+    address: str
+    scene: Scene
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "etc" / "prometheus.yml"
+
+    def generate(self, settings: str, *flags: str | Path) -> int:
+        """Run ``runscrape generate`` for it, with the promtool of its release."""
+        return self.scene.run("generate", settings, *self.flags(*flags))
+
+    def flags(self, *flags: str | Path) -> list[str | Path]:
+        promtool = PROMTOOLS.get(self.release.version, "auto")
+        return ["--promtool", promtool, "--reload", f"{self.address}/-/reload", *flags]
+
+    def edit(self, old: str, new: str) -> None:
+        """Change the configuration by hand, and have it read."""
+        text = self.config.read_text()
+        assert old in text
+        self.config.write_text(text.replace(old, new))
+        request = urllib.request.Request(f"{self.address}/-/reload", method="POST")
+        urllib.request.urlopen(request, timeout=60).close()
+
+
+def jobs(server: Server) -> None:
+    """Have the whole prometheus.yml written."""
+    assert server.generate("jobs", "--output", server.config) == 0
+
+
+def into(server: Server) -> None:
+    """Have the jobs kept in a file that is written by hand, with jobs that are refused."""
+    server.config.write_text(by_hand(server.scene))
+    assert server.generate("jobs", "--into", server.config) == 0
+
+
+def scrape_configs(server: Server) -> None:
+    """Have a file of jobs written, which the file that is written by hand names."""
+    (server.folder / "etc" / "jobs").mkdir()
+    server.config.write_text("scrape_config_files: [jobs/*.yml]\n")
+    output = server.config.with_name("jobs") / "cloudrun.yml"
+    assert server.generate("jobs", "--format", "scrape-configs", "--output", output) == 0
+
+
+def gateway(server: Server, *more: str) -> None:
+    """Have the one job of the gateway written, and look at its targets more often than it does."""
+    assert server.generate("gateway", "--output", server.config, *more) == 0
+    server.edit("refresh_interval: 30s".replace("30s", '"30s"'), "refresh_interval: 1s")
+
+
+def gateway_http(server: Server) -> None:
+    """The same, with the targets from the proxy."""
+    gateway(server, "--targets-from", "http")
+
+
+def file_sd(server: Server) -> None:
+    """Write the jobs of examples/file-sd by hand, as its prometheus.yml says for this release."""
+    text = (EXAMPLES / "file-sd" / "prometheus.yml").read_text()
+    text = text.replace(
+        "/var/lib/runscrape/targets.json", str(server.scene.folder / "file-sd.json")
+    )
+    if server.release.release >= (3, 0):
+        text = text.replace("# fallback_scrape_protocol", "fallback_scrape_protocol")
+    config = yaml.safe_load(text.replace("http://127.0.0.1:7777", server.scene.proxy.url))
+    private, public, _ = config["scrape_configs"]
+    del private["oauth2"]["client_secret"]
+    private["oauth2"]["client_secret_file"] = str(server.scene.folder / "secret")
+    for job in (private, public):
+        job.update(server.scene.way)
+    server.config.write_text(yaml.safe_dump(config))
+    server.edit("scrape_configs:", "scrape_configs:")
+
+
+WAYS: Mapping[str, tuple[Callable[[Server], None], tuple[int, int]]] = {
+    "jobs": (jobs, (2, 27)),
+    "--into": (into, (2, 27)),
+    "scrape-configs": (scrape_configs, (2, 43)),
+    "gateway, file_sd": (gateway, (2, 28)),
+    "gateway, http_sd": (gateway_http, (2, 28)),
+    "file_sd, custom audience": (file_sd, (2, 28)),
+}
+"""How each output gets to a server, and the first release that can read it."""
+CASES = [
+    (release.version, way)
+    for release in RELEASES
+    for way, (_, since) in WAYS.items()
+    if release.release >= since
+]
+each_case = pytest.mark.parametrize(("version", "way"), CASES)
+each_release = pytest.mark.parametrize("version", [each.version for each in RELEASES])
+
+
+def by_hand(scene: Scene) -> str:
+    """Write a configuration with a job of one's own, and with jobs that are refused."""
+    own = HAND_WRITTEN.replace("PROXY", scene.proxy.url.removeprefix("http://"))
+    return own + yaml.safe_dump(refused(scene))
+
+
+@pytest.fixture(scope="module", name="here")
+def started_scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with scene(tmp_path_factory.mktemp("prometheus")) as running:
+        yield running
+
+
+Servers = dict[tuple[str, str], Server]
+Results = dict[tuple[str, str], Health]
+"""By release and way."""
+
+
+@pytest.fixture(scope="module")
+def servers(here: Scene) -> Iterator[Servers]:
+    """Give a server for each release and way, with what runscrape wrote for it."""
+    with contextlib.ExitStack() as ending:
+        found: Servers = {}
+        for version, way in CASES:
+            release = next(each for each in RELEASES if each.version == version)
+            folder = here.folder / f"{version}-{len(found)}"
+            (folder / "etc" / "rules").mkdir(parents=True)
+            (folder / "etc" / "prometheus.yml").write_text("")
+            flags = ("--web.enable-lifecycle", "--scrape.discovery-reload-interval=100ms")
+            address = ending.enter_context(
+                prometheus(folder / "etc/prometheus.yml", *flags, program=release.path)
+            )
+            found[version, way] = Server(release, way, folder, address, here)
+        for server in found.values():
+            WAYS[server.way][0](server)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def first(servers: Servers) -> Results:
+    """What each server has of the services as they were at first."""
+    return {key: until_health(server.address, UP) for key, server in servers.items()}
+
+
+@pytest.fixture(scope="module")
+def later(servers: Servers, first: Results, here: Scene) -> Iterator[Results]:
+    """What each has after a service is gone and one has come: by a watch, or by a run each."""
+    assert first
+    with contextlib.ExitStack() as ending:
+        watches = []
+        for (version, way), server in servers.items():
+            if way == "jobs":
+                flags = server.flags("--output", server.config)
+                log = here.folder / f"watch-{version}.log"
+                watches.append(ending.enter_context(here.watching(log, "jobs", *flags)))
+        here.google.update(cloud(LATER))
+        here.write_targets()
+        for (_, way), server in servers.items():
+            if way == "--into":
+                assert server.generate("jobs", "--into", server.config) == 0
+            if way == "scrape-configs":
+                output = server.config.with_name("jobs") / "cloudrun.yml"
+                more = ("--format", "scrape-configs", "--output", output)
+                assert server.generate("jobs", *more) == 0
+        yield {key: until_health(server.address, UP_LATER) for key, server in servers.items()}
+        for watch in watches:
+            assert watch.stop() == 128 + signal.SIGTERM, watch.log
+
+
+@pytest.mark.skipif("CI" not in os.environ, reason="elsewhere those that are here are enough")
+def test_there_is_a_prometheus_3() -> None:
+    """In CI no test of Prometheus 3 is left out because there is none."""
+    assert RELEASES, "no prometheus: make prometheus"
+    assert RELEASES[-1].release >= (3, 0), "no Prometheus 3: make consumers fetches one"
+
+
+@each_case
+def test_every_target_is_up(first: Results, version: str, way: str) -> None:
+    """Whatever a service is like, its targets are up by every output."""
+    assert first[version, way] == UP
+
+
+@each_case
+def test_services_come_and_go(later: Results, version: str, way: str) -> None:
+    """A service that is added is up, and one that is removed is gone, by every output."""
+    assert later[version, way] == UP_LATER
+
+
+@each_case
+def test_what_a_service_says_is_literal(
+    servers: Servers, first: Results, version: str, way: str
+) -> None:
+    """No variable of the environment gets into what a service says of itself."""
+    assert first
+    assert LITERAL in url_of(servers[version, way].address, "patient")
+
+
+@each_release
+def test_auto_is_the_version_of_the_server(servers: Servers, version: str) -> None:
+    """Without a word about it the output is for the release of the server that is reloaded, and
+    the promtool of that release takes it.
+    """
+    text = servers[version, "jobs"].config.read_text()
+    assert ("fallback_scrape_protocol" in text) == (version >= "3")
+    assert text.count("job_name") == len(UP) + 2
+
+
+@each_release
+def test_the_rest_of_the_file_stays(later: Results, servers: Servers, version: str) -> None:
+    """Around the block every byte is as it was written by hand."""
+    assert later
+    server = servers[version, "--into"]
+    text = server.config.read_text()
+    before, begin, rest = text.partition("  # BEGIN runscrape")
+    if not begin:
+        before, begin, rest = text.partition("# BEGIN runscrape")
+    after = rest.partition("# END runscrape\n")[2]
+    assert before + after == by_hand(server.scene)
+
+
+SHOWN = {
+    "invalid_client": (
+        'fetch token: 401 UNAUTHORIZED\nResponse: {"error":"invalid_client","error_description":"w',
+        'oauth2: "invalid_client" "wrong client_id or client_secret: ',
+    ),
+    "invalid_target": (
+        'token: 400 BAD REQUEST\nResponse: {"error":"invalid_target","error_description":"audience',
+        'oauth2: "invalid_target" "audience https://api-',
+    ),
+    "407": ("server returned HTTP status 407 Proxy Authentication Required",) * 2,
+    "403": ("server returned HTTP status 403 Forbidden",) * 2,
+}
+"""What the targets page says of each refused job: up to Prometheus 2.44, and from 2.45 on."""
+
+
+@each_release
+def test_refusals_show_on_the_targets_page(first: Results, servers: Servers, version: str) -> None:
+    """Each refusal of the proxy stands where people look, with its reason or its status."""
+    assert first
+    server = servers[version, "--into"]
+    new = server.release.release >= (2, 45)
+    for job, shown in SHOWN.items():
+        until_error(server.address, job, shown[new])
+
+
+@each_release
+def test_a_refused_reload_is_rolled_back(
+    later: Results,
+    servers: Servers,
+    version: str,
+    here: Scene,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What Prometheus refuses is put back (8), with its own words; what it had goes on."""
+    assert later
+    server = servers[version, "--into"]
+    before = server.config.read_bytes()
+    broken = server.config.with_name("rules") / "broken.yml"
+    broken.write_text("groups: [{name: a, rules: [{record: a, expr: '('}]}]\n")
+    flags = ("--into", server.config, "--exclude", "late", "--promtool", "none")
+    assert server.generate("jobs", *flags) == 8
+    assert "answered 500" in capsys.readouterr().err
+    assert server.config.read_bytes() == before
+    assert until_health(server.address, UP_LATER) == UP_LATER
+    broken.unlink()
+    assert server.generate("jobs", "--into", server.config) == 0
+    assert here.proxy.code is None
