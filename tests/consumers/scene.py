@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlencode
 
 import yaml
@@ -48,6 +47,15 @@ LATER = {name: extra for name, extra in SERVICES.items() if name != "shop"} | {"
 UP_LATER = {name: "up" for name in UP if name != "shop/metrics"} | {"late/metrics": "up"}
 
 Health = dict[str, str]
+T = TypeVar("T")
+
+
+class HasAddress(Protocol):
+    """A server."""
+
+    @property
+    def address(self) -> str:
+        """Its URL, without a path."""
 
 
 def cloud(services: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -197,20 +205,19 @@ def health_of(address: str) -> Health:
     return found
 
 
-def until_health(address: str, wanted: Health) -> Health:
-    """Wait until these targets are there, and no others, each up once; gives what there is.
+def until_health(servers: Mapping[T, HasAddress], wanted: Health) -> dict[T, Health]:
+    """Wait until all servers have these targets, and no others, each up once; gives what they have.
 
     On a busy machine a target may be down again before the last one was up.
     """
-    seen: Health = {}
+    seen: dict[T, Health] = {each: {} for each in servers}
 
     def as_wanted() -> bool:
-        now = health_of(address)
-        once_up = {name: "up" for name in now if seen.get(name) == "up"}
-        seen.clear()
-        seen.update(now | once_up)
-        return seen == wanted
+        for each in [name for name, health in seen.items() if health != wanted]:
+            now = health_of(servers[each].address)
+            seen[each] = now | {name: "up" for name in now if seen[each].get(name) == "up"}
+        return all(health == wanted for health in seen.values())
 
     with contextlib.suppress(AssertionError):  # the comparison shows more
-        until(as_wanted, why="all targets to be up", changing=lambda: json.dumps(seen))
+        until(as_wanted, why="all targets to be up", changing=lambda: str(seen))
     return seen

@@ -180,7 +180,7 @@ def servers(here: Scene) -> Iterator[Servers]:
 @pytest.fixture(scope="module")
 def first(servers: Servers) -> Results:
     """What each server has of the services as they were at first."""
-    return {key: until_health(server.address, UP) for key, server in servers.items()}
+    return until_health(servers, UP)
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +203,7 @@ def later(servers: Servers, first: Results, here: Scene) -> Iterator[Results]:
                 output = server.config.with_name("jobs") / "cloudrun.yml"
                 more = ("--format", "scrape-configs", "--output", output)
                 assert server.generate("jobs", *more) == 0
-        yield {key: until_health(server.address, UP_LATER) for key, server in servers.items()}
+        yield until_health(servers, UP_LATER)
         for watch in watches:
             assert watch.stop() == 128 + signal.SIGTERM, watch.log
 
@@ -302,7 +302,7 @@ def test_a_refused_reload_is_rolled_back(
     assert server.generate("jobs", *flags) == 8
     assert "answered 500" in capsys.readouterr().err
     assert server.config.read_bytes() == before
-    assert until_health(server.address, UP_LATER) == UP_LATER
+    assert until_health({"it": server}, UP_LATER) == {"it": UP_LATER}
     broken.unlink()
     assert server.generate("jobs", "--into", server.config) == 0
     assert here.proxy.code is None

@@ -97,7 +97,7 @@ def servers(here: Scene) -> Iterator[Servers]:
 @pytest.fixture(scope="module")
 def first(servers: Servers) -> Results:
     """What each has of the services as they were at first."""
-    return {key: until_health(server.address, UP) for key, server in servers.items()}
+    return until_health(servers, UP)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def later(servers: Servers, first: Results, here: Scene) -> Results:
     for (_, way), server in servers.items():
         if way == "jobs":
             assert WAYS[way](server) == 0
-    return {key: until_health(server.address, UP_LATER) for key, server in servers.items()}
+    return until_health(servers, UP_LATER)
 
 
 @each_case
@@ -168,6 +168,6 @@ def test_a_refused_reload_is_rolled_back(
     said = capsys.readouterr().err
     assert ("answered 200, but vm_promscrape_config_last_reload_successful is 0" in said) == tells
     assert (server.output.read_bytes() == before) == tells
-    assert until_health(server.address, UP_LATER) == UP_LATER
+    assert until_health({"it": server}, UP_LATER) == {"it": UP_LATER}
     main.write_text(good)
     assert server.generate("jobs") == 0
