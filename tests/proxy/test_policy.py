@@ -352,6 +352,16 @@ def test_both_readings_of_basic(tmp_path: Path, pair: str, *, good: bool) -> Non
                 check(basic(pair))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_secret_with_other_letters(tmp_path: Path, encoding: str) -> None:
+    """Python's requests puts a secret into Basic in Latin-1, others in UTF-8 (RFC 7617)."""
+    (tmp_path / "secret").write_text("schlüssel\n")
+    secrets = watch_secrets(tmp_path / "secret")
+    secrets.load()
+    shown = base64.b64encode("me:schlüssel".encode(encoding)).decode()
+    Clients("me", secrets).check_header(f"Basic {shown}")
+
+
 def test_printable() -> None:
     """An error_description holds only what RFC 6749, section 5.2, allows, and ends somewhere."""
     assert printable('a"b\\c\nd\x7fé') == "a?b?c?d??"

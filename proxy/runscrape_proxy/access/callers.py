@@ -127,11 +127,11 @@ def parse_secrets(content: bytes) -> Secrets:
     return Secrets(digests)
 
 
-def read_basic(authorization: str) -> tuple[Credentials, Credentials]:
-    """Read a Basic header in both of the ways that clients write it.
+def read_basic(authorization: str) -> tuple[Credentials, ...]:
+    """Read a Basic header in each of the ways that clients write it.
 
-    RFC 7617 puts id and secret into it as they are; RFC 6749 (section 2.3.1, appendix B) has each
-    form-encoded first. Raises InvalidClient.
+    RFC 7617 puts id and secret into it as they are, in UTF-8 or, as Python's requests does, in
+    Latin-1; RFC 6749 (section 2.3.1, appendix B) has each form-encoded first. Raises InvalidClient.
     """
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
@@ -144,6 +144,7 @@ def read_basic(authorization: str) -> tuple[Credentials, Credentials]:
     return (
         Credentials(client_id, secret),
         Credentials(_form_decoded(client_id), _form_decoded(secret)),
+        Credentials(_from_latin_1(client_id), _from_latin_1(secret)),
     )
 
 
@@ -170,6 +171,10 @@ def _wrong(what: str) -> InvalidClient:
 
 def _form_decoded(part: bytes) -> bytes:
     return unquote_to_bytes(part.replace(b"+", b" "))
+
+
+def _from_latin_1(part: bytes) -> bytes:
+    return part.decode("latin-1").encode()
 
 
 def _digest(secret: bytes) -> bytes:
