@@ -1,8 +1,9 @@
-"""Which addresses are this machine's own."""
+"""Addresses: which are this machine's own, and how a URL is shown."""
 
 from __future__ import annotations
 
 import ipaddress
+import re
 
 
 def is_loopback(host: str) -> bool:
@@ -11,3 +12,8 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def without_login(url: str) -> str:
+    """Leave the user and the password out of a URL, for messages."""
+    return re.sub(r"(?<=://)[^/?#]*@", "", url)

@@ -19,8 +19,7 @@ from runscrape_generator import errors, signals
 from runscrape_generator.bootstrap import command as bootstrap_cli
 from runscrape_generator.cli.commands import group
 from runscrape_generator.config.settings import OPTIONS, Option
-from runscrape_generator.doctor.catalogue import CAUSES
-from runscrape_generator.doctor.causes import Severity
+from runscrape_generator.doctor.causes import CAUSES
 from runscrape_generator.model import Scope
 from runscrape_generator.publish import metrics
 from runscrape_proxy.cli import command as proxy_command
@@ -191,7 +190,7 @@ def _causes() -> str:
     """Give every cause that doctor knows, in its order; placeholders as a reader takes them."""
     rows = [
         (
-            f"`{cause.name}`" + (" (warning)" if cause.severity is Severity.WARNING else ""),
+            f"`{cause.name}`" + (" (warning)" if cause.warning else ""),
             cause.title,
             re.sub(r" \(\{\w+\}\)|\{working_path\}", "", cause.remedy).format_map(_Named()),
             cause.source,

@@ -109,6 +109,12 @@ JOBS: dict[str, Job] = {
     "proxy-unreachable": Job(
         "proxy-unreachable", ("DNS: ",), oauth2(token_url="http://proxy.invalid/token")
     ),
+    "no-scheme": Job(
+        "proxy-unreachable",
+        ('"127.0.0.1:7777/token" is no URL with http:// or https://',),
+        oauth2(token_url="127.0.0.1:7777/token"),
+    ),
+    "socks": Job("unknown", ("socks5://127.0.0.1:1",), job(proxy_url="socks5://127.0.0.1:1")),
     "proxy-tls": Job(
         "proxy-tls",
         ("unable to get local issuer certificate",),

@@ -9,10 +9,10 @@ import subprocess
 
 import pytest
 
-from runscrape_generator.doctor.catalogue import BY_NAME, CAUSES, RANK
-from runscrape_generator.doctor.causes import finding, shell
+from runscrape_generator.doctor.causes import BY_NAME, CAUSES, RANK
 from runscrape_generator.doctor.diagnose import diagnose
 from runscrape_generator.doctor.evidence import Answer, Evidence, Exchange
+from runscrape_generator.doctor.findings import Fault, finding
 from runscrape_generator.doctor.remedies import Programs, values
 from runscrape_generator.doctor.targets import Target
 
@@ -56,11 +56,10 @@ def commands(name: str) -> list[tuple[str, ...]]:
             targets=("runscrape", "targets", "--config", name),
             reload=("curl", name),
         ),
-        member=f"user:{name}",
-        number=name,
-        audience=name,
     )
-    return [words for cause in CAUSES for words in finding(cause, known).commands]
+    more = {"member": f"user:{name}", "number": name, "audience": name}
+    faults = (Fault(cause.name, values=more) for cause in CAUSES)
+    return [words for each in faults for words in finding(each, known).commands]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -71,13 +70,13 @@ def test_a_hostile_name_is_one_word(name: str, tmp_path: object) -> None:
     assert any(name in word for words in found for word in words)
     programs = ["gcloud", "runscrape", "runscrape-proxy", "kubectl", "curl", "sudo"]
     stubs = "".join(f"{each}() {{ printf '%s\\0' {each} \"$@\"; }}; " for each in programs)
-    text = stubs + "\n".join(shell(words) for words in found)
+    text = stubs + "\n".join(shlex.join(words) for words in found)
     done = subprocess.run(
         ["bash", "-c", text], capture_output=True, check=True, cwd=str(tmp_path), text=True
     )
     assert done.stdout.split("\0")[:-1] == list(itertools.chain(*found))
     assert not done.stderr
-    assert shlex.split(shell(found[0])) == list(found[0])
+    assert shlex.split(shlex.join(found[0])) == list(found[0])
 
 
 @pytest.mark.parametrize("name", UNUSABLE)
@@ -87,6 +86,16 @@ def test_a_name_that_no_command_may_hold(name: str) -> None:
         assert "service_name" not in words
         if name:
             assert all(name not in word for word in words if "--project" in words)
+
+
+def test_a_name_in_a_filter() -> None:
+    """A name that Cloud Logging's language would act on stays one text of the filter."""
+    labels = {"project_id": "p", "location": "r", "service_name": 'x" OR "1'}
+    known = values(Evidence(target=Target(job="x", labels=labels)), Programs())
+    assert known["logs"][-1] == (
+        'resource.type="cloud_run_revision" resource.labels.service_name="x\\" OR \\"1" '
+        'resource.labels.location="r"'
+    )
 
 
 def test_the_list() -> None:

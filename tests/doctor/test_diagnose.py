@@ -178,6 +178,52 @@ def test_cause(name: str) -> None:
     assert (found.cause.name if found else None) == cause
 
 
+@pytest.mark.parametrize(
+    ("audience", "offered"),
+    [
+        ("https://shop.example.com", True),
+        ("https://other-x7k2mq4wza-uc.a.run.app", False),
+        ("https://us-central1-demo.cloudfunctions.net/other", False),
+        ("https://a.example.com,https://b.example.com", False),
+        ("^:^https://a.example.com", False),
+    ],
+)
+def test_an_audience_to_add(audience: str, offered: bool) -> None:  # noqa: FBT001
+    """An audience is offered as a custom one only alone, and where it is no other service's URL."""
+    wanted = replace(ASKING, token=TokenRequest(url="http://x", params=(("audience", audience),)))
+    claims = replace(CLAIMS, audience=audience)
+    evidence = seen(page(401, "x"), wanted, token=replace(TOKEN, claims=claims))
+    found = diagnose(evidence, Programs()).cause
+    assert found is not None
+    assert found.cause.name == "audience-differs"
+    assert bool(found.commands) is offered
+    assert all(words[-2:] == ("--add-custom-audiences", audience) for words in found.commands)
+
+
+SCALED: dict[str, tuple[dict[str, Any], str, str]] = {
+    "more than one": ({"max_instances": 7}, "maxInstances is 7", "--max-instances 1"),
+    "not said": ({}, "maxInstances is not set, so 100", "--max-instances 1"),
+    "by hand": ({"manual_instances": 3}, "3 instances, by manual scaling", "--scaling 1"),
+    "one": ({"max_instances": 1}, "", ""),
+    "one by hand": ({"manual_instances": 1}, "", ""),
+    "none by hand": ({"manual_instances": 0}, "", ""),
+}
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_several_instances(name: str) -> None:
+    """Several instances are warned of, whoever sets their number, with what makes it one."""
+    changes, said, option = SCALED[name]
+    service = replace(SERVICE, min_instances=1, **changes)
+    found = diagnose(seen(METRICS, replace(ASKING, service=service)), Programs()).warnings
+    assert [each.detail for each in found] == ([said] if said else [])
+    for each in found:
+        assert each.cause.name == "many-instances"
+        assert " ".join(each.commands[0]).endswith(
+            f"update api --project demo --region us-central1 {option}"
+        )
+
+
 def test_an_audience_of_nobodys_service() -> None:
     """Without any facts a run.app host takes its own URL as audience, as far as is known."""
     unknown = replace(ASKING, service=None)

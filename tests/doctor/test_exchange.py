@@ -145,6 +145,17 @@ def test_through_a_proxy(authority: Authority) -> None:
         assert proxy.asked[0].headers["proxy-authorization"] == known
 
 
+def test_a_login_in_the_url() -> None:
+    """The user and password of a URL go as Basic, unless the request has its own."""
+    with OddServer(otherwise=answers(200, b"x")) as server:
+        url = server.url.replace("http://", "http://me:p%40ss@")
+        made = exchange(Request(url=url), QUIET)
+        exchange(Request(url=url, headers={"Authorization": "Bearer x"}), QUIET)
+        sent = [asked.headers["authorization"] for asked in server.asked]
+        assert made.url == server.url
+    assert sent == ["Basic " + b64encode(b"me:p@ss").decode(), "Bearer x"]
+
+
 def test_a_refused_tunnel(authority: Authority) -> None:
     """What the proxy says of its refusal is kept, its status and its words."""
     refusal = answers(407, b"who are you?\n")

@@ -143,6 +143,9 @@ def test_prometheus_3(site: Clinic) -> None:
     new = seen(site, targets=[target], version="3.5.0", jobs=[])
     assert cause(new["no-type"]) == "no-content-type"
     assert "--prometheus-version 3.0" in words_of(new["no-type"]["cause"])
+    (differs,) = new["no-type"]["warnings"]  # it says that it has the target up
+    assert differs["name"] == "prometheus-has-it-up"
+    assert "here no-content-type" in differs["seen"]
     old = seen(site, targets=[target], jobs=[])
     assert cause(old["no-type"]) == ""
     assert [each["name"] for each in old["no-type"]["warnings"]] == ["content-type-for-3"]
@@ -155,9 +158,22 @@ def test_no_prometheus(site: Clinic, body: bytes) -> None:
         code, _, said = site.run("doctor", "--prometheus", server.url)
         assert code == 2
         assert f"--prometheus: {server.url}/api/v1/targets" in said
-    code, _, said = site.run("doctor", "--prometheus", "http://127.0.0.1:1")
-    assert code == 2
-    assert "Connection refused" in said
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("http://me:hunter2@127.0.0.1:1", "http://127.0.0.1:1/api/v1/targets?state=active: conn"),
+        ("http://me:hunter2@127.0.0.1:x", '"http://127.0.0.1:x" is no http or https URL'),
+        ("localhost:9090", '"localhost:9090" is no http or https URL'),
+    ],
+)
+def test_a_url_of_no_prometheus(site: Clinic, url: str, says: str) -> None:
+    """Where a URL leads to no Prometheus, it is shown without the password in it: exit 2."""
+    code, out, said = site.run("doctor", "--prometheus", url)
+    assert (code, out) == (2, "")
+    assert f"--prometheus: {says}" in said
+    assert "hunter2" not in said
 
 
 def test_a_login(site: Clinic, tmp_path: Path) -> None:

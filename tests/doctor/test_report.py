@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runscrape_generator.doctor.causes import shell
 from runscrape_generator.doctor.report.layout import Layout
 from tests.doctor.clinic import IDENTITY, Case, Clinic, app, clinic, page
 
@@ -113,7 +112,7 @@ def test_a_broken_command_is_one_command(words: list[str], columns: int) -> None
     """A command that is broken into lines is still the same words to a shell."""
     text = "\n".join(Layout(columns).command(words, 7))
     assert shlex.split(text.replace("\\\n", "")) == words
-    assert shlex.split(shell(words)) == words
+    assert shlex.split(shlex.join(words)) == words
 
 
 def test_a_shell_takes_it_so() -> None:

@@ -95,6 +95,11 @@ def test_nothing_to_look_at(site: Clinic, tmp_path: Path, nobody: pytest.MonkeyP
         ("scrape_configs: {a: 1}", "is not a list of jobs"),
         (f"scrape_configs: [{{{JOB}, scrape_interval: 1}}]", "'1' is not a duration"),
         (f"scrape_configs: [{{{JOB}, body_size_limit: much}}]", "no size"),
+        ("global: [a]", "global is no mapping"),
+        ("scrape_config_files: a.yml", "scrape_config_files no list"),
+        (f"scrape_configs: [{{{JOB}, tls_config: x}}]", 'job "x": Prometheus would not take it'),
+        (f"scrape_configs: [{{{JOB}, file_sd_configs: [{{files: a}}]}}]", "files is no list"),
+        (f"scrape_configs: [{{{JOB}, job_name: y}}]", "the key 'job_name' a second time"),
         (
             f"scrape_configs: [{{{JOB}, relabel_configs: [{{action: explode}}]}}]",
             "no action 'explode'",
@@ -149,6 +154,27 @@ def test_http_discovery(site: Clinic, tmp_path: Path) -> None:
     (target,) = content["targets"]
     assert target["cause"]["name"] == "no-targets"
     assert "answers 404" in words_of(target["cause"])
+
+
+def test_no_password_in_a_url(site: Clinic, tmp_path: Path) -> None:
+    """The user and password of a URL are used, as Prometheus does, and shown nowhere."""
+    host = "api-x7k2mq4wza-uc.a.run.app"
+    with_login = site.proxy.url.replace("://", "://me:hunter2@")
+    oauth2 = [
+        {"token_url": f"{each}/nope"} for each in (with_login, "http://me:hunter2@127.0.0.1:1")
+    ]
+    jobs = [
+        site.job(f"job-{number}", host, oauth2=site.oauth2(f"https://{host}", **changes))
+        for number, changes in enumerate(oauth2)
+    ]
+    jobs.append(site.job("way", host, proxy_url="http://me:hunter2@127.0.0.1:1"))
+    jobs[0] |= {"http_sd_configs": [{"url": "http://me:hunter2@127.0.0.1:1"}]}
+    path = tmp_path / "prometheus.yml"
+    path.write_text(yaml.safe_dump({"scrape_configs": jobs}))
+    for words in (("--json",), ("-vv",), ("job-0",)):
+        code, out, said = site.run("doctor", "--prometheus-config", str(path), *words)
+        assert code == 1
+        assert "hunter2" not in out + said
 
 
 def test_a_service_that_hangs_holds_up_no_other(tmp_path: Path) -> None:

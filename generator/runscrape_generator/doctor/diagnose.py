@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from runscrape_generator.doctor.catalogue import BY_NAME
-from runscrape_generator.doctor.causes import Finding, finding
 from runscrape_generator.doctor.evidence import Evidence
 from runscrape_generator.doctor.faults import app, google, network, prometheus, token, warnings
-from runscrape_generator.doctor.faults.fault import Fault
+from runscrape_generator.doctor.findings import Fault, Finding, finding
 from runscrape_generator.doctor.remedies import Programs, values
 
 _Look = Callable[[Evidence], Fault | None]
@@ -45,15 +43,15 @@ def diagnose(evidence: Evidence, programs: Programs) -> Diagnosis:
     return Diagnosis(
         evidence=evidence,
         cause=_finding(found, evidence, programs) if found else None,
-        warnings=tuple(_warned(evidence, programs)),
+        warnings=tuple(_warned(evidence, found, programs)),
     )
 
 
-def _warned(evidence: Evidence, programs: Programs) -> Iterator[Finding]:
-    for fault in warnings.faults(evidence):
+def _warned(evidence: Evidence, cause: Fault | None, programs: Programs) -> Iterator[Finding]:
+    differing = prometheus.differs(evidence, cause) if cause else None
+    for fault in (*filter(None, (differing,)), *warnings.faults(evidence)):
         yield _finding(fault, evidence, programs)
 
 
 def _finding(fault: Fault, evidence: Evidence, programs: Programs) -> Finding:
-    known = values(evidence, programs, **fault.values)
-    return finding(BY_NAME[fault.cause], known, fault.detail)
+    return finding(fault, values(evidence, programs))

@@ -44,6 +44,7 @@ class Failed(StrEnum):
     TLS = "TLS"
     REFUSED_BY_PROXY = "refused by the HTTP proxy"
     NOT_HTTP = "not HTTP"
+    NO_URL = "no URL for HTTP"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,21 +13,21 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-import yaml
-
+from runscrape_generator.addresses import without_login
 from runscrape_generator.doctor.evidence import Seen
 from runscrape_generator.doctor.http.exchange import Request, exchange
 from runscrape_generator.doctor.targets import Credentials, Target
 from runscrape_generator.errors import ConfigError
-from runscrape_generator.text import one_line, printable
+from runscrape_generator.render.yaml import from_yaml
+from runscrape_generator.text import one_line, printable, show
 
 SECONDS = 30.0
 """For one question: the targets of a thousand jobs take a while."""
 _OK = 200
 _UNAUTHORIZED = {401, 403}
 _LOGIN = "set reload_user and reload_password_file, which are for this, too"
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,15 +80,16 @@ class Prometheus:
             ("client_id", str(oauth2.get("client_id") or ""), wanted.client_id),
         ):
             if theirs != ours:
-                return (
-                    f"its {what} is {printable(theirs) or 'not set'}, in the file {printable(ours)}"
-                )
+                said, file = (printable(without_login(each)) for each in (theirs, ours))
+                return f"its {what} is {said or 'not set'}, in the file {file}"
         return ""
 
 
 def look(url: str, login: Credentials | None = None) -> Prometheus:
     """Ask a server. Raises ConfigError where it cannot be asked: doctor was told to."""
     base = url.rstrip("/")
+    if not _is_url(base):
+        raise ConfigError(f"--prometheus: {show(without_login(url))} is no http or https URL")
     try:
         headers = {"Accept": "application/json"} | (login.headers() if login else {})
     except OSError as error:
@@ -111,6 +112,7 @@ def look(url: str, login: Credentials | None = None) -> Prometheus:
 
 def _get(headers: Mapping[str, str], url: str) -> tuple[Mapping[str, Any], float]:
     made = exchange(Request(url=url, headers=headers), SECONDS)
+    url = made.url
     if made.failure is not None:
         raise ConfigError(f"--prometheus: {url}: {made.failure.stage}: {made.failure.reason}")
     answer = made.answer
@@ -128,6 +130,14 @@ def _get(headers: Mapping[str, str], url: str) -> tuple[Mapping[str, Any], float
     return data, made.began
 
 
+def _is_url(text: str) -> bool:
+    try:
+        found = urlsplit(text)
+        return found.scheme in {"http", "https"} and bool(found.hostname and found.port != 0)
+    except ValueError:
+        return False
+
+
 def _key(target: Mapping[str, Any]) -> tuple[str, str]:
     job = str(target.get("labels", {}).get("job") or target.get("scrapePool", ""))
     return job, _same(str(target.get("scrapeUrl", "")))
@@ -139,10 +149,7 @@ def _same(url: str) -> str:
 
 
 def _jobs(text: str) -> dict[str, Mapping[str, Any]]:
-    try:
-        content = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader
-    except yaml.YAMLError:
-        return {}
+    content = next(iter(from_yaml(text, numbers_as_text=True)), None)
     entries = content.get("scrape_configs") if isinstance(content, dict) else None
     return {str(job.get("job_name")): job for job in entries or [] if isinstance(job, dict)}
 

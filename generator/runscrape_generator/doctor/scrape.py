@@ -58,6 +58,8 @@ def scrape(
         "Accept-Encoding": "gzip",
         "X-Prometheus-Scrape-Timeout-Seconds": f"{timeout or target.timeout:g}",
     }
+    for name, values in target.headers.items():
+        headers[name] = ", ".join(each.read() for each in values)
     if target.credentials is not None:
         headers |= target.credentials.headers()
     if token is not None:

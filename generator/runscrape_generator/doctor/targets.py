@@ -113,6 +113,8 @@ class Target:
     fallback: str = ""
     """``fallback_scrape_protocol``."""
     metric_relabel: tuple[Mapping[str, Any], ...] = ()
+    headers: Mapping[str, tuple[SecretSource, ...]] = field(default_factory=lambda: _EMPTY)
+    """``http_headers``: those that the job sends besides its own."""
     problem: Problem | None = None
     redirected_from: str = ""
     """The URL that was asked first, where the app sent Prometheus on to another one."""

@@ -142,11 +142,17 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def from_yaml(text: str) -> list[Any]:
-    """Every YAML document in *text*, as plain data; raises ValidationError with the place."""
+def from_yaml(text: str, *, numbers_as_text: bool = False) -> list[Any]:
+    """Every YAML document in *text*, as plain data; raises ValidationError with the place.
+
+    ``numbers_as_text`` keeps numbers as they are written: the secret ``1.50`` is not ``1.5``.
+    """
     encode(text)
+    scalars = dict(_SCALARS)
+    if numbers_as_text:
+        del scalars[_INT], scalars[_FLOAT]
     try:
-        return [_Document().value(node) for node in yaml.compose_all(text, Loader)]
+        return [_Document(scalars).value(node) for node in yaml.compose_all(text, Loader)]
     except (yaml.YAMLError, RecursionError) as error:
         raise ValidationError(f"is not YAML: {' '.join(str(error).split())}") from error
     except ValueError as error:  # "!!int x"
@@ -160,13 +166,14 @@ class _Document:
     dates such as 2024-13-01, which Prometheus takes for text.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, scalars: Mapping[str, Callable[[str], Any]]) -> None:
+        self._scalars = scalars
         self._made: dict[yaml.Node, Any] = {}
 
     def value(self, node: yaml.Node) -> Any:
         """The data of *node*."""
         if isinstance(node, yaml.ScalarNode):
-            return _SCALARS.get(node.tag, str)(node.value)
+            return self._scalars.get(node.tag, str)(node.value)
         if node not in self._made:
             if isinstance(node, yaml.MappingNode):
                 self._fill(self._made.setdefault(node, {}), node)

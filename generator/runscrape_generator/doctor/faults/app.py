@@ -8,8 +8,7 @@ from urllib.parse import urljoin, urlsplit
 
 from runscrape_generator.doctor.answer import Who, first_line, who_answered
 from runscrape_generator.doctor.evidence import Answer, Evidence, Exchange, Failed, Samples, Stage
-from runscrape_generator.doctor.faults.fault import Fault
-from runscrape_generator.doctor.faults.fault import fault as found
+from runscrape_generator.doctor.findings import Fault, Value, found
 from runscrape_generator.doctor.remedies import fitting_timeout, path_values
 from runscrape_generator.doctor.targets import Limits
 from runscrape_generator.text import plural, printable
@@ -87,12 +86,14 @@ def _of_answer(scrape: Exchange, evidence: Evidence) -> Fault | None:
         return found("unknown", f"{answer.status} by {who} ({server}): {first_line(answer)}")
     seen = f"{answer.status}: {first_line(answer)}"
     cause = _BY_STATUS.get(answer.status, "app-error")
-    return found(cause, seen, **(path_values(_working(evidence)) if cause == "wrong-path" else {}))
+    return found(cause, seen, **(_working(evidence) if cause == "wrong-path" else {}))
 
 
-def _working(evidence: Evidence) -> str:
-    """The first path that was tried and gave metrics; empty where none did, or none was tried."""
-    return next((probe.path for probe in evidence.probes if probe.metrics), "")
+def _working(evidence: Evidence) -> Mapping[str, Value]:
+    """Name the first path that was tried and gave metrics."""
+    path = next((probe.path for probe in evidence.probes if probe.metrics), "")
+    tried = "" if evidence.probes else " (doctor --probe-paths tries the usual paths)"
+    return path_values(path, tried)
 
 
 def _redirect(answer: Answer, evidence: Evidence) -> Fault:
@@ -116,7 +117,7 @@ def _of_body(answer: Answer, evidence: Evidence) -> Fault | None:
         return found("body-too-large", detail, size=str(len(answer.body)))
     if kind := _other_kind(answer):
         detail = f"{kind}: {first_line(answer)}"
-        return found("not-metrics", detail, **path_values(_working(evidence)))
+        return found("not-metrics", detail, **_working(evidence))
     if lacks_content_type(answer, evidence) and (evidence.prometheus_version or (0,)) >= (3,):
         return found("no-content-type", _content_type(answer))
     return _of_samples(samples, limits) if samples is not None else None

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from runscrape_generator.doctor.answer import first_line
 from runscrape_generator.doctor.evidence import Answer, Evidence
-from runscrape_generator.doctor.faults.fault import Fault
-from runscrape_generator.doctor.faults.fault import fault as found
 from runscrape_generator.doctor.faults.minting import no_token
+from runscrape_generator.doctor.findings import Fault, found
 
 _LONGEST = 400
 _WORDS: tuple[tuple[int, str, str], ...] = (

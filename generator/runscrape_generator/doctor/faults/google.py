@@ -14,8 +14,7 @@ from runscrape_generator.doctor.answer import Who, first_line, who_answered
 from runscrape_generator.doctor.audiences import accepted, is_accepted, is_tag
 from runscrape_generator.doctor.evidence import Answer, Evidence
 from runscrape_generator.doctor.faults import gateway
-from runscrape_generator.doctor.faults.fault import Fault
-from runscrape_generator.doctor.faults.fault import fault as found
+from runscrape_generator.doctor.findings import Fault, found
 from runscrape_generator.doctor.remedies import identity, member, more_instances
 from runscrape_generator.model import Service
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from runscrape_generator.doctor.evidence import Evidence, Failed, Failure, Stage
-from runscrape_generator.doctor.faults.fault import Fault
-from runscrape_generator.doctor.faults.fault import fault as found
+from runscrape_generator.doctor.findings import Fault, found
 
 _CAUSES = {
     Failed.NO_ADDRESS: "no-address",
@@ -12,6 +11,7 @@ _CAUSES = {
     Failed.WRONG_NAME: "tls-wrong-name",
     Failed.TLS: "tls-failed",
     Failed.REFUSED_BY_PROXY: "http-proxy-refused",
+    Failed.NO_URL: "unknown",
 }
 _OURS = "runscrape-proxy: "
 """How every refusal of the gateway's begins."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from runscrape_generator.doctor.evidence import Evidence, Seen
-from runscrape_generator.doctor.faults.fault import Fault
-from runscrape_generator.doctor.faults.fault import fault as found
+from runscrape_generator.doctor.findings import Fault, found
 
 
 def before_the_scrape(evidence: Evidence) -> Fault | None:
@@ -29,6 +28,15 @@ def after_the_scrape(evidence: Evidence) -> Fault | None:
     if seen.health == "down":
         return _down(seen, evidence)
     return None
+
+
+def differs(evidence: Evidence, fault: Fault) -> Fault | None:
+    """Warn where a running Prometheus has up what doctor finds broken by ``fault``."""
+    seen = evidence.seen
+    if seen is None or seen.health != "up":
+        return None
+    ago = f"{seen.age:.0f} s ago" if seen.age is not None else "not long ago"
+    return found("prometheus-has-it-up", f"up when it was scraped {ago}; here {fault.cause}")
 
 
 def _down(seen: Seen, evidence: Evidence) -> Fault:

@@ -6,10 +6,9 @@ import re
 
 from runscrape_generator.doctor.answer import first_line
 from runscrape_generator.doctor.evidence import Answer, Claims, Evidence, TokenAnswer
-from runscrape_generator.doctor.faults.fault import Fault
-from runscrape_generator.doctor.faults.fault import fault as found
 from runscrape_generator.doctor.faults.minting import no_token
 from runscrape_generator.doctor.faults.network import to_proxy
+from runscrape_generator.doctor.findings import Fault, found
 from runscrape_generator.doctor.skew import google_now, offset
 
 _ISSUERS = {"https://accounts.google.com", "accounts.google.com"}

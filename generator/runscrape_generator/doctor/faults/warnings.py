@@ -7,16 +7,13 @@ from collections.abc import Iterator
 from runscrape_generator.doctor import samples as reading
 from runscrape_generator.doctor.evidence import Evidence
 from runscrape_generator.doctor.faults.app import lacks_content_type
-from runscrape_generator.doctor.faults.fault import Fault
-from runscrape_generator.doctor.faults.fault import fault as found
-from runscrape_generator.doctor.remedies import fitting_timeout
+from runscrape_generator.doctor.findings import Fault, found
+from runscrape_generator.doctor.remedies import USUAL_MAXIMUM, fitting_timeout
 from runscrape_generator.doctor.skew import TOLERATED, offset
 
 _OK = 200
 _EXPIRY_DELTA = 10
 """Seconds before its end in which x/oauth2 no longer uses a token."""
-_USUAL_MAXIMUM = 100
-"""Instances, where a service does not say."""
 
 
 def faults(evidence: Evidence) -> Iterator[Fault]:
@@ -36,10 +33,13 @@ def _of_service(evidence: Evidence) -> Iterator[Fault]:
     if ready and newest and newest != ready and service.failing:
         detail = f"{newest}: {service.failing}; {ready} serves"
         yield found("update-failed", detail, revision=newest)
-    if service.max_instances != 1:
-        said = service.max_instances or f"not set, so {_USUAL_MAXIMUM}"
+    by_hand = service.manual_instances
+    if by_hand is not None and by_hand > 1:
+        yield found("many-instances", f"{by_hand} instances, by manual scaling")
+    elif by_hand is None and service.max_instances != 1:
+        said = service.max_instances or f"not set, so {USUAL_MAXIMUM}"
         yield found("many-instances", f"maxInstances is {said}")
-    if service.min_instances == 0 and service.manual_instances is None:
+    if by_hand is None and service.min_instances == 0:
         yield found("scales-to-zero")
 
 

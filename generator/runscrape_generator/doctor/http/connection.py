@@ -9,10 +9,11 @@ from base64 import b64encode
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from runscrape_generator.addresses import without_login
 from runscrape_generator.doctor.evidence import Failed, Failure, Stage
 from runscrape_generator.doctor.http.course import Course, StepFailedError
 from runscrape_generator.doctor.targets import Way
-from runscrape_generator.text import one_line, printable
+from runscrape_generator.text import one_line, printable, show
 
 _PIECE = 64 * 1024
 _MOMENT = 0.5
@@ -25,7 +26,11 @@ def connect(target: str, way: Way, course: Course) -> socket.socket:
     url = urlsplit(target)
     proxy = urlsplit(way.proxy_url) if way.proxy_url else None
     first = proxy or url
-    host, port = first.hostname or "", first.port or _PORTS.get(first.scheme, 80)
+    for each in (url, first):
+        if each.scheme not in _PORTS:
+            why = f"{show(without_login(each.geturl()))} is no URL with http:// or https://"
+            raise StepFailedError(Failure(Stage.DNS, Failed.NO_URL, why))
+    host, port = first.hostname or "", first.port or _PORTS[first.scheme]
     addresses = course.step(
         Stage.DNS,
         lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM),
@@ -72,7 +77,7 @@ def _tunnel(
     """Ask an HTTP proxy for a connection to the server (RFC 9110, section 9.3.6)."""
     authority = f"{url.netloc}" if url.port else f"{url.netloc}:443"
     lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
-    lines += [f"{name}: {value}" for name, value in proxy_authorization(proxy).items()]
+    lines += [f"{name}: {value}" for name, value in login(proxy, "Proxy-Authorization").items()]
 
     def ask() -> str:
         connection.settimeout(course.left)
@@ -101,12 +106,12 @@ def _rest(connection: socket.socket) -> str:
     return "" if text.lstrip().startswith("<") else one_line(Exception(text), 200)
 
 
-def proxy_authorization(proxy: SplitResult) -> dict[str, str]:
-    """Give the header for the user and password of a proxy's URL; none where it has none."""
-    if proxy.username is None:
+def login(url: SplitResult, header: str) -> dict[str, str]:
+    """Give the header for the user and password in a URL; none where it has none."""
+    if url.username is None:
         return {}
-    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-    return {"Proxy-Authorization": "Basic " + b64encode(pair.encode()).decode()}
+    pair = f"{unquote(url.username)}:{unquote(url.password or '')}"
+    return {header: "Basic " + b64encode(pair.encode()).decode()}
 
 
 def _secured(connection: socket.socket, host: str, way: Way, course: Course) -> ssl.SSLSocket:

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from runscrape_generator.addresses import without_login
 from runscrape_generator.doctor.evidence import Answer, Exchange, Failure, Stage
-from runscrape_generator.doctor.http.connection import connect, proxy_authorization
+from runscrape_generator.doctor.http.connection import connect, login
 from runscrape_generator.doctor.http.course import Course, StepFailedError
 from runscrape_generator.doctor.http.inflate import inflated
 from runscrape_generator.doctor.targets import Way
@@ -56,7 +57,7 @@ def exchange(request: Request, seconds: float) -> Exchange:
         if connection is not None:
             connection.close()
     took = time.monotonic() - began
-    return Exchange(request.url, tuple(course.steps), answer, failure, took, now)
+    return Exchange(without_login(request.url), tuple(course.steps), answer, failure, took, now)
 
 
 class _Timed(io.RawIOBase):
@@ -107,10 +108,12 @@ def _ask(request: Request, connection: socket.socket, course: Course) -> http.cl
 def _head(request: Request) -> bytes:
     url = urlsplit(request.url)
     place = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    headers = {"Host": url.netloc.rpartition("@")[2], **request.headers, "Connection": "close"}
+    host = url.netloc.rpartition("@")[2]
+    headers = {"Host": host, **login(url, "Authorization"), **request.headers}
+    headers["Connection"] = "close"
     if request.way.proxy_url and url.scheme == "http":
-        place = f"http://{url.netloc}{place}"
-        headers |= proxy_authorization(urlsplit(request.way.proxy_url))
+        place = f"http://{host}{place}"
+        headers |= login(urlsplit(request.way.proxy_url), "Proxy-Authorization")
     if request.body is not None:
         headers["Content-Length"] = str(len(request.body))
     lines = [f"{request.method} {place} HTTP/1.1"]

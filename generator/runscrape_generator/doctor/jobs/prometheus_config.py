@@ -13,18 +13,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from runscrape_generator.doctor.http.exchange import Request, exchange
 from runscrape_generator.doctor.jobs import scrape_config
+from runscrape_generator.doctor.jobs.relabel import RegexError
 from runscrape_generator.doctor.jobs.scrape_config import Data, Defaults, Group
 from runscrape_generator.doctor.targets import Problem, Target
-from runscrape_generator.errors import ConfigError
+from runscrape_generator.errors import ConfigError, ValidationError
+from runscrape_generator.render.yaml import from_yaml
 from runscrape_generator.text import one_line, show
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _HTTP_SD_SECONDS = 10.0
 _OK = 200
+_INHERITED = (
+    *("sample_limit", "body_size_limit", "label_limit", "scrape_protocols"),
+    *("label_name_length_limit", "label_value_length_limit"),
+)
+"""What a job takes from the ``global`` block where it says nothing itself, or 0."""
+_DISCOVERIES = ("static_configs", "file_sd_configs", "http_sd_configs")
+"""What doctor can ask for targets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,38 +46,63 @@ class Configuration:
         for job, defaults in self.jobs:
             try:
                 yield from _of_job(job, defaults)
-            except (ValueError, TypeError, AttributeError) as error:
-                name = show(str(job.get("job_name")))
-                raise ConfigError(f"{self.path}: job {name}: {one_line(error)}") from None
+            except RegexError as error:
+                problem = Problem("unknown", f"{one_line(error)}: doctor cannot apply it")
+                yield Target(job=str(job.get("job_name")), problem=problem)
+            except ValueError as error:
+                raise self._wrong(job, one_line(error)) from None
+            except (TypeError, AttributeError):
+                why = "Prometheus would not take it: promtool check config says where"
+                raise self._wrong(job, why) from None
+
+    def _wrong(self, job: Data, why: str) -> ConfigError:
+        return ConfigError(f"{self.path}: job {show(str(job.get('job_name')))}: {why}")
 
 
 def load(path: Path) -> Configuration:
     """Read a configuration with the files that it names. Raises ConfigError."""
     content = _mapping(path)
     folder = path.resolve().parent
-    times: Data = content.get("global") or {}
-    interval = str(times.get("scrape_interval") or scrape_config.INTERVAL)
-    timeout = str(times.get("scrape_timeout") or scrape_config.TIMEOUT)
+    common = content.get("global") or {}
+    files = content.get("scrape_config_files") or []
+    if not isinstance(common, dict) or not isinstance(files, list):
+        raise ConfigError(f"{path}: global is no mapping, or scrape_config_files no list")
+    interval = str(common.get("scrape_interval") or scrape_config.INTERVAL)
+    timeout = str(common.get("scrape_timeout") or scrape_config.TIMEOUT)
     defaults = Defaults(folder, interval, timeout)
     jobs = [(job, defaults) for job in _entries(path, content)]
-    for pattern in content.get("scrape_config_files") or ():
+    for pattern in files:
         for name in sorted(glob.glob(str(folder / str(pattern)))):  # noqa: PTH207 - as Go's Glob
             file = Path(name)
             of_file = replace(defaults, folder=file.resolve().parent)
             jobs += [(job, of_file) for job in _entries(file, _mapping(file))]
-    return Configuration(path, tuple(jobs))
+    return Configuration(path, tuple((_completed(job, common), of_job) for job, of_job in jobs))
+
+
+def _completed(job: Data, common: Data) -> Data:
+    """Add what the job takes from the ``global`` block."""
+    missing = [name for name in _INHERITED if job.get(name) in (None, "", "0")]
+    return {**job, **{name: common[name] for name in missing if name in common}}
 
 
 def _mapping(path: Path) -> Data:
     try:
-        content = yaml.load(path.read_bytes(), Loader=_LOADER)  # noqa: S506 - a safe loader
+        content = _yaml(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {one_line(error)}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: {one_line(error)}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: not a configuration of Prometheus, which is a mapping")
     return content
+
+
+def _yaml(content: bytes) -> Any:
+    """Read the one document of a file as Prometheus does. Raises ValueError."""
+    try:
+        return next(iter(from_yaml(content.decode(), numbers_as_text=True)), None)
+    except ValidationError as error:
+        raise ValueError(str(error)) from None
 
 
 def _entries(path: Path, content: Data) -> list[Data]:
@@ -94,7 +125,11 @@ def _of_job(job: Data, defaults: Defaults) -> Iterator[Target]:
             if job.get("oauth2") or target.gateway or target.host.endswith(".run.app"):
                 found += 1
                 yield target
-    if not found and job.get("oauth2"):
+    others = [name for name in job if name.endswith("_sd_configs") and name not in _DISCOVERIES]
+    if others:
+        problem = Problem("unknown", f"its targets are in {others[0]}, which doctor cannot ask")
+        yield Target(job=str(job.get("job_name")), problem=problem)
+    elif not found and job.get("oauth2"):
         problem = Problem("no-targets", "no target is left after relabelling")
         yield Target(job=str(job.get("job_name")), problem=problem)
 
@@ -115,14 +150,21 @@ def _discovered(job: Data, defaults: Defaults) -> Iterator[tuple[list[Group], Pr
     for group in job.get("static_configs") or ():
         yield [_group(group)], None
     for each in job.get("file_sd_configs") or ():
-        for pattern in each.get("files") or ():
+        for pattern in _list(each, "files"):
             yield _of_files(defaults.folder / str(pattern))
     for each in job.get("http_sd_configs") or ():
         yield _of_url(each, defaults)
 
 
 def _group(data: Mapping[str, Any]) -> Group:
-    return list(map(str, data.get("targets") or ())), dict(data.get("labels") or {})
+    return list(map(str, _list(data, "targets"))), dict(data.get("labels") or {})
+
+
+def _list(data: Data, name: str) -> list[Any]:
+    found = data.get(name) or []
+    if not isinstance(found, list):
+        raise ValueError(f"{name} is no list")  # noqa: TRY004 - of a file, not of a caller
+    return found
 
 
 def _of_files(pattern: Path) -> tuple[list[Group], Problem | None]:
@@ -147,6 +189,7 @@ def _of_url(data: Data, defaults: Defaults) -> tuple[list[Group], Problem | None
         return [], Problem("secret-unreadable", f"{error.filename}: {error.strerror}")
     request = Request(url=url, headers=headers, way=scrape_config.way(data, defaults, url))
     made = exchange(request, _HTTP_SD_SECONDS)
+    url = made.url
     if made.failure is not None:
         return [], _no_targets(f"{url}: {made.failure.reason}", url)
     if made.answer is None or made.answer.status != _OK:
@@ -166,10 +209,7 @@ def _groups(content: bytes) -> list[Group]:
     try:
         found = json.loads(content)
     except ValueError:
-        try:
-            found = yaml.load(content, Loader=_LOADER)  # noqa: S506 - a safe loader
-        except yaml.YAMLError:
-            raise ValueError("neither JSON nor YAML") from None
+        found = _yaml(content)
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
         raise ValueError("not a list of target groups")
     return [_group(each) for each in found]

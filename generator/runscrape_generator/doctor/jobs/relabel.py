@@ -14,6 +14,10 @@ from typing import Any
 Labels = dict[str, str]
 
 
+class RegexError(ValueError):
+    """A regular expression that Python does not take; Prometheus (RE2) perhaps does."""
+
+
 def relabel(labels: Mapping[str, str], rules: Iterable[Mapping[str, Any]]) -> Labels | None:
     """Apply *rules* in order; None where one of them drops what the labels belong to.
 
@@ -37,7 +41,7 @@ def _regex(text: str) -> re.Pattern[str]:
     try:
         return re.compile(text, re.DOTALL)
     except re.error as error:
-        raise ValueError(f"relabelling: regex {text!r}: {error}") from None
+        raise RegexError(f"relabelling: regex {text!r}: {error}") from None
 
 
 def _pattern(rule: Mapping[str, Any]) -> re.Pattern[str]:

@@ -62,6 +62,7 @@ def targets(job: Data, groups: Iterable[Group], defaults: Defaults) -> Iterator[
     Raises ValueError for what Prometheus would refuse.
     """
     base = _base(job, defaults)
+    relabel({}, base.metric_relabel)  # for what is wrong with them
     for addresses, labels in groups:
         for address in addresses:
             target = _target(base, job, {**labels, "__address__": str(address)}, defaults)
@@ -78,7 +79,7 @@ def way(data: Data, defaults: Defaults, url: str = "") -> Way:
         cert_file=defaults.path(tls.get("cert_file")),
         key_file=defaults.path(tls.get("key_file")),
         server_name=str(tls.get("server_name") or ""),
-        insecure=tls.get("insecure_skip_verify") is True,
+        insecure=_flag(tls, "insecure_skip_verify", default=False),
         proxy_url=proxy_for(data, url) if url else "",
     )
 
@@ -126,12 +127,29 @@ def _base(job: Data, defaults: Defaults) -> Target:
             label_name=int(job.get("label_name_length_limit") or 0),
             label_value=int(job.get("label_value_length_limit") or 0),
         ),
-        honor_timestamps=job.get("honor_timestamps") is not False,
-        follow_redirects=job.get("follow_redirects") is not False,
+        honor_timestamps=_flag(job, "honor_timestamps", default=True),
+        follow_redirects=_flag(job, "follow_redirects", default=True),
         protocols=tuple(map(str, job.get("scrape_protocols") or ())),
         fallback=str(job.get("fallback_scrape_protocol") or ""),
         metric_relabel=tuple(job.get("metric_relabel_configs") or ()),
+        headers={
+            str(name): _header(given, defaults)
+            for name, given in (job.get("http_headers") or {}).items()
+        },
     )
+
+
+def _flag(data: Data, name: str, *, default: bool) -> bool:
+    """Read a boolean in each of the forms that YAML 1.1, and so Prometheus, knows."""
+    value = str(data.get(name, default)).lower()
+    return value in {"true", "yes", "on", "y"} if value else default
+
+
+def _header(data: Data, defaults: Defaults) -> tuple[SecretSource, ...]:
+    """Read the values of one of ``http_headers``."""
+    said = [*(data.get("values") or ()), *(data.get("secrets") or ())]
+    files = [SecretSource(file=defaults.path(each)) for each in data.get("files") or ()]
+    return (*(SecretSource(Secret(each)) for each in said), *files)
 
 
 def size(value: object) -> int:
@@ -176,7 +194,7 @@ def _target(base: Target, job: Data, found: Mapping[str, str], defaults: Default
 
 def proxy_for(data: Data, url: str) -> str:
     """Give the HTTP proxy for a URL: ``proxy_url``, ``no_proxy``, ``proxy_from_environment``."""
-    if data.get("proxy_from_environment") is True:
+    if _flag(data, "proxy_from_environment", default=False):
         return select_proxy(url, get_environ_proxies(url)) or ""
     proxy, excepted = str(data.get("proxy_url") or ""), str(data.get("no_proxy") or "")
     return "" if excepted and should_bypass_proxies(url, no_proxy=excepted) else proxy
@@ -201,8 +219,10 @@ def _timing_problem(labels: Mapping[str, str]) -> Problem | None:
     """Say why Prometheus drops a target for its times; None where it does not."""
     interval, timeout = labels.get("__scrape_interval__", ""), labels.get("__scrape_timeout__", "")
     try:
-        if durations.parse(timeout) <= durations.parse(interval):
+        if 0 < durations.parse(timeout) <= durations.parse(interval):
             return None
+        if not durations.parse(timeout):
+            return Problem("dropped", "the scrape timeout is 0")
         detail = f"the scrape timeout {timeout} is longer than the interval {interval}"
     except ValueError as error:
         detail = str(error)

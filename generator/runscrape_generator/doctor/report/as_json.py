@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from runscrape_generator.doctor.causes import Finding, shell
 from runscrape_generator.doctor.diagnose import Diagnosis
+from runscrape_generator.doctor.findings import Finding
 from runscrape_generator.doctor.report.steps import steps
 
 
@@ -53,6 +54,6 @@ def _finding(found: Finding) -> dict[str, Any]:
         "title": found.cause.title,
         "seen": found.detail,
         "remedy": found.remedy,
-        "commands": [shell(words) for words in found.commands],
+        "commands": [shlex.join(words) for words in found.commands],
         "source": found.cause.source,
     }

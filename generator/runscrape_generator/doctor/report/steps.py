@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from runscrape_generator.doctor.answer import first_line, who_answered
-from runscrape_generator.doctor.causes import Finding
 from runscrape_generator.doctor.diagnose import Diagnosis
 from runscrape_generator.doctor.evidence import Evidence, Exchange, Stage, TokenAnswer
+from runscrape_generator.doctor.findings import Finding
 from runscrape_generator.doctor.report.layout import Layout
 from runscrape_generator.doctor.skew import google_now
 from runscrape_generator.text import plural, printable

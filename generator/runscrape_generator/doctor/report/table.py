@@ -6,16 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from runscrape_generator.doctor.catalogue import RANK
-from runscrape_generator.doctor.causes import Cause, Finding, Severity
+from runscrape_generator.doctor.causes import RANK, Cause
 from runscrape_generator.doctor.diagnose import Diagnosis
+from runscrape_generator.doctor.findings import Finding
 from runscrape_generator.doctor.report.layout import Layout
 from runscrape_generator.doctor.report.names import Names
 from runscrape_generator.text import plural
 
 _INDENT = 5
-_COMMANDS = {Severity.BROKEN: 3, Severity.WARNING: 1}
-"""Commands that are shown of a cause, unless all are asked for."""
 _CAUSE = 22
 """Columns of the causes' names."""
 
@@ -28,6 +26,11 @@ class Group:
     members: tuple[tuple[str, Finding], ...]
     """Name and finding of each, by name."""
 
+    @property
+    def usual(self) -> int:
+        """How many of the members are shown in detail, unless all are asked for."""
+        return 1 if self.cause.warning else 3
+
 
 def table(
     diagnoses: Sequence[Diagnosis], layout: Layout, *, notes: Iterable[str] = (), all_: bool = False
@@ -35,11 +38,9 @@ def table(
     """Give the whole page; ``all_`` shows every command and what was seen at each target."""
     names = Names(each.evidence.target for each in diagnoses)
     lines: list[str] = []
-    for severity, heading in (
-        (Severity.BROKEN, "NOT WELL"),
-        (Severity.WARNING, "WORTH A LOOK"),
-    ):
-        found = _groups(diagnoses, names, severity)
+    groups = _groups(diagnoses, names)
+    for warning, heading in ((False, "NOT WELL"), (True, "WORTH A LOOK")):
+        found = [group for group in groups if group.cause.warning is warning]
         if found:
             lines += [layout.bold(heading), ""]
         for group in found:
@@ -60,14 +61,13 @@ def summary(diagnoses: Sequence[Diagnosis], layout: Layout) -> str:
     return layout.green(text) if well == number else layout.red(text)
 
 
-def _groups(diagnoses: Sequence[Diagnosis], names: Names, severity: Severity) -> list[Group]:
-    """Group the findings of a severity by cause, the worst first, the most frequent first."""
+def _groups(diagnoses: Sequence[Diagnosis], names: Names) -> list[Group]:
+    """Group the findings by cause, the worst first."""
     members: dict[str, list[tuple[str, Finding]]] = {}
     for each in diagnoses:
         for found in (*filter(None, (each.cause,)), *each.warnings):
-            if found.cause.severity is severity:
-                name = names.of(each.evidence.target)
-                members.setdefault(found.cause.name, []).append((name, found))
+            name = names.of(each.evidence.target)
+            members.setdefault(found.cause.name, []).append((name, found))
     groups = [
         Group(found[0][1].cause, tuple(sorted(found, key=lambda pair: pair[0])))
         for found in members.values()
@@ -76,7 +76,7 @@ def _groups(diagnoses: Sequence[Diagnosis], names: Names, severity: Severity) ->
 
 
 def _group(group: Group, layout: Layout, *, all_: bool) -> Iterator[str]:
-    colour = layout.red if group.cause.severity is Severity.BROKEN else layout.yellow
+    colour = layout.yellow if group.cause.warning else layout.red
     count, name = f"{len(group.members):>3}", group.cause.name
     start = f"{colour(count)}  {colour(name)}{' ' * max(_CAUSE - len(name), 1)}"
     room = layout.columns - _INDENT - max(_CAUSE, len(name) + 1)
@@ -94,7 +94,7 @@ def _details(group: Group, layout: Layout, *, all_: bool) -> Iterator[str]:
     if len(seen) == 1:
         yield from layout.wrapped(f"seen: {next(iter(seen))}", _INDENT, 2)
         return
-    shown = group.members if all_ else group.members[: _COMMANDS[group.cause.severity]]
+    shown = group.members if all_ else group.members[: group.usual]
     for name, found in shown:
         yield from layout.wrapped(f"{name}: {found.detail}", _INDENT, 2)
 
@@ -106,7 +106,7 @@ def _remedies(group: Group, layout: Layout, *, all_: bool) -> Iterator[str]:
         if not all_:
             break
     commands = list(dict.fromkeys(each for _, found in group.members for each in found.commands))
-    usual = max(_COMMANDS[group.cause.severity], len(group.members[0][1].commands))
+    usual = max(group.usual, len(group.members[0][1].commands))
     limit = len(commands) if all_ else min(usual, len(commands))
     for words in commands[:limit]:
         yield from layout.command(words, _INDENT + 2)

@@ -1,0 +1,103 @@
+"""A prometheus.yml means to doctor what it means to Prometheus; what doctor cannot do is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runscrape_generator.doctor import scrape
+from runscrape_generator.doctor.jobs import prometheus_config
+from runscrape_generator.doctor.targets import Target
+from tests.kit.odd_server import OddServer, answers
+
+OAUTH2 = "oauth2: {client_id: x, token_url: 'http://127.0.0.1:1/token', client_secret: %s}"
+JOB = f"job_name: x, {OAUTH2 % 'x'}"
+STATIC = "static_configs: [{targets: ['127.0.0.1:1']}]"
+
+
+def read(folder: Path, *jobs: str, **more: str) -> list[Target]:
+    """Read a configuration of these jobs, and these other keys."""
+    path = folder / "prometheus.yml"
+    lines = [f"scrape_configs: [{', '.join(f'{{{job}}}' for job in jobs)}]"]
+    path.write_text("\n".join([*lines, *(f"{name.strip('_')}: {v}" for name, v in more.items())]))
+    return list(prometheus_config.load(path).targets())
+
+
+@pytest.mark.parametrize(
+    ("own", "limit"), [("", 7), ("sample_limit: 0,", 7), ("sample_limit: 3,", 3)]
+)
+def test_limits_of_the_global_block(own: str, limit: int, tmp_path: Path) -> None:
+    """A job without a limit of its own, or with 0, has that of the global block."""
+    common = "{sample_limit: 7, body_size_limit: 1KB, scrape_protocols: [PrometheusProto]}"
+    (target,) = read(tmp_path, f"{own} {JOB}, {STATIC}", global_=common)
+    assert (target.limits.samples, target.limits.body_bytes) == (limit, 1000)
+    assert target.protocols == ("PrometheusProto",)
+
+
+@pytest.mark.parametrize("secret", ["1.50", "0123", "1e5", "0x1F", "2024-01-01", "12_3", "yes"])
+def test_text_that_looks_like_a_number(secret: str, tmp_path: Path) -> None:
+    """A secret or a label that YAML might take for a number, a date or a boolean stays as it is."""
+    labels = f"static_configs: [{{targets: [a], labels: {{version: {secret}}}}}]"
+    (target,) = read(tmp_path, f"job_name: x, {OAUTH2 % secret}, {labels}")
+    assert target.token is not None
+    assert str(target.token.secret.read()) == secret
+    assert target.labels["version"] == secret
+
+
+@pytest.mark.parametrize(
+    ("said", "follows"), [("false", False), ("no", False), ("off", False), ("true", True)]
+)
+def test_booleans(said: str, follows: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    """A boolean may be written in each way that Prometheus takes."""
+    (target,) = read(tmp_path, f"{JOB}, follow_redirects: {said}, {STATIC}")
+    assert target.follow_redirects is follows
+
+
+def test_headers_of_a_job(tmp_path: Path) -> None:
+    """A scrape carries the job's http_headers, those in files too; none is shown."""
+    (tmp_path / "key").write_text("hunter2\n")
+    headers = "http_headers: {X-Tenant: {values: [a, b]}, X-Key: {files: [key]}}"
+    (target,) = read(tmp_path, f"{JOB}, {headers}, {STATIC}")
+    with OddServer(otherwise=answers(200, b"a 1\n")) as server:
+        scrape.scrape(target, None, (3, 5), seconds=30, url=f"{server.url}/metrics")
+        (asked,) = server.asked
+    assert (asked.headers["x-tenant"], asked.headers["x-key"]) == ("a, b", "hunter2")
+    assert "hunter2" not in repr(target)
+
+
+UNKNOWN: dict[str, tuple[str, str]] = {
+    "a regex of RE2's": (
+        f"{STATIC}, relabel_configs: [{{regex: '\\pL+', target_label: a}}]",
+        "doctor cannot apply it",
+    ),
+    "the same after the scrape": (
+        f"{STATIC}, metric_relabel_configs: [{{regex: '\\pL+', action: drop}}]",
+        "doctor cannot apply it",
+    ),
+    "another discovery": (
+        "kubernetes_sd_configs: [{role: pod}]",
+        "its targets are in kubernetes_sd_configs, which doctor cannot ask",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNKNOWN)
+def test_what_doctor_cannot_do(case: str, tmp_path: Path) -> None:
+    """A job that doctor cannot read as Prometheus does is called unknown; the others are read."""
+    job, said = UNKNOWN[case]
+    first, second = read(tmp_path, f"{JOB}, {job}", f"{JOB}, {STATIC}")
+    assert first.problem is not None
+    assert first.problem.cause == "unknown"
+    assert said in first.problem.detail
+    assert second.problem is None
+
+
+@pytest.mark.parametrize("key", ["scrape_interval", "scrape_timeout"])
+def test_no_time_at_all(key: str, tmp_path: Path) -> None:
+    """A target with an interval or a timeout of 0 is dropped, as Prometheus drops it."""
+    labels: Any = f"static_configs: [{{targets: [a], labels: {{__{key}__: 0s}}}}]"
+    (target,) = read(tmp_path, f"{JOB}, {labels}")
+    assert target.problem is not None
+    assert target.problem.cause == "dropped"
