@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from demo.processes import get_json
 from emulator import Emulator
 from runscrape_generator.cli import main as cli
 from tests.e2e.gateway_stack import world
-from tests.kit.programs import Program, clean_environment, running
 from tests.kit.waiting import until
 from tests.proxy import harness
 
@@ -74,19 +72,8 @@ class Scene:
 
     def run(self, command: str, settings: str, *flags: str | Path) -> int:
         """Run ``runscrape``, in this process; gives its exit code."""
-        return cli.main(self._words(command, settings, *flags))
-
-    @contextlib.contextmanager
-    def watching(self, log: Path, settings: str, *flags: str | Path) -> Iterator[Program]:
-        """Run ``runscrape generate --watch`` until the block is over."""
-        words = self._words("generate", settings, "--watch", "500ms", *flags)
-        command = [sys.executable, "-m", "runscrape_generator", *words]
-        with running(command, log, env=clean_environment()) as program:
-            yield program
-
-    def _words(self, command: str, settings: str, *flags: str | Path) -> list[str]:
         file = self.folder / f"{settings}.yaml"
-        return [command, "--config", str(file), "--quiet", *map(str, flags)]
+        return cli.main([command, "--config", str(file), "--quiet", *map(str, flags)])
 
     @property
     def way(self) -> dict[str, Any]:
@@ -184,7 +171,7 @@ def until_error(address: str, job: str, shown: str) -> None:
         found = [each for each in targets_of(address) if each["labels"].get("job") == job]
         return str(found[0]["lastError"]) if found else ""
 
-    until(lambda: shown in error(), why=shown, changing=error)
+    until(lambda: shown in error(), why=shown, changing=error, pause=0.1)
 
 
 def url_of(address: str, service: str) -> str:
@@ -219,5 +206,5 @@ def until_health(servers: Mapping[T, HasAddress], wanted: Health) -> dict[T, Hea
         return all(health == wanted for health in seen.values())
 
     with contextlib.suppress(AssertionError):  # the comparison shows more
-        until(as_wanted, why="all targets to be up", changing=lambda: str(seen))
+        until(as_wanted, why="all targets to be up", changing=lambda: str(seen), pause=0.3)
     return seen

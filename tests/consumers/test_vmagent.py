@@ -29,7 +29,7 @@ from tests.kit.prometheus import get
 from tests.kit.vmagent import vmagent
 
 RELEASES = releases_of("vmagent")
-MAIN = {"scrape_config_files": ["cloudrun.yml"]}
+MAIN = {"global": {"scrape_interval": "2s"}, "scrape_config_files": ["cloudrun.yml"]}
 OFTEN = ("-promscrape.fileSDCheckInterval=1s", "-promscrape.httpSDCheckInterval=1s")
 """How often targets are looked at; a minute, if nobody says."""
 

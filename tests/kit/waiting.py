@@ -21,12 +21,13 @@ def until(
     *,
     changing: Callable[[], object] = lambda: None,
     quiet: float = QUIET,
+    pause: float = _PAUSE,
 ) -> T:
     """Poll until ``look`` gives something true; gives that.
 
     Fails once neither what ``look`` gives nor what ``changing`` shows (a log, counts) has changed
     for ``quiet`` seconds. An OSError (nobody answers yet) counts as nothing. Of a pause in which
-    this process did not run only a second counts.
+    this process did not run only a second counts. ``pause`` is longer where a look is dear.
     """
     seen: object = None
     still = waited = 0.0
@@ -45,4 +46,4 @@ def until(
         seen = state
         if still > quiet or waited > _LONGEST:
             raise AssertionError(f"waited {waited:.0f} s for {why}; last seen: {found!r:.500}")
-        time.sleep(_PAUSE)
+        time.sleep(pause)
