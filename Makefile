@@ -48,7 +48,7 @@ checkers: prometheus
 	  prometheus-node-exporter=prometheus-node-exporter || true
 
 # Newer releases of Prometheus and vmagent for the tests, 400 MB unpacked below the virtual
-# environment; nothing is installed. Tests of those that cannot be had are skipped (CI: must have a 3.x).
+# environment; nothing is installed. What cannot be had is named, and not tried (CI: must have a 3.x).
 consumers: $(STAMP)
 	@tests/consumers/fetch $(VENV)/consumers || true
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from tests.bootstrap.processes import PROGRAMS, Plan, Process, free_port, newest_prometheus
+from tests.bootstrap.processes import PROGRAMS, Plan, Process, free_port
+from tests.kit.consumers import releases_of
 
 PORTS = (7777, 9090, 9101)
 
@@ -240,11 +241,11 @@ def systemd(root: Path, lines: Path, *, credentials: str = "") -> Plan:
 
 def _debians_prometheus(root: Path, lines: Path) -> Process:
     """Start the distribution's Prometheus with the lines added, as the README says for its age."""
-    program, version = newest_prometheus()
+    newest = releases_of("prometheus")[-1]
     config = yaml.safe_load(DEBIAN)
     added = yaml.safe_load(lines.read_text())
     config["rule_files"] += added["rule_files"]
-    if version >= (2, 43):
+    if newest.release >= (2, 43):
         config["scrape_config_files"] = added["scrape_config_files"]
     else:  # copied by hand, which only the gateway's jobs allow
         for pattern in added["scrape_config_files"]:
@@ -253,7 +254,7 @@ def _debians_prometheus(root: Path, lines: Path) -> Process:
     path = root / "etc/prometheus/prometheus.yml"
     path.parent.mkdir()
     path.write_text(yaml.safe_dump(config))
-    argv = [program, f"--config.file={path}", f"--storage.tsdb.path={root / 'data'}"]
+    argv = [str(newest.path), f"--config.file={path}", f"--storage.tsdb.path={root / 'data'}"]
     return Process("prometheus", [*argv, "--web.listen-address=127.0.0.1:9090"])
 
 

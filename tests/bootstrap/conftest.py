@@ -25,10 +25,10 @@ from tests.bootstrap.processes import (
     Plan,
     eventually,
     get,
-    newest_prometheus,
     replacer,
     running,
 )
+from tests.kit.consumers import releases_of
 
 METRICS = {
     "process_start_time_seconds": 1_700_000_000.0,
@@ -237,7 +237,7 @@ def _arguments(platform: str, google: Google) -> list[str]:
         through = ["--mode", "gateway", "--api-endpoint", google.emulator.api]
         return [*quick, "--platform", "compose", *through]
     if platform == "systemd":
-        if newest_prometheus()[1] < (2, 43):  # which has no scrape_config_files
+        if releases_of("prometheus")[-1].release < (2, 43):  # which has no scrape_config_files
             through = ["--mode", "gateway", "--api-endpoint", google.emulator.api]
             return [*quick, "--platform", platform, *through]
         return [*quick, "--platform", platform]

@@ -12,7 +12,6 @@ import contextlib
 import os
 import re
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -28,19 +27,6 @@ from tests.kit.waiting import until as eventually
 
 __all__ = ["eventually", "free_port", "get"]
 PROGRAMS = Path(sys.executable).parent
-
-
-def newest_prometheus() -> tuple[str, tuple[int, int]]:
-    """Find the newest Prometheus here, installed or unpacked for the tests, and its version."""
-    unpacked = map(str, Path(sys.prefix).glob("consumers/*/prometheus"))
-    found = []
-    for path in (shutil.which("prometheus") or "prometheus", *unpacked):
-        done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
-        match = re.search(r"version (\d+)\.(\d+)", done.stdout + done.stderr)
-        if match is not None:
-            found.append(((int(match[1]), int(match[2])), path))
-    version, path = max(found)
-    return path, version
 
 
 @dataclass(frozen=True)

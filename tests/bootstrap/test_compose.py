@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ import yaml
 from tests.bootstrap import bundles
 from tests.bootstrap.commands import Programs, blocks, shell
 from tests.bootstrap.conftest import Google, Written
+from tests.kit.consumers import FETCHED, why_missing
 
 SCHEMA = Path(check_jsonschema.__file__).parent / "builtin_schemas/vendor/compose-spec.json"
 
@@ -195,7 +195,7 @@ def test_quadlets_say_the_same(written: Written, document: dict[str, Any]) -> No
 
 def find_quadlet() -> str | None:
     """Find Podman's own generator, installed or unpacked for the tests."""
-    unpacked = sorted(Path(sys.prefix).glob("consumers/*/quadlet"))
+    unpacked = sorted(FETCHED.glob("*/quadlet"))
     places = [Path("/usr/libexec/podman/quadlet"), Path("/usr/lib/podman/quadlet"), *unpacked]
     return next((str(path) for path in places if path.exists()), None)
 
@@ -209,7 +209,7 @@ def test_podmans_generator_takes_the_quadlets(
     """
     quadlet = find_quadlet()
     if quadlet is None:
-        pytest.skip("no quadlet to be had")
+        pytest.skip(f"no Podman to read the quadlets; {why_missing()}")
     for path in (written.compose / "quadlet").iterdir():
         text = path.read_text()
         if rootless and path.suffix == ".container":

@@ -34,6 +34,14 @@ class Program:
         return self.version
 
 
+def why_missing() -> str:
+    """Say why some were not fetched, as the script said it."""
+    try:
+        return (FETCHED / "missing").read_text().strip()
+    except FileNotFoundError:
+        return "" if FETCHED.exists() else "make consumers was not run"
+
+
 @cache
 def releases_of(name: str) -> tuple[Program, ...]:
     """Find a program (prometheus, promtool, vmagent) in each release that is here, oldest first."""
