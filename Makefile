@@ -5,6 +5,7 @@
 #   make lock    pins every dependency anew, with the hashes of all its files
 #   make fuzz    random input, for FUZZ_SECONDS (120)
 #   make bench   ratios against the bare minimum of the same stack
+#   make screenshots   pictures of the proxy's page, by headless Chromium
 
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := $(VENV)/.demo
 
-.PHONY: google demo test lint format fuzz bench docs lock setup prometheus checkers consumers clean
+.PHONY: google demo test lint format fuzz bench docs screenshots lock setup prometheus checkers consumers clean
 
 setup: $(STAMP)
 
@@ -88,6 +89,9 @@ bench: $(STAMP)
 # The reference in both manuals, from the code.
 docs: $(STAMP)
 	@PYTHONPATH=examples $(BIN)/python -m tests.docs.reference
+
+screenshots: $(STAMP)
+	@PYTHONPATH=examples $(BIN)/python -m screenshots
 
 # The image installs what this file pins, for any Python from 3.11 on and any platform; setuptools is
 # there to build the image's own wheel. Run it after a change of the dependencies, and now and then.

@@ -192,6 +192,11 @@ def health_of(address: str) -> Health:
     return found
 
 
+def of_all(health: Health) -> str:
+    """Say how many targets are up, of those that there should be: ``8/8``."""
+    return f"{sum(health.get(name) == 'up' for name in UP)}/{len(UP)}"
+
+
 def until_health(servers: Mapping[T, HasAddress], wanted: Health) -> dict[T, Health]:
     """Wait until all servers have these targets, and no others, each up once; gives what they have.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.consumers.front_page import front_page_table
 from tests.consumers.scene import (
     EXAMPLES,
     LATER,
@@ -21,6 +22,7 @@ from tests.consumers.scene import (
     Health,
     Scene,
     cloud,
+    of_all,
     refused,
     scene,
     until_error,
@@ -212,6 +214,14 @@ def test_there_is_a_prometheus_3() -> None:
 def test_every_target_is_up(first: Results, version: str, way: str) -> None:
     """Whatever a service is like, its targets are up by every output."""
     assert first[version, way] == UP
+
+
+@each_release
+def test_the_front_page_says_so(first: Results, version: str) -> None:
+    """README's row of this release, where it has one, is how many targets were up, of how many."""
+    found = [first.get((version, way)) for way in WAYS]
+    cells = [of_all(health) if health else "from 2.43" for health in found]
+    assert front_page_table().get(f"Prometheus {version}", cells) == cells
 
 
 @each_case

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.consumers.front_page import front_page_table
 from tests.consumers.scene import (
     LATER,
     LITERAL,
@@ -18,6 +19,7 @@ from tests.consumers.scene import (
     Health,
     Scene,
     cloud,
+    of_all,
     refused,
     scene,
     until_error,
@@ -116,6 +118,14 @@ def later(servers: Servers, first: Results, here: Scene) -> Results:
 def test_every_target_is_up(first: Results, version: str, way: str) -> None:
     """Whatever a service is like, its targets are up by every output."""
     assert first[version, way] == UP
+
+
+@each_release
+def test_the_front_page_says_so(first: Results, version: str) -> None:
+    """README's row of this release, where it has one, is how many targets were up, of how many."""
+    one, *others = [of_all(first[version, way]) for way in WAYS]
+    cells = [one, "-", "-", *others, "-"]
+    assert front_page_table().get(f"vmagent {version}", cells) == cells
 
 
 @each_case

@@ -242,6 +242,15 @@ def test_page_shows_what_people_look_for(tmp_path: Path) -> None:
     assert client(tokens, file).get("/?q=us-central1/sho").text.count("<tr class") == 1
 
 
+def test_page_tells_of_tokens_that_are_not_renewed() -> None:
+    """While tokens still work and renewal fails, the first line says so, and is no longer green."""
+    page = client(Holder(status(API, 3125), status(SHOP, 100, "Google is down"))).get("/").text
+    said = " ".join(page.partition("<dt>Tokens</dt>")[2].partition("</dd>")[0].split())
+    assert said == (
+        '<dd><span class="warn">2 audiences, all with a token; renewal fails for 1</span>'
+    )
+
+
 def test_page_names_a_broken_inventory(tmp_path: Path) -> None:
     """An inventory that cannot be read is named with the reason."""
     path = tmp_path / "broken.json"

@@ -97,6 +97,8 @@ class View:
     """How many audiences the filter leaves, shown or not."""
     total: int
     missing: int
+    failing: int
+    """How many still have a token, whose renewal fails."""
     query: str
     globs: Sequence[str]
     inventories: Sequence[InventoryView]
@@ -129,6 +131,7 @@ def view(
         matching=len(found),
         total=len(rows),
         missing=sum(row.state == "missing" for row in rows),
+        failing=sum(row.state == "failing" for row in rows),
         query=query,
         globs=audiences.globs,
         inventories=[_inventory(file, now) for file in files],
