@@ -66,11 +66,14 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# What is downloaded for the tests comes while the code is checked.
+# What is downloaded for the tests comes while the code is checked. Bytecode is kept, whatever the
+# environment says: hundreds of programs are started, and each would compile all its modules.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(STAMP) checkers
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line lint consumers
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest --numprocesses 4 --dist loadfile
+	@$(BIN)/python -m tests.kit.coverage_files
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

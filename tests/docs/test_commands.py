@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,10 @@ TEXTS = {str(path.relative_to(ROOT)): prose(path) for path in DOCUMENTS}
 MANUAL = "\n".join(TEXTS[str(path.relative_to(ROOT))] for path in (README, GENERATOR, PROXY))
 """README and both manuals as one text."""
 
+PROGRAMS: Mapping[str, click.Command] = commands.group().commands
+"""The commands of ``runscrape``."""
+METRICS = set(re.findall(r"`(runscrape_\w+)", generator_reference() + proxy_reference()))
+
 _FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"^    .*$", re.MULTILINE)
 _INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
@@ -66,7 +70,7 @@ def typed(text: str) -> Iterator[tuple[str, list[str]]]:
 def is_call(program: str, words: list[str]) -> bool:
     """Whether it is a command line: neither a command's mere name nor another's argument."""
     if program == "runscrape":
-        return bool(words) and words[0] in commands.group().commands and words != ["bootstrap"]
+        return bool(words) and words[0] in PROGRAMS and words != ["bootstrap"]
     return bool(words) and words[0].startswith("-")
 
 
@@ -86,7 +90,7 @@ def test_every_command_parses(program: str, words: tuple[str, ...]) -> None:
 def parse(program: str, words: list[str]) -> None:
     command: click.Command = proxy_cli.command
     if program == "runscrape":
-        command, words = commands.group().commands[words[0]], words[1:]
+        command, words = PROGRAMS[words[0]], words[1:]
     with command.make_context(str(command.name), words) as context:
         if "--inventory" in words and command is proxy_cli.command:  # whole, and no mere option
             proxy_cli.settings_of(context.params)
@@ -96,7 +100,7 @@ def test_the_commands_are_found() -> None:
     """The reader above finds them: all four commands and the proxy, and in each place."""
     found = list(typed(MANUAL))
     assert {words[0] for program, words in found if is_call(program, words) and words} >= {
-        *commands.group().commands,
+        *PROGRAMS,
         "--inventory",
     }
     assert len(CALLS) > 30
@@ -126,7 +130,7 @@ FOREIGN = {
 def test_every_option_exists() -> None:
     """An option that stands by itself in the manual is one of ours, or known to be another's."""
     ours = {flag for each in proxy_cli.command.params for flag in each.opts}
-    for command in commands.group().commands.values():
+    for command in PROGRAMS.values():
         ours |= {flag for each in command.params for flag in (*each.opts, *each.secondary_opts)}
     ours |= {"--help", "--version"}
     inline = [code for code in _INLINE.findall(_FENCED.sub("", MANUAL)) if code.startswith("--")]
@@ -137,9 +141,8 @@ def test_every_option_exists() -> None:
 @pytest.mark.parametrize("name", TEXTS)
 def test_every_metric_and_alert_exists(name: str) -> None:
     """A metric that a text names is in a reference, an alert in the bundles' rules."""
-    metrics = set(re.findall(r"`(runscrape_\w+)", generator_reference() + proxy_reference()))
     found = set(re.findall(r"`(runscrape_(?!generator|proxy[./`])\w+)(?:\{[^`]*)?`", TEXTS[name]))
-    assert found <= metrics
+    assert found <= METRICS
     values = dict.fromkeys(
         ("proxy_log", "generator_log", "stale_after", "failing_for", "scrape_timeout"), "1"
     )

@@ -21,6 +21,7 @@ from runscrape_generator.cli.commands import group
 from runscrape_generator.cli.console import Console
 from runscrape_generator.config.settings import COMMANDS, OPTIONS, Option
 from tests.conftest import DEMO_WORLD, MakeEmulator
+from tests.generator.commands_kit import run_here
 from tests.generator.test_configuration import SAMPLES
 
 RUNSCRAPE = str(Path(sys.executable).with_name("runscrape"))
@@ -95,18 +96,8 @@ def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
         yield emulator
 
 
-def run(
-    *arguments: str, environ: Mapping[str, str] | None = None, cwd: Path | None = None
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [RUNSCRAPE, *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **(environ or {})},
-        cwd=cwd,
-        timeout=PATIENCE,
-    )
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_here(arguments, {})
 
 
 def shell(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -323,36 +314,28 @@ def test_every_error_ends_with_its_exit_code(
     assert capfd.readouterr().err == said
 
 
-def broken(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run in an installation that lacks Jinja2: an error that nobody foresaw."""
+def test_an_unforeseen_error() -> None:
+    """A bug, such as a missing Jinja2, is one line with its type and place; with -v, a traceback.
+
+    The exit code is 1.
+    """
     code = (
         "import sys; sys.modules['jinja2'] = None\nfrom runscrape_generator.cli.main import main\n"
+        "words = ['generate', '--project', 'demo']\n"
+        "print(main(words), file=sys.stderr)\nsys.exit(main([*words, '-v']))"
     )
-    return subprocess.run(
-        [sys.executable, "-c", code + f"sys.exit(main({list(arguments)!r}))"],
-        check=False,
-        capture_output=True,
-        text=True,
+    ended = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True
     )
-
-
-def test_an_unforeseen_error_is_one_line() -> None:
-    """A bug is one line with its type and place, no traceback, and exit 1."""
-    ended = broken("generate", "--project", "demo")
     assert ended.returncode == 1
+    without, _, verbose = ended.stderr.partition("1\n")
     assert re.fullmatch(
         r"runscrape: error: unexpected ModuleNotFoundError in \w+\.py:\d+, a bug: "
         r"-v shows the traceback\n",
-        ended.stderr,
+        without,
     )
-
-
-def test_an_unforeseen_error_has_a_traceback_with_v() -> None:
-    """With -v the traceback is shown."""
-    ended = broken("generate", "--project", "demo", "-v")
-    assert ended.returncode == 1
-    assert "Traceback (most recent call last)" in ended.stderr
-    assert "ModuleNotFoundError" in ended.stderr
+    assert "Traceback (most recent call last)" in verbose
+    assert "ModuleNotFoundError" in verbose
 
 
 def test_explain_shows_what_became_of_each_service(google: Emulator) -> None:
@@ -412,15 +395,18 @@ def test_explain_takes_from_the_inventory_what_google_does_not_give(
     assert "not listed, and in no inventory: demo/us-central1" in ended.stdout
 
 
-def test_cron_gets_one_line_and_none_with_q(google: Emulator, tmp_path: Path) -> None:
+def test_cron_gets_one_line_and_none_with_q(
+    google: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A run that works says one line; with -q nothing at all."""
+    monkeypatch.chdir(tmp_path)
     listing = ("--project", "demo", "--api-endpoint", google.api, "--output", "prometheus.yml")
-    ended = run("generate", *listing, cwd=tmp_path)
+    ended = run("generate", *listing)
     assert ended.stdout == ""
     assert (
         ended.stderr == "runscrape: 4 services, 3 jobs (+3), 1 skipped, written to prometheus.yml\n"
     )
-    ended = run("generate", "-q", *listing, cwd=tmp_path)
+    ended = run("generate", "-q", *listing)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
@@ -428,11 +414,8 @@ def test_the_variables_and_the_file_are_read(google: Emulator, tmp_path: Path) -
     """The command as it is installed reads its environment and the file named there."""
     config = tmp_path / "runscrape.yaml"
     config.write_text("project: demo\noutput: out.json\ninclude: [api]\n")
-    ended = run(
-        "targets",
-        environ={"RUNSCRAPE_CONFIG": str(config), "RUNSCRAPE_API_ENDPOINT": google.api},
-    )
-    assert ended.returncode == 0, ended.stderr
+    variables = {"RUNSCRAPE_CONFIG": str(config), "RUNSCRAPE_API_ENDPOINT": google.api}
+    subprocess.run([RUNSCRAPE, "targets"], check=True, env={**os.environ, **variables})
     (target,) = json.loads((tmp_path / "out.json").read_text())
     assert target["labels"]["service_name"] == "api"
 
@@ -483,7 +466,7 @@ def test_a_closed_stream_is_no_room_for_a_file(google: Emulator, tmp_path: Path)
     listing = ("--project", "demo", "--api-endpoint", google.api, "--promtool", "none")
     script = '"$0" generate -v "$@" <&- 2>&-'
     assert shell(script, *listing, "--output", str(output)).returncode == 0
-    assert shell('"$0" "$@"', "generate", *listing).stdout == output.read_text()
+    assert run("generate", *listing).stdout == output.read_text()
     code = "import os; from runscrape_generator.cli.main import main; main(['--version'])"
     code += "; print(os.open(os.devnull, os.O_RDONLY))"
     ended = shell(f'{sys.executable} -c "$1" <&- 2>&-', code)

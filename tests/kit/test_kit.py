@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import requests
+from coverage import CoverageData
 
+from tests.kit import coverage_files
 from tests.kit.authority import Authority
 from tests.kit.odd_server import OddServer, answers, hangs, sends
 from tests.kit.programs import running
@@ -133,3 +135,24 @@ def test_odd_server_behind_connect(tmp_path: Path) -> None:
                 assert connection.getresponse().read() == said
             connection.close()
     assert server.tunnels == {"yes.example.com": 1, "no.example.com": 1}
+
+
+def test_half_written_coverage_data_is_deleted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Data files that a killed process left cut off, empty or torn go; those that are whole stay."""
+    files = [tmp_path / f".coverage.{name}" for name in ("cut", "empty", "torn", "whole")]
+    for file in files:
+        data = CoverageData(str(file))
+        data.add_lines({f"{name}.py": range(1, 200) for name in "abcdefgh"})
+        data.write()
+        data.close()
+    cut, empty, torn, whole = files
+    cut.write_bytes(cut.read_bytes()[:20_000])
+    empty.write_bytes(b"")
+    torn.write_bytes(torn.read_bytes()[:8192] + bytes(8192) + torn.read_bytes()[16_384:])
+    coverage_files.clean(tmp_path)
+    assert list(tmp_path.iterdir()) == [whole]
+    assert sorted(line.split(":")[0] for line in capsys.readouterr().err.splitlines()) == [
+        file.name for file in files[:3]
+    ]
