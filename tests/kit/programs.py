@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.kit.forks import Fork
 from tests.kit.waiting import QUIET, until
 
 _FOREIGN = re.compile(
@@ -30,7 +31,7 @@ def clean_environment() -> dict[str, str]:
 class Program:
     """A running program and the file that it writes to."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Fork
     log_file: Path
 
     @property
@@ -82,25 +83,28 @@ def running(
     log: Path,
     *,
     env: Mapping[str, str] | None = None,
+    forked: bool = False,
     **options: Any,
 ) -> Iterator[Program]:
     """Run a program in a session of its own until the block ends; stdout and stderr go to ``log``.
 
-    ``env`` is all of its environment; without, it has the clean one. ``options`` are Popen's.
+    ``env`` is all of its environment; without, it has the clean one. ``forked`` saves the time that
+    its imports take (kit/forks.py). ``options`` are Popen's.
     """
     started.append(log)
+    words = [str(word) for word in command]
+    environment = clean_environment() if env is None else dict(env)
+    process: subprocess.Popen[bytes] | Fork
     with log.open("wb") as output:
         given: dict[str, Any] = {
             "stdin": subprocess.DEVNULL,
             "stdout": output,
             "stderr": output,
         } | options
-        process: subprocess.Popen[bytes] = subprocess.Popen(
-            [str(word) for word in command],
-            env=clean_environment() if env is None else dict(env),
-            start_new_session=True,
-            **given,
-        )
+        if forked:
+            process = Fork(words, log, environment)
+        else:
+            process = subprocess.Popen(words, env=environment, start_new_session=True, **given)
     program = Program(process, log)
     try:
         yield program

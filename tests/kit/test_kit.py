@@ -140,7 +140,7 @@ def test_odd_server_behind_connect(tmp_path: Path) -> None:
 def test_half_written_coverage_data_is_deleted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Data files that a killed process left cut off, empty or torn go; those that are whole stay."""
+    """Files that a killed process left cut off, empty or torn go; those that are whole stay."""
     files = [tmp_path / f".coverage.{name}" for name in ("cut", "empty", "torn", "whole")]
     for file in files:
         data = CoverageData(str(file))

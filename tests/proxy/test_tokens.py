@@ -306,6 +306,14 @@ def test_as_many_mints_at_once_as_may_be(make: MakeTokens, minter: Minter) -> No
     assert minter.most_at_once == 8
 
 
+def test_whoever_begins_a_mint_has_the_next_one_begun(make: MakeTokens, minter: Minter) -> None:
+    """Mints that are queued together run side by side, though only one thread is woken for them."""
+    tokens = make(minter, mint_concurrency=8, look_every=3600.0)
+    minter.gate.clear()
+    tokens.prewarm([f"https://{number}.run.app" for number in range(4)])
+    eventually(lambda: minter.at_once == 4)
+
+
 def test_renewals_grow_to_their_slots(make: MakeTokens, clock: Clock, minter: Minter) -> None:
     """Tokens that are due together are renewed side by side."""
     tokens = make(minter, mint_concurrency=16)

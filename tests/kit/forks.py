@@ -1,0 +1,72 @@
+"""Programs forked from a process that has imported what they need.
+
+To start Python and to import Flask, gunicorn and Google's library takes half a second of CPU; the
+fork server of the standard library does it once for all. A program that is forked has a session,
+environment, output, signals and exit code of its own, like any other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(["runscrape_proxy.cli", "runscrape_proxy.serving.worker"])
+
+
+class Fork:
+    """A forked program, to be asked as subprocess.Popen is.
+
+    ``words`` are those of ``python -m MODULE …`` or ``python -c CODE …``.
+    """
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, words: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
+        self._process = _SERVER.Process(target=_run, args=(list(words), log, dict(env)))
+        self._process.start()
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+        with contextlib.suppress(ProcessLookupError):
+            while os.getpgid(self.pid) != self.pid:  # it has no session of its own yet
+                time.sleep(0.001)
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired("a forked program", timeout or 0.0)
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+
+def _run(words: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
+    """Become the program."""
+    os.setsid()
+    with log.open("ab") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    os.environ.clear()
+    os.environ.update(env)
+    _, how, what, *arguments = words
+    sys.argv = [what, *arguments]
+    if how == "-m":
+        runpy.run_module(what, run_name="__main__")
+    else:
+        exec(what, {"__name__": "__main__"})
