@@ -82,6 +82,22 @@ def test_commands(site: Clinic) -> None:
         assert shlex.join(shlex.split(line)) == line
 
 
+def test_folders_and_organisations(site: Clinic) -> None:
+    """Whoever searches folders or organisations for projects needs a role to search there."""
+    words = ("iam", "--folder", "456", "--organization", "123", "--proxy-identity", SCRAPER)
+    grant = f"--member serviceAccount:{IDENTITY} --role roles/cloudasset.viewer --condition None"
+    found = [line for line in commands(site.run(*words)[1]) if "cloudasset" in line]
+    assert found == [
+        f"gcloud organizations add-iam-policy-binding 123 {grant}",
+        f"gcloud resource-manager folders add-iam-policy-binding 456 {grant}",
+    ]
+    _, out, _ = site.run(*words, "--terraform")
+    assert "org_id   = each.value" in out
+    assert 'resource "google_folder_iam_member" "runscrape_search" {' in out
+    assert 'for_each = toset(["456"])' in out
+    assert "cloudasset" not in site.run("iam", "--proxy-identity", SCRAPER)[1]
+
+
 def test_nothing_on_a_whole_project_but_to_list(site: Clinic) -> None:
     """No role that opens services is granted on a project."""
     for line in commands(site.run("iam")[1]):

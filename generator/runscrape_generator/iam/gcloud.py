@@ -11,6 +11,7 @@ from runscrape_generator.iam.needs import (
     LISTER,
     LISTER_TITLE,
     PERMISSION,
+    SEARCHER,
     Needs,
 )
 from runscrape_generator.iam.present import Present
@@ -27,6 +28,8 @@ def text(needs: Needs, present: Present | None) -> str:
         )
         for project in needs.projects
     ]
+    if searched := list(_searched(needs)):
+        blocks.append(_block(f"{needs.generator} finds the projects that have services", searched))
     blocks.append(
         _block(
             f"{needs.proxy} calls {plural(len(needs.services), 'service')}, and no others",
@@ -62,6 +65,14 @@ def _lister(project: str, member: str, present: Present | None) -> Iterator[tupl
             *("gcloud", "projects", "add-iam-policy-binding", project),
             *("--member", member, "--role", role, "--condition", "None"),
         )
+
+
+def _searched(needs: Needs) -> Iterator[tuple[str, ...]]:
+    grant = ("--member", needs.generator, "--role", SEARCHER, "--condition", "None")
+    for number in needs.organizations:
+        yield ("gcloud", "organizations", "add-iam-policy-binding", number, *grant)
+    for number in needs.folders:
+        yield ("gcloud", "resource-manager", "folders", "add-iam-policy-binding", number, *grant)
 
 
 def _invokers(needs: Needs, present: Present | None) -> Iterator[tuple[str, ...]]:

@@ -3,6 +3,7 @@
 | who | what | why |
 |---|---|---|
 | the generator | ``run.services.list`` on each project | finds the services |
+| the generator | ``roles/cloudasset.viewer`` on folders, organisations | finds their projects |
 | the proxy | ``roles/run.invoker`` on each service that is scraped | its tokens open these only |
 | the proxy | ``roles/iap.httpsResourceAccessor``, where IAP stands before a service | passes IAP |
 | IAP's own agent | ``roles/run.invoker`` there | IAP calls the service |
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from runscrape_generator.config.settings import Settings
 from runscrape_generator.doctor.remedies import project_number
 from runscrape_generator.model import Decision, Service
 
@@ -22,6 +24,7 @@ LISTER_TITLE = "runscrape: lists Cloud Run services"
 PERMISSION = "run.services.list"
 INVOKER = "roles/run.invoker"
 IAP_ACCESSOR = "roles/iap.httpsResourceAccessor"
+SEARCHER = "roles/cloudasset.viewer"
 IAP_AGENTS = "gcp-sa-iap.iam.gserviceaccount.com"
 
 
@@ -34,6 +37,9 @@ class Needs:
     proxy: str
     projects: tuple[str, ...]
     """Where the generator lists, sorted."""
+    organizations: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    """Where it searches for projects: their numbers."""
     services: tuple[Service, ...]
     """Those that the proxy calls, in the order of the jobs; public ones need nothing."""
 
@@ -49,10 +55,17 @@ class Needs:
 
 
 def needs(
-    decisions: Iterable[Decision], projects: Iterable[str], *, generator: str, proxy: str
+    decisions: Iterable[Decision], settings: Settings, *, generator: str, proxy: str
 ) -> Needs:
-    """Collect what the jobs of ``decisions`` need, and listing in ``projects``."""
+    """Collect what the jobs of ``decisions`` need, and what listing as ``settings`` say needs."""
     kept = [each for each in decisions if any(end.audience for end in each.endpoints)]
     services = tuple(each.service for each in kept)
-    every = {*projects, *(service.project for service in services)}
-    return Needs(generator=generator, proxy=proxy, projects=tuple(sorted(every)), services=services)
+    every = {*settings.projects, *(service.project for service in services)}
+    return Needs(
+        generator=generator,
+        proxy=proxy,
+        projects=tuple(sorted(every)),
+        organizations=settings.organizations,
+        folders=settings.folders,
+        services=services,
+    )

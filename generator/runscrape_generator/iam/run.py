@@ -30,7 +30,7 @@ def text(options: Options, settings: Settings, progress: Progress) -> str:
     decisions = decide(known_services(settings, progress).services, settings)
     wanted = needs(
         decisions,
-        settings.projects,
+        settings,
         generator=identities.named(options.generator, "--generator-identity")
         if options.generator
         else identities.generator(settings),

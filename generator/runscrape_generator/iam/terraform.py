@@ -12,6 +12,7 @@ from runscrape_generator.iam.needs import (
     LISTER,
     LISTER_TITLE,
     PERMISSION,
+    SEARCHER,
     Needs,
 )
 from runscrape_generator.model import Service
@@ -23,7 +24,7 @@ _AT_IAP = "google_iap_web_cloud_run_service_iam_member"
 def text(needs: Needs) -> str:
     """Give resources that hold just this; what is there already is Terraform's to know."""
     proxy = quoted(needs.proxy)
-    blocks = [_locals(needs), *_lister(needs)]
+    blocks = [_locals(needs), *_lister(needs), *_searched(needs)]
     blocks.append(_member(_ON_SERVICE, "invoker", "services", INVOKER, proxy))
     if needs.behind_iap:
         blocks.append(_member(_AT_IAP, "iap", "services_behind_iap", IAP_ACCESSOR, proxy))
@@ -78,6 +79,22 @@ def _lister(needs: Needs) -> Iterator[str]:
         ("role", "each.value.name"),
         ("member", quoted(needs.generator)),
     )
+
+
+def _searched(needs: Needs) -> Iterator[str]:
+    for kind, key, numbers in (
+        ("organization", "org_id", needs.organizations),
+        ("folder", "folder", needs.folders),
+    ):
+        if numbers:
+            yield _resource(
+                f"google_{kind}_iam_member",
+                "runscrape_search",
+                ("for_each", f"toset([{', '.join(map(quoted, numbers))}])"),
+                (key, "each.value"),
+                ("role", quoted(SEARCHER)),
+                ("member", quoted(needs.generator)),
+            )
 
 
 def _member(kind: str, name: str, services: str, role: str, member: str) -> str:
