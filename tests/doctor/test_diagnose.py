@@ -21,8 +21,7 @@ from runscrape_generator.doctor.evidence import (
     TokenAnswer,
 )
 from runscrape_generator.doctor.remedies import Programs
-from runscrape_generator.doctor.secret import Secret
-from runscrape_generator.doctor.targets import Target, TokenRequest, Way
+from runscrape_generator.doctor.targets import Secret, Target, TokenRequest, Way
 from runscrape_generator.model import Service
 from tests.doctor.test_answer import APP, ROBOT
 

@@ -21,8 +21,7 @@ from runscrape_generator.doctor.evidence import (
     TokenAnswer,
 )
 from runscrape_generator.doctor.scrape import Version
-from runscrape_generator.doctor.secret import Secret
-from runscrape_generator.doctor.targets import Target, TokenRequest
+from runscrape_generator.doctor.targets import Secret, Target, TokenRequest
 from runscrape_generator.text import one_line, printable
 
 PATIENCE = 2.0

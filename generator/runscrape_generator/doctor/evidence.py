@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-from runscrape_generator.doctor.secret import Secret
-from runscrape_generator.doctor.targets import Target
+from runscrape_generator.doctor.targets import Secret, Target
 from runscrape_generator.model import Service
 
 _EMPTY: Mapping[str, str] = MappingProxyType({})
@@ -231,3 +230,9 @@ class Evidence:
     def service(self) -> Service | None:
         """The service as it is now, else as the inventory has it."""
         return self.facts.service or self.target.service
+
+    @property
+    def status(self) -> int:
+        """The scrape's status; 0 where nothing was answered."""
+        answer = self.scrape.answer if self.scrape else None
+        return answer.status if answer else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -11,7 +11,7 @@ from runscrape_generator.cloudrun.calls import CallPool
 from runscrape_generator.cloudrun.discovery import discover
 from runscrape_generator.cloudrun.policies import INVOKER, Bindings, Policies, UnreadableError
 from runscrape_generator.config.settings import Settings
-from runscrape_generator.doctor.evidence import Facts
+from runscrape_generator.doctor.evidence import Evidence, Facts
 from runscrape_generator.doctor.targets import Target
 from runscrape_generator.errors import RunscrapeError
 from runscrape_generator.model import Discovery, Scope, Service
@@ -19,6 +19,7 @@ from runscrape_generator.progress import Progress
 
 PATIENCE = 15.0
 """Seconds at most for listing a scope: the scrapes matter, this only explains them."""
+_FORBIDDEN = 403
 _PERIMETER = "VPC Service Controls"
 
 
@@ -65,7 +66,19 @@ class Listed:
         return Facts(problem=problem, perimeter=_PERIMETER in problem)
 
 
-def invokers(services: Iterable[Service], settings: Settings) -> Mapping[str, frozenset[str]]:
+def with_facts(found: Iterable[Evidence], listed: Listed, settings: Settings) -> Iterator[Evidence]:
+    """Add what is known of the service behind each target; who may invoke it, if it refused."""
+    known = [dataclasses.replace(each, facts=listed.of(each.target)) for each in found]
+    services = (each.service for each in known if each.status == _FORBIDDEN)
+    refused = {service.id: service for service in services if service is not None}
+    grants = _invokers(refused.values(), settings) if refused else {}
+    for each in known:
+        invokers = grants.get(each.service.id) if each.service else None
+        facts = dataclasses.replace(each.facts, invokers=invokers)
+        yield dataclasses.replace(each, facts=facts)
+
+
+def _invokers(services: Iterable[Service], settings: Settings) -> Mapping[str, frozenset[str]]:
     """Read who may invoke each service by its own policy, by its id; left out what is not told."""
     try:
         policies = Policies(settings)

@@ -18,7 +18,7 @@ from google.oauth2 import service_account
 from runscrape_generator.doctor.checkup import Mint
 from runscrape_generator.doctor.evidence import TokenAnswer
 from runscrape_generator.doctor.remedies import member
-from runscrape_generator.doctor.secret import Secret
+from runscrape_generator.doctor.targets import Secret
 from runscrape_generator.doctor.token import claims
 from runscrape_generator.text import one_line, printable
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -47,8 +46,7 @@ def _written(settings: Settings, config: str) -> Iterator[str]:
 def _start(settings: Settings, targets: tuple[Target, ...]) -> Iterator[str]:
     """Give the proxy's command, for where the targets look for it."""
     yield "runscrape-proxy"
-    url = next((_proxy_url(target) for target in targets if _proxy_url(target)), "")
-    parts = urlsplit(url)
+    parts = urlsplit(next(filter(None, (target.at_proxy for target in targets)), ""))
     listen = f"{parts.hostname}:{parts.port or 80}" if is_loopback(parts.hostname or "") else ""
     if listen and listen != DEFAULT_LISTEN:
         yield from ("--listen", listen)
@@ -56,23 +54,8 @@ def _start(settings: Settings, targets: tuple[Target, ...]) -> Iterator[str]:
         yield "--gateway"
     if settings.inventory_path is not None:
         yield from ("--inventory", str(settings.inventory_path))
-    if (secret := _secret_file(targets)) is not None:
+    if secret := next(filter(None, (target.secret_file for target in targets)), None):
         yield from ("--client-secret-file", str(secret))
-
-
-def _proxy_url(target: Target) -> str:
-    if target.gateway:
-        return target.way.proxy_url
-    return target.token.url if target.token else ""
-
-
-def _secret_file(targets: tuple[Target, ...]) -> Path | None:
-    for target in targets:
-        if target.token is not None and target.token.secret.file is not None:
-            return target.token.secret.file
-        if target.gateway and target.credentials is not None and target.credentials.secret.file:
-            return target.credentials.secret.file
-    return None
 
 
 def _reload(options: Options, settings: Settings) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ def values(evidence: Evidence, programs: Programs) -> Values:
         "audience": audience,
         "own_audience": _own_audience(audience),
         "token_url": without_login(target.token.url) if target.token else "",
-        "proxy_host": _proxy_host(evidence),
+        "proxy_host": urlsplit(target.at_proxy).hostname or "",
         "uri": service.uri if service else "",
         "number": project_number(service),
         "one_instance": ("--scaling" if _by_hand(service) else "--max-instances", "1"),
@@ -129,12 +129,6 @@ def project_number(service: Service | None) -> str:
         if match := WITH_NUMBER.fullmatch(urlsplit(url).hostname or ""):
             return match["number"]
     return ""
-
-
-def _proxy_host(evidence: Evidence) -> str:
-    target = evidence.target
-    url = target.way.proxy_url if target.gateway else target.token.url if target.token else ""
-    return urlsplit(url).hostname or ""
 
 
 def path_values(path: str, otherwise: str = "") -> dict[str, Value]:

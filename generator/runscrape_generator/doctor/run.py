@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -23,18 +23,14 @@ from runscrape_generator.doctor.known import Known, attach, known_services
 from runscrape_generator.doctor.mint import minter
 from runscrape_generator.doctor.programs import programs
 from runscrape_generator.doctor.prometheus import Prometheus, look
-from runscrape_generator.doctor.remedies import Programs
 from runscrape_generator.doctor.report import as_json, steps, table
 from runscrape_generator.doctor.report.layout import USUAL, Layout
-from runscrape_generator.doctor.secret import SecretSource
-from runscrape_generator.doctor.targets import Credentials, Target
+from runscrape_generator.doctor.targets import Credentials, SecretSource, Target
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.model import Decision
 from runscrape_generator.progress import Progress
 
 log = logging.getLogger(__name__)
-
-_NO_INVOKER = "no-invoker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +70,9 @@ def run(options: Options, settings: Settings, config: str, progress: Progress, o
         found = examine_all(checkup, targets, settings.concurrency, advance)
     ours = programs(options, settings, config, targets)
     notes += [f"not all could be told by the Admin API: {why}" for why in listed.about(targets)]
-    completed = [_completed(each, listed, known, prometheus, options) for each in found]
-    diagnoses = _with_policies([diagnose(each, ours) for each in completed], ours, settings)
+    explained = admin.with_facts(found, listed, settings)
+    completed = [_completed(each, known, prometheus, options) for each in explained]
+    diagnoses = [diagnose(each, ours) for each in completed]
     out.write(_page(diagnoses, tuple(notes), options, settings, out))
     return int(any(each.cause for each in diagnoses) or not diagnoses)
 
@@ -131,39 +128,12 @@ def _version(settings: Settings, prometheus: Prometheus | None) -> tuple[int, in
     return releases.prometheus(settings)
 
 
-def _with_policies(
-    diagnoses: list[Diagnosis], ours: Programs, settings: Settings
-) -> list[Diagnosis]:
-    """Tell a missing grant from one that is there: ask for the policies of what is refused."""
-    refused = {
-        each.evidence.service.id: each.evidence.service
-        for each in diagnoses
-        if each.cause and each.cause.cause.name == _NO_INVOKER and each.evidence.service
-    }
-    if not refused:
-        return diagnoses
-    found = admin.invokers(refused.values(), settings)
-    return [_again(each, found, ours) for each in diagnoses]
-
-
-def _again(each: Diagnosis, found: Mapping[str, frozenset[str]], ours: Programs) -> Diagnosis:
-    service = each.evidence.service
-    if service is None or service.id not in found:
-        return each
-    facts = dataclasses.replace(each.evidence.facts, invokers=found[service.id])
-    return diagnose(dataclasses.replace(each.evidence, facts=facts), ours)
-
-
 def _completed(
-    evidence: Evidence,
-    listed: admin.Listed,
-    known: Known,
-    prometheus: Prometheus | None,
-    options: Options,
+    evidence: Evidence, known: Known, prometheus: Prometheus | None, options: Options
 ) -> Evidence:
+    """Add what the inventory and Prometheus say."""
     return dataclasses.replace(
         evidence,
-        facts=listed.of(evidence.target),
         audiences=known.audiences,
         seen=prometheus.seen(evidence.target, options.prometheus_config) if prometheus else None,
         prometheus_version=prometheus.version if prometheus else None,

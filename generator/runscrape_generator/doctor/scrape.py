@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from runscrape_generator.doctor.evidence import Exchange
 from runscrape_generator.doctor.http.exchange import Request, exchange
-from runscrape_generator.doctor.secret import Secret
-from runscrape_generator.doctor.targets import Target
+from runscrape_generator.doctor.targets import Secret, Target
 
 Version = tuple[int, int]
 

@@ -10,10 +10,32 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
-from runscrape_generator.doctor.secret import SecretSource
 from runscrape_generator.model import Service
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+class Secret(str):
+    """Text that no log, message or repr shows."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSource:
+    """A secret in the configuration itself, or in a file; neither is no secret."""
+
+    value: Secret = field(default_factory=Secret)
+    file: Path | None = None
+
+    def read(self) -> Secret:
+        """Read it as Prometheus does: without white space at either end. Raises OSError."""
+        if self.file is None:
+            return self.value
+        return Secret(self.file.read_text(encoding="utf-8", errors="replace").strip())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +150,19 @@ class Target:
     def gateway(self) -> bool:
         """Whether Prometheus asks an HTTP proxy to make the scrape: ``GET http://HOST/PATH``."""
         return bool(self.way.proxy_url) and self.url.startswith("http:")
+
+    @property
+    def at_proxy(self) -> str:
+        """The URL at which runscrape-proxy is asked; empty where it is not."""
+        if self.gateway:
+            return self.way.proxy_url
+        return self.token.url if self.token else ""
+
+    @property
+    def secret_file(self) -> Path | None:
+        """The file with the secret that runscrape-proxy wants, if it is in one."""
+        known = self.credentials if self.gateway else self.token
+        return known.secret.file if known else None
 
     @property
     def host(self) -> str:

@@ -17,8 +17,7 @@ from urllib.parse import parse_qs, quote_plus, urlencode
 
 from runscrape_generator.doctor.evidence import Answer, Claims, Exchange, TokenAnswer
 from runscrape_generator.doctor.http.exchange import Request, exchange
-from runscrape_generator.doctor.secret import Secret
-from runscrape_generator.doctor.targets import TokenRequest
+from runscrape_generator.doctor.targets import Secret, TokenRequest
 from runscrape_generator.text import one_line, printable
 
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}

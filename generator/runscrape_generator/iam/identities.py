@@ -12,8 +12,7 @@ from runscrape_generator.cloudrun.credentials import open_access, with_credentia
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.doctor import token
 from runscrape_generator.doctor.remedies import member
-from runscrape_generator.doctor.secret import SecretSource
-from runscrape_generator.doctor.targets import TokenRequest
+from runscrape_generator.doctor.targets import SecretSource, TokenRequest
 from runscrape_generator.errors import ConfigError, RunscrapeError
 from runscrape_generator.model import Decision
 from runscrape_generator.text import one_line

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from runscrape_generator.doctor.answer import Who, first_line, who_answered
-from runscrape_generator.doctor.audiences import accepted, is_accepted, is_tag
 from runscrape_generator.doctor.evidence import Answer, Evidence
 from runscrape_generator.doctor.faults import gateway
 from runscrape_generator.doctor.findings import Fault, found
@@ -30,6 +29,8 @@ _PLAIN: tuple[tuple[int, bytes, str], ...] = (
     (504, b"upstream request timeout", "request-timeout"),
 )
 """Answers of Cloud Run's that are no page: status, words, cause."""
+_TAG = "---"
+"""Between tag and service in the host of a tag's URL."""
 
 
 def fault(evidence: Evidence) -> Fault | None:
@@ -59,12 +60,8 @@ def _is_after_iap(answer: Answer, evidence: Evidence) -> bool:
     return "invalid_token" in answer.headers.get("www-authenticate", "")
 
 
-def _of_http_proxy(answer: Answer, _evidence: Evidence) -> Fault:
-    return found("http-proxy-refused", f"{answer.status}: {first_line(answer)}")
-
-
-def _of_load_balancer(answer: Answer, _evidence: Evidence) -> Fault:
-    return found("load-balancer", f"{answer.status}: {first_line(answer)}")
+def _with_words(cause: str) -> Callable[[Answer, Evidence], Fault]:
+    return lambda answer, _evidence: found(cause, f"{answer.status}: {first_line(answer)}")
 
 
 def _of_google(answer: Answer, evidence: Evidence) -> Fault:
@@ -122,14 +119,40 @@ def _unauthorized(answer: Answer, evidence: Evidence) -> Fault:
     if token is None and not evidence.target.gateway:
         return found("not-public", "401 without a token")
     audience = token.claims.audience if token and token.claims else _gateway_audience(evidence)
-    if is_tag(audience, service):
+    if _is_tag(audience, service):
         return found("audience-is-tag", f"the token is for {audience}")
-    takes = accepted(evidence)
-    if takes and not is_accepted(audience, takes):
+    takes = _accepted(evidence)
+    if takes and not _is_accepted(audience, takes):
         detail = f"the token is for {audience}; the service takes {', '.join(takes)}"
         return found("audience-differs", detail, audience=audience)
     seen = answer.headers.get("www-authenticate", "no WWW-Authenticate")
     return found("token-refused", f"the token is for {audience or 'an audience not known'}; {seen}")
+
+
+def _accepted(evidence: Evidence) -> tuple[str, ...]:
+    """What the service takes; by its host alone where nobody knows the service.
+
+    cloud.google.com/run/docs/configuring/custom-audiences: its own URLs, and the custom ones to the
+    letter; never the URL of a tag.
+    """
+    service, host = evidence.service, evidence.target.host
+    if service is None:
+        return (f"https://{host}",) if host.endswith(".run.app") else ()
+    found = (service.uri, *service.urls, *service.custom_audiences)
+    return tuple(dict.fromkeys(each for each in found if each))
+
+
+def _is_accepted(audience: str, takes: tuple[str, ...]) -> bool:
+    """Whether it is one of them; a slash at the end counts for nothing in practice."""
+    return audience in takes or audience.rstrip("/") in takes
+
+
+def _is_tag(audience: str, service: Service | None) -> bool:
+    """Whether it is the URL of a tagged revision."""
+    tags = service.tag_urls if service is not None else ()
+    return audience.rstrip("/") in tags or (
+        _TAG in audience and audience.rstrip("/").endswith(".run.app")
+    )
 
 
 def _gateway_audience(evidence: Evidence) -> str:
@@ -182,13 +205,13 @@ _BY_STATUS: Mapping[int, Callable[[Answer, Evidence], Fault]] = {
     404: _not_found,
     _TOO_MANY: _simply("max-instances"),
     500: _simply("start-failed"),
-    502: _of_load_balancer,
+    502: _with_words("load-balancer"),
     503: _unavailable,
     504: _simply("request-timeout"),
 }
 _BY_WHO: Mapping[Who, Callable[[Answer, Evidence], Fault]] = {
-    Who.HTTP_PROXY: _of_http_proxy,
-    Who.LOAD_BALANCER: _of_load_balancer,
+    Who.HTTP_PROXY: _with_words("http-proxy-refused"),
+    Who.LOAD_BALANCER: _with_words("load-balancer"),
     Who.GOOGLE: _of_google,
     Who.CLOUD_RUN: _of_cloud_run,
 }

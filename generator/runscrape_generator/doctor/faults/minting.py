@@ -15,71 +15,26 @@ _MEMBER = re.compile(r"\b(?:serviceAccount|user|principal(?:Set)?):\S+[\w\])]")
 _POD = re.compile(r"service account \(([\w.-]+)/([\w.-]+)\)|\[([\w.-]+)/([\w.-]+)\]", re.ASCII)
 _PROJECT = re.compile(r"@([a-z][a-z0-9-]*)\.iam\.gserviceaccount\.com", re.ASCII)
 
-_WORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (
-        "credentials-api-off",
-        ("has not been used in project", "service_disabled", "iamcredentials.googleapis.com\n"),
-    ),
-    ("pod-not-annotated", ("is not annotated with a target google service account",)),
-    ("pod-not-bound", ("iam returned 403", "roles/iam.workloadidentityuser")),
-    (
-        "account-gone",
-        (
-            "gaia id not found",
-            "account not found",
-            "not a valid email",
-            "account has been deleted",
-            "account_disabled",
-            "was deleted or disabled",
-            "there is no service account",
-        ),
-    ),
-    (
-        "no-impersonation-role",
-        (
-            "iam.serviceaccounts.getopenidtoken",
-            "iam.serviceaccounts.getaccesstoken",
-            "iam.serviceaccounts.implicitdelegation",
-        ),
-    ),
-    ("clock-wrong", ("reasonable timeframe", "timeframe", "check your iat and exp")),
-    (
-        "login-expired",
-        (
-            "invalid_rapt",
-            "rapt_required",
-            "expired or revoked",
-            "reauth",
-            "log in again",
-            "deleted_client",
-        ),
-    ),
-    ("key-refused", ("invalid jwt signature", "invalid signature", "no valid verifier")),
-    ("cannot-mint", ("cannot mint",)),
-    (
-        "no-credentials",
-        (
-            "not on google cloud?",
-            "no credentials",
-            "default credentials were not found",
-            "this machine has no service account",
-            "metadata service. status: 404",
-        ),
-    ),
-    (
-        "google-unreachable",
-        (
-            "did not answer within",
-            "no connection to",
-            "has no address here",
-            "did not let us through",
-            "failed (",
-            "closed the connection",
-        ),
-    ),
-)
-"""Causes in the order in which they are looked for, and words that show each."""
-
+_WORDS: Mapping[str, str] = {
+    "credentials-api-off": r"has not been used in project|service_disabled",
+    "pod-not-annotated": r"is not annotated with a target google service account",
+    "pod-not-bound": r"iam returned 403|roles/iam\.workloadidentityuser",
+    "account-gone": r"gaia id not found|account not found|not a valid email"
+    r"|account has been deleted|account_disabled|was deleted or disabled"
+    r"|there is no service account",
+    "no-impersonation-role": r"iam\.serviceaccounts\."
+    r"(getopenidtoken|getaccesstoken|implicitdelegation)",
+    "clock-wrong": r"timeframe|check your iat and exp",
+    "login-expired": r"invalid_rapt|rapt_required|expired or revoked|reauth|log in again"
+    r"|deleted_client",
+    "key-refused": r"invalid (jwt )?signature|no valid verifier",
+    "cannot-mint": r"cannot mint",
+    "no-credentials": r"not on google cloud\?|no credentials|default credentials were not found"
+    r"|this machine has no service account|metadata service\. status: 404",
+    "google-unreachable": r"did not answer within|no connection to|has no address here"
+    r"|did not let us through|failed \(|closed the connection",
+}
+"""Causes in the order in which they are looked for, and words (in lower case) that show each."""
 
 _SURE = {"cannot-mint", "google-unreachable"}
 """What :mod:`runscrape_generator.doctor.mint` knows by itself."""
@@ -88,8 +43,8 @@ _SURE = {"cannot-mint", "google-unreachable"}
 def no_token(error: str, said: str) -> Fault:
     """Tell why there is no token from what the proxy, or Google, says about it."""
     text = said.lower()
-    for cause, words in _WORDS:
-        if any(word in text for word in words):
+    for cause, words in _WORDS.items():
+        if re.search(words, text):
             return Fault(cause, said, _values(said))
     if error in _SURE:
         return Fault(error, said, _values(said))

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from runscrape_generator.addresses import without_login
 from runscrape_generator.doctor.evidence import Failed, Failure, Stage
-from runscrape_generator.doctor.http.course import Course, StepFailedError
+from runscrape_generator.doctor.http.steps import StepFailedError, Steps
 from runscrape_generator.doctor.targets import Way
 from runscrape_generator.text import one_line, printable, show
 
@@ -21,7 +21,7 @@ _MOMENT = 0.5
 _PORTS = {"http": 80, "https": 443}
 
 
-def connect(target: str, way: Way, course: Course) -> socket.socket:
+def connect(target: str, way: Way, steps: Steps) -> socket.socket:
     """Connect to the server, or to the HTTP proxy before it, and start TLS where it is https."""
     url = urlsplit(target)
     proxy = urlsplit(way.proxy_url) if way.proxy_url else None
@@ -31,36 +31,36 @@ def connect(target: str, way: Way, course: Course) -> socket.socket:
             why = f"{show(without_login(each.geturl()))} is no URL with http:// or https://"
             raise StepFailedError(Failure(Stage.DNS, Failed.NO_URL, why))
     host, port = first.hostname or "", first.port or _PORTS[first.scheme]
-    addresses = course.step(
+    addresses = steps.take(
         Stage.DNS,
         lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM),
         lambda found: ", ".join(dict.fromkeys(str(each[4][0]) for each in found)),
     )
-    connection: socket.socket = course.step(
+    connection: socket.socket = steps.take(
         Stage.CONNECTION,
-        lambda: _open(addresses, course),
+        lambda: _open(addresses, steps),
         lambda made: "{}:{}".format(*made.getpeername()[:2]),
     )
     try:
         if proxy is not None and proxy.scheme == "https":
-            connection = _secured(connection, host, Way(ca_file=way.ca_file), course)
+            connection = _secured(connection, host, Way(ca_file=way.ca_file), steps)
         if url.scheme == "https":
             if proxy is not None:
-                _tunnel(connection, url, proxy, course)
-            connection = _secured(connection, url.hostname or "", way, course)
+                _tunnel(connection, url, proxy, steps)
+            connection = _secured(connection, url.hostname or "", way, steps)
     except StepFailedError:
         connection.close()
         raise
     return connection
 
 
-def _open(addresses: list[Any], course: Course) -> socket.socket:
+def _open(addresses: list[Any], steps: Steps) -> socket.socket:
     """Connect to the first address that answers; the last error counts if none does."""
     problem: OSError = OSError("no address")
     for family, kind, protocol, _, address in addresses:
         connection = socket.socket(family, kind, protocol)
         try:
-            connection.settimeout(course.left)
+            connection.settimeout(steps.left)
             connection.connect(address)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
@@ -71,26 +71,24 @@ def _open(addresses: list[Any], course: Course) -> socket.socket:
     raise problem
 
 
-def _tunnel(
-    connection: socket.socket, url: SplitResult, proxy: SplitResult, course: Course
-) -> None:
+def _tunnel(connection: socket.socket, url: SplitResult, proxy: SplitResult, steps: Steps) -> None:
     """Ask an HTTP proxy for a connection to the server (RFC 9110, section 9.3.6)."""
     authority = f"{url.netloc}" if url.port else f"{url.netloc}:443"
     lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
     lines += [f"{name}: {value}" for name, value in login(proxy, "Proxy-Authorization").items()]
 
     def ask() -> str:
-        connection.settimeout(course.left)
+        connection.settimeout(steps.left)
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
         head = b""
         while b"\r\n\r\n" not in head and len(head) < _PIECE:
-            connection.settimeout(course.left)
+            connection.settimeout(steps.left)
             if not (more := connection.recv(1)):  # not a byte of what comes after
                 raise http.client.RemoteDisconnected("the HTTP proxy closed the connection")
             head += more
         return head.split(b"\r\n", 1)[0].decode("latin-1")
 
-    said = course.step(Stage.TUNNEL, ask, lambda line: line)
+    said = steps.take(Stage.TUNNEL, ask, lambda line: line)
     if said.split()[1:2] != ["200"]:
         why = " ".join(filter(None, (said, _rest(connection))))
         raise StepFailedError(Failure(Stage.TUNNEL, Failed.REFUSED_BY_PROXY, printable(why)))
@@ -114,13 +112,13 @@ def login(url: SplitResult, header: str) -> dict[str, str]:
     return {header: "Basic " + b64encode(pair.encode()).decode()}
 
 
-def _secured(connection: socket.socket, host: str, way: Way, course: Course) -> ssl.SSLSocket:
+def _secured(connection: socket.socket, host: str, way: Way, steps: Steps) -> ssl.SSLSocket:
     def start() -> ssl.SSLSocket:
-        connection.settimeout(course.left)
+        connection.settimeout(steps.left)
         context = _context(way)
         return context.wrap_socket(connection, server_hostname=way.server_name or host)
 
-    secured: ssl.SSLSocket = course.step(Stage.TLS, start, _certificate)
+    secured: ssl.SSLSocket = steps.take(Stage.TLS, start, _certificate)
     return secured
 
 

@@ -10,6 +10,7 @@ import http.client
 import io
 import socket
 import time
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,12 +19,15 @@ from urllib.parse import urlsplit
 from runscrape_generator.addresses import without_login
 from runscrape_generator.doctor.evidence import Answer, Exchange, Failure, Stage
 from runscrape_generator.doctor.http.connection import connect, login
-from runscrape_generator.doctor.http.course import Course, StepFailedError
-from runscrape_generator.doctor.http.inflate import inflated
+from runscrape_generator.doctor.http.steps import StepFailedError, Steps
 from runscrape_generator.doctor.targets import Way
 
 MAX_BODY = 128 * 1024 * 1024
 """Bytes of a body that are read; Prometheus itself has no limit unless the job says one."""
+_MAX_INFLATED = 2 * MAX_BODY
+"""Bytes that a compressed body may grow to."""
+_GZIP = 31
+"""zlib's ``wbits`` for the gzip format with the largest window."""
 _PIECE = 64 * 1024
 
 
@@ -40,32 +44,32 @@ class Request:
 
 def exchange(request: Request, seconds: float) -> Exchange:
     """Make a request that may take ``seconds`` as a whole; every failure is in the result."""
-    course = Course(time.monotonic() + seconds)
+    steps = Steps(time.monotonic() + seconds)
     began, now = time.monotonic(), time.time()
     answer: Answer | None = None
     failure: Failure | None = None
     connection: socket.socket | None = None
     try:
-        connection = connect(request.url, request.way, course)
-        response = _ask(request, connection, course)
+        connection = connect(request.url, request.way, steps)
+        response = _ask(request, connection, steps)
         answer = _answer(response)
-        body = course.step(Stage.BODY, lambda: _read(response), _size)
-        answer = Answer(answer.status, answer.headers, inflated(answer, body))
+        body = steps.take(Stage.BODY, lambda: _read(response), _size)
+        answer = Answer(answer.status, answer.headers, _inflated(answer, body))
     except StepFailedError as error:
         failure = error.failure
     finally:
         if connection is not None:
             connection.close()
     took = time.monotonic() - began
-    return Exchange(without_login(request.url), tuple(course.steps), answer, failure, took, now)
+    return Exchange(without_login(request.url), tuple(steps.taken), answer, failure, took, now)
 
 
 class _Timed(io.RawIOBase):
     """A connection's bytes, none of them later than the deadline."""
 
-    def __init__(self, connection: socket.socket, course: Course) -> None:
+    def __init__(self, connection: socket.socket, steps: Steps) -> None:
         self._connection = connection
-        self._course = course
+        self._steps = steps
 
     def readable(self) -> bool:
         """Say so to io.BufferedReader."""
@@ -73,33 +77,33 @@ class _Timed(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         """Read what there is. Raises TimeoutError at the deadline."""
-        if time.monotonic() >= self._course.until:
+        if time.monotonic() >= self._steps.until:
             raise TimeoutError("timed out")
-        self._connection.settimeout(self._course.left)
+        self._connection.settimeout(self._steps.left)
         return self._connection.recv_into(buffer)
 
 
 class _Socket:
     """What http.client wants of a socket to read an answer from."""
 
-    def __init__(self, connection: socket.socket, course: Course) -> None:
+    def __init__(self, connection: socket.socket, steps: Steps) -> None:
         self._connection = connection
-        self._course = course
+        self._steps = steps
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         """Give the connection's bytes."""
-        return io.BufferedReader(_Timed(self._connection, self._course))
+        return io.BufferedReader(_Timed(self._connection, self._steps))
 
 
-def _ask(request: Request, connection: socket.socket, course: Course) -> http.client.HTTPResponse:
+def _ask(request: Request, connection: socket.socket, steps: Steps) -> http.client.HTTPResponse:
     def ask() -> http.client.HTTPResponse:
-        connection.settimeout(course.left)
+        connection.settimeout(steps.left)
         connection.sendall(_head(request) + (request.body or b""))
-        response = http.client.HTTPResponse(_Socket(connection, course))  # type: ignore[arg-type]
+        response = http.client.HTTPResponse(_Socket(connection, steps))  # type: ignore[arg-type]
         response.begin()
         return response
 
-    response: http.client.HTTPResponse = course.step(
+    response: http.client.HTTPResponse = steps.take(
         Stage.ANSWER, ask, lambda made: f"{made.status} {made.reason}".strip()
     )
     return response
@@ -140,6 +144,16 @@ def _read(response: http.client.HTTPResponse) -> bytes:
     if response.length:
         raise http.client.IncompleteRead(b"", response.length)
     return b"".join(pieces)
+
+
+def _inflated(answer: Answer, body: bytes) -> bytes:
+    """Undo gzip, the only encoding that Prometheus asks for; a body that is none stays as it is."""
+    if answer.headers.get("content-encoding", "").strip().lower() != "gzip":
+        return body
+    try:
+        return zlib.decompressobj(_GZIP).decompress(body, _MAX_INFLATED)
+    except zlib.error:
+        return body
 
 
 def _size(body: bytes) -> str:

@@ -17,11 +17,12 @@ from requests.utils import get_environ_proxies, select_proxy, should_bypass_prox
 
 from runscrape_generator.config import durations
 from runscrape_generator.doctor.jobs.relabel import relabel
-from runscrape_generator.doctor.secret import Secret, SecretSource
 from runscrape_generator.doctor.targets import (
     Credentials,
     Limits,
     Problem,
+    Secret,
+    SecretSource,
     Target,
     TokenRequest,
     Way,

@@ -6,6 +6,9 @@ import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import click
 
 from runscrape_generator.text import cut, width
 
@@ -38,28 +41,9 @@ class Layout:
     columns: int = USUAL
     colour: bool = False
 
-    def red(self, text: str) -> str:
-        """Colour what is broken."""
-        return self._coloured("31", text)
-
-    def yellow(self, text: str) -> str:
-        """Colour what is worth a look."""
-        return self._coloured("33", text)
-
-    def green(self, text: str) -> str:
-        """Colour what is well."""
-        return self._coloured("32", text)
-
-    def dim(self, text: str) -> str:
-        """Set explanations apart."""
-        return self._coloured("2", text)
-
-    def bold(self, text: str) -> str:
-        """Make a heading."""
-        return self._coloured("1", text)
-
-    def _coloured(self, code: str, text: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if self.colour and text else text
+    def style(self, text: str, **how: Any) -> str:
+        """Colour a text, as :func:`click.style` does, where that is wanted."""
+        return click.style(text, **how) if self.colour and text else text
 
     def wrapped(self, text: str, indent: int, hanging: int = 0) -> Iterator[str]:
         """Break a text into lines, every one indented, those after the first a little more."""

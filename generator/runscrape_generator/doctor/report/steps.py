@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from runscrape_generator.doctor.answer import first_line, who_answered
@@ -15,7 +15,11 @@ from runscrape_generator.text import plural, printable
 
 _NAME = 11
 _OK = 200
-_TICK, _CROSS, _OPEN = "\N{CHECK MARK}", "\N{BALLOT X}", "\N{MIDDLE DOT}"
+_MARKS: Mapping[bool | None, tuple[str, str | None]] = {
+    True: ("\N{CHECK MARK}", "green"),
+    False: ("\N{BALLOT X}", "red"),
+    None: ("\N{MIDDLE DOT}", None),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ def steps(evidence: Evidence) -> tuple[Line, ...]:
     found += _way_lines(scrape)
     found += _answer_lines(scrape, evidence)
     if evidence.again is not None:
-        found.append(_again(evidence.again))
+        found.append(_request("once more", "", evidence.again))
     return (*found, *_other_lines(evidence))
 
 
@@ -48,26 +52,25 @@ def page(diagnosis: Diagnosis, layout: Layout) -> str:
     target = diagnosis.evidence.target
     project, region, name = target.place
     where = f" ({region}, {project})" if name else ""
-    lines = [layout.bold(printable(f"{target.name}{where}, job {target.job}")), ""]
+    title = printable(f"{target.name}{where}, job {target.job}")
+    lines = [layout.style(title, bold=True), ""]
     for step in steps(diagnosis.evidence):
         lines += _line(step, layout)
     lines.append("")
-    if diagnosis.cause is not None:
-        lines += [*_finding(diagnosis.cause, layout.red, layout), ""]
-    for warning in diagnosis.warnings:
-        lines += [*_finding(warning, layout.yellow, layout), ""]
+    for found in (*filter(None, (diagnosis.cause,)), *diagnosis.warnings):
+        lines += [*_finding(found, layout), ""]
     return "\n".join(lines) + "\n"
 
 
 def _line(step: Line, layout: Layout) -> Iterator[str]:
-    marks = {True: layout.green(_TICK), False: layout.red(_CROSS), None: _OPEN}
+    mark, colour = _MARKS[step.good]
     took = f" ({_span(step.seconds)})" if step.seconds is not None else ""
     text = f"{step.name:<{_NAME}}{printable(step.text)}{took}".rstrip()
     first, *rest = layout.wrapped(text, 4, _NAME)
-    yield f"  {marks[step.good]} {first.lstrip()}"
+    yield f"  {layout.style(mark, fg=colour)} {first.lstrip()}"
     yield from rest
     for line in layout.wrapped(_ABOUT.get(step.name, ""), 4 + _NAME):
-        yield layout.dim(line)
+        yield layout.style(line, dim=True)
 
 
 _ABOUT = {
@@ -90,9 +93,9 @@ def _span(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
-def _finding(found: Finding, colour: object, layout: Layout) -> Iterator[str]:
-    assert callable(colour)  # noqa: S101 (for the type checker)
-    yield colour(f"{found.cause.name}: {found.cause.title}")
+def _finding(found: Finding, layout: Layout) -> Iterator[str]:
+    colour = "yellow" if found.cause.warning else "red"
+    yield layout.style(f"{found.cause.name}: {found.cause.title}", fg=colour)
     if found.detail:
         yield from layout.wrapped(f"seen: {found.detail}", 2, 2)
     yield from layout.wrapped(f"do: {found.remedy}", 2, 4)
@@ -110,20 +113,20 @@ def _token_lines(evidence: Evidence) -> Iterator[Line]:
         yield Line("token", f"{wanted.audience} at {wanted.url}", good=None)
         return
     for made in token.exchanges:
-        yield _proxy_line(made)
+        yield _request("proxy", f"POST {made.url} ", made)
     if token.token is None:
         yield Line("token", _refusal(token), good=False)
     else:
         yield Line("token", _claims(token, google_now(evidence)))
 
 
-def _proxy_line(made: Exchange) -> Line:
-    answered = made.answer is not None
-    said = f"answers {made.answer.status}" if made.answer else ""
+def _request(name: str, start: str, made: Exchange) -> Line:
+    """Say how a request went: its status, or why it has none."""
     if made.failure is not None:
         said = f"{made.failure.stage}: {made.failure.reason}"
-    good = answered and made.answer is not None and made.answer.status == _OK
-    return Line("proxy", f"POST {made.url} {said}", made.seconds, good)
+        return Line(name, start + said, made.seconds, good=False)
+    status = made.answer.status if made.answer else 0
+    return Line(name, f"{start}answers {status}", made.seconds, status == _OK)
 
 
 def _refusal(token: TokenAnswer) -> str:
@@ -178,14 +181,6 @@ def _samples(scrape: Exchange, evidence: Evidence, seconds: float | None) -> Lin
         return Line("samples", f"{samples.malformed}, {kind}", seconds, good=False)
     said = f"{plural(samples.count, 'sample')}, {len(answer.body)} bytes, {kind}"
     return Line("samples", said, seconds)
-
-
-def _again(made: Exchange) -> Line:
-    said = f"answers {made.answer.status}" if made.answer else ""
-    if made.failure is not None:
-        said = made.failure.reason
-    good = made.failure is None and made.answer is not None and made.answer.status == _OK
-    return Line("once more", said, made.seconds, good)
 
 
 def _other_lines(evidence: Evidence) -> Iterator[Line]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from runscrape_generator.doctor.causes import RANK, Cause
 from runscrape_generator.doctor.diagnose import Diagnosis
 from runscrape_generator.doctor.findings import Finding
 from runscrape_generator.doctor.report.layout import Layout
-from runscrape_generator.doctor.report.names import Names
-from runscrape_generator.text import plural
+from runscrape_generator.doctor.targets import Target
+from runscrape_generator.text import plural, printable
 
 _INDENT = 5
 _CAUSE = 22
@@ -42,7 +42,7 @@ def table(
     for warning, heading in ((False, "NOT WELL"), (True, "WORTH A LOOK")):
         found = [group for group in groups if group.cause.warning is warning]
         if found:
-            lines += [layout.bold(heading), ""]
+            lines += [layout.style(heading, bold=True), ""]
         for group in found:
             lines += [*_group(group, layout, all_=all_), ""]
     for note in notes:
@@ -58,7 +58,7 @@ def summary(diagnoses: Sequence[Diagnosis], layout: Layout) -> str:
         return "no targets: there is nothing to look at"
     verb = "is" if number == 1 else "are"
     text = f"{well} of {plural(number, 'target')} {verb} well"
-    return layout.green(text) if well == number else layout.red(text)
+    return layout.style(text, fg="green" if well == number else "red")
 
 
 def _groups(diagnoses: Sequence[Diagnosis], names: Names) -> list[Group]:
@@ -76,9 +76,9 @@ def _groups(diagnoses: Sequence[Diagnosis], names: Names) -> list[Group]:
 
 
 def _group(group: Group, layout: Layout, *, all_: bool) -> Iterator[str]:
-    colour = layout.yellow if group.cause.warning else layout.red
-    count, name = f"{len(group.members):>3}", group.cause.name
-    start = f"{colour(count)}  {colour(name)}{' ' * max(_CAUSE - len(name), 1)}"
+    name, colour = group.cause.name, "yellow" if group.cause.warning else "red"
+    start = layout.style(f"{len(group.members):>3}  {name}", fg=colour)
+    start += " " * max(_CAUSE - len(name), 1)
     room = layout.columns - _INDENT - max(_CAUSE, len(name) + 1)
     yield start + layout.names([name for name, _ in group.members], room)
     yield from layout.wrapped(group.cause.title, _INDENT)
@@ -112,3 +112,38 @@ def _remedies(group: Group, layout: Layout, *, all_: bool) -> Iterator[str]:
         yield from layout.command(words, _INDENT + 2)
     if rest := len(commands) - limit:
         yield f"{' ' * (_INDENT + 2)}# and {rest} more like it: -v shows all"
+
+
+class Names:
+    """Service names; with the region, the project or the path where one name means several."""
+
+    def __init__(self, targets: Iterable[Target]) -> None:
+        every = list(targets)
+        self._counts = [Counter(form(each) for each in every) for form in _FORMS]
+
+    def of(self, target: Target) -> str:
+        """Give the shortest name that no other target has."""
+        for form, counts in zip(_FORMS, self._counts, strict=True):
+            name = form(target)
+            if counts[name] == 1:
+                return printable(name)
+        return printable(_FORMS[-1](target))
+
+
+def _with_region(target: Target) -> str:
+    _, region, name = target.place
+    return f"{region}/{name}" if name else target.name
+
+
+def _with_project(target: Target) -> str:
+    project, region, name = target.place
+    return f"{project}/{region}/{name}" if name else f"{target.job} {target.name}"
+
+
+_FORMS: tuple[Callable[[Target], str], ...] = (
+    lambda target: target.name,
+    _with_region,
+    _with_project,
+    lambda target: _with_project(target) + target.path,
+    lambda target: f"{_with_project(target)}{target.path} ({target.job})",
+)

@@ -1,21 +1,52 @@
-"""How a step of an HTTP request failed, in one line and of which kind."""
+"""The steps of one request so far, the time that is left for the rest, and how a step failed."""
 
 from __future__ import annotations
 
 import http.client
 import socket
 import ssl
+import time
+from collections.abc import Callable
+from typing import Any
 
-from runscrape_generator.doctor.evidence import Failed, Failure, Stage
+from runscrape_generator.doctor.evidence import Failed, Failure, Stage, Step
 from runscrape_generator.text import one_line, printable
 
 _NAME_MISMATCH = 62
 """OpenSSL's ``X509_V_ERR_HOSTNAME_MISMATCH``."""
 
 
-def classified(stage: Stage, error: Exception) -> Failure:
-    """Tell what kind of failure *error* is, met while taking the step."""
-    return Failure(stage, _kind(stage, error), printable(_words(error)))
+class StepFailedError(Exception):
+    """A step that failed, as :class:`Failure` tells it."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
+
+
+class Steps:
+    """Takes steps, one after the other, all before one deadline (on ``time.monotonic``)."""
+
+    def __init__(self, until: float) -> None:
+        self.until = until
+        self.taken: list[Step] = []
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left; never 0, which would mean no limit to a socket."""
+        return max(self.until - time.monotonic(), 0.001)
+
+    def take(self, stage: Stage, action: Callable[[], Any], tell: Callable[[Any], str]) -> Any:
+        """Take a step and note what it showed. Raises StepFailedError."""
+        began = time.monotonic()
+        try:
+            result = action()
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            failure = Failure(stage, _kind(stage, error), printable(_words(error)))
+            self.taken.append(Step(stage, time.monotonic() - began, failure.reason))
+            raise StepFailedError(failure) from error
+        self.taken.append(Step(stage, time.monotonic() - began, tell(result)))
+        return result
 
 
 def _kind(stage: Stage, error: Exception) -> Failed:
