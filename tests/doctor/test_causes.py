@@ -155,9 +155,9 @@ SERVICES = {
     ),
     "near": Case(
         "near-timeout",
-        app(latency=2.6),
-        ("of 5 s", "raise the scrape timeout to"),
-        rule={"scrape_timeout": "5s"},
+        app(latency=1.6),
+        ("of 3 s", "raise the scrape timeout to"),
+        rule={"scrape_timeout": "3s"},
     ),
     "silent": Case(
         "hangs", app(hang=True), ("no answer within 2", LOGS), rule={"scrape_timeout": "1s"}
@@ -224,6 +224,8 @@ class Found:
     content: dict[str, Any]
     seen: dict[tuple[str, str], dict[str, Any]]
     """Prometheus' targets, by job and URL."""
+    prometheus: tuple[str, ...]
+    """What has doctor ask that Prometheus, by the configuration that it has read."""
 
     @property
     def targets(self) -> dict[str, dict[str, Any]]:
@@ -237,17 +239,18 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Found]:
     with clinic(folder, SERVICES, "newcomer") as site, hand_made(site) as jobs:
         path = with_jobs(site, jobs)
         code, content = diagnosed(site, "--prometheus-config", str(path), "--probe-paths")
-        with prometheus(quicker(path), "--scrape.discovery-reload-interval=100ms") as address:
+        config = quicker(path)
+        with prometheus(config, "--scrape.discovery-reload-interval=100ms") as address:
             seen = until(lambda: scraped(address, content), "Prometheus to see the same")
-        yield Found(site, code, content, seen)
+            words = ("--prometheus", address, "--prometheus-config", str(config))
+            yield Found(site, code, content, seen, words)
 
 
 def quicker(path: Path) -> Path:
     """Give the configuration with short intervals, timeouts as they are, in a folder of its own."""
     content = yaml.safe_load(path.read_text())
     for job in content["scrape_configs"]:
-        job["scrape_interval"] = "5s"
-        job.setdefault("scrape_timeout", "5s")
+        job["scrape_interval"] = job.setdefault("scrape_timeout", "2s")
     file = path.parent / "prometheus" / path.name
     file.parent.mkdir()
     file.write_text(yaml.safe_dump(content))
@@ -344,6 +347,22 @@ def test_prometheus_sees_the_same(found: Found) -> None:
     }
     for key, well in ours.items():
         assert theirs[key] is (well or key in warm), (key, found.seen[key]["lastError"])
+
+
+def test_a_prometheus_that_runs(found: Found) -> None:
+    """Asked itself, it has what doctor finds well up, and no job that came after it was loaded."""
+    (well,) = diagnosed(found.site, "cloudrun/*/well", *found.prometheus)[1]["targets"]
+    assert well["well"]
+    (step,) = (each for each in well["steps"] if each["step"] == "Prometheus")
+    assert step["seen"].startswith("up, ")
+    path = Path(found.prometheus[-1])
+    before = path.read_text()
+    content = yaml.safe_load(before)
+    content["scrape_configs"].append(found.site.job("new", uri("well").removeprefix("https://")))
+    path.write_text(yaml.safe_dump(content))
+    (new,) = diagnosed(found.site, "new", *found.prometheus)[1]["targets"]
+    path.write_text(before)
+    assert new["cause"]["name"] == "not-loaded"
 
 
 def test_the_manual_has_what_prometheus_says(found: Found) -> None:

@@ -22,8 +22,6 @@ from tests.doctor.clinic import (
     words_of,
 )
 from tests.kit.odd_server import Asked, Connection, OddServer, answers
-from tests.kit.prometheus import fetch, prometheus
-from tests.kit.waiting import until
 
 JSON = {"Content_Type": "application/json"}
 NOW = "2026-01-01T00:00:00.123456789Z"
@@ -198,20 +196,3 @@ def test_a_login(site: Clinic, tmp_path: Path) -> None:
         code, _, said = site.run(*words)
         assert code == 2
         assert "answers 401; set reload_user and reload_password_file" in said
-
-
-def test_a_real_one(site: Clinic, tmp_path: Path) -> None:
-    """A real Prometheus has the targets until the file grows, and again once it is reloaded."""
-    (tmp_path / "etc").mkdir()
-    config = tmp_path / "etc" / "prometheus.yml"
-    content = yaml.safe_load(site.output.read_text())
-    content["global"] = {"scrape_interval": "1s"}
-    config.write_text(yaml.safe_dump(content))
-    quick = "--scrape.discovery-reload-interval=100ms"
-    with prometheus(config, quick) as address:
-        until(lambda: '"health":"up"' in fetch(f"{address}/api/v1/targets"), "a target to be up")
-        words = ("--prometheus", address, "--prometheus-config", str(config))
-        assert cause(by_name(diagnosed(site, *words)[1])["api"]) == ""
-        content["scrape_configs"].append(site.job("new", uri("api").removeprefix("https://")))
-        config.write_text(yaml.safe_dump(content))
-        assert cause(by_name(diagnosed(site, *words)[1])["new"]) == "not-loaded"
