@@ -12,7 +12,6 @@ from runscrape_generator.config.settings import Mode, Settings
 from runscrape_generator.model import Decision, Job
 from runscrape_generator.progress import Progress
 from runscrape_generator.publish import files, guard, inventory
-from runscrape_generator.publish.inventory import Inventory
 from runscrape_generator.publish.places import Command, Places
 from runscrape_generator.render import formats
 from runscrape_generator.selection.decide import decide
@@ -30,16 +29,16 @@ class Made:
     recalled: Recalled
     decisions: tuple[Decision, ...]
     jobs: tuple[Job, ...]
-    text: str
-    before: Inventory | None
+    data: bytes
+    """The output, as UTF-8."""
+    known: frozenset[guard.Target] | None
+    """What the inventory had as targets before; None where there is none."""
 
 
 def make(command: Command, settings: Settings, progress: Progress, places: Places) -> Made:
     """Discover, decide, render and check; nothing is written."""
     usual = formats.with_usual_times(settings, _output(places))
-    before = inventory.load(places.inventory) if places.inventory else None
-    known = before.scopes if before is not None else {}
-    recalled = recall(discover(settings, known, progress), known)
+    recalled, known = _recalled(settings, progress, places)
     log.info(f"{len(recalled.services)} services in {len(recalled.scopes)} scopes")
     taken = formats.other_jobs(settings, _output(places)) if command == "generate" else ()
     decisions = decide(recalled.services, usual, taken)
@@ -49,9 +48,19 @@ def make(command: Command, settings: Settings, progress: Progress, places: Place
         log.warning(line)
     if command == "targets" and settings.mode is Mode.OAUTH2 and (told := no_one_token(decisions)):
         log.info(told)
-    text = _render(command, decisions, assembled, settings)
-    _guard(before, decisions, text, places, settings)
-    return Made(recalled, decisions, assembled, text, before)
+    data = _render(command, decisions, assembled, settings).encode()
+    _guard(known, decisions, data, places, settings)
+    return Made(recalled, decisions, assembled, data, known)
+
+
+def _recalled(
+    settings: Settings, progress: Progress, places: Places
+) -> tuple[Recalled, frozenset[guard.Target] | None]:
+    """Discover with the inventory in hand; gives its targets, too, and lets go of the rest."""
+    before = inventory.load(places.inventory) if places.inventory else None
+    if before is None:
+        return recall(discover(settings, {}, progress), {}), None
+    return recall(discover(settings, before.scopes, progress), before.scopes), before.targets
 
 
 def _output(places: Places) -> bytes:
@@ -59,19 +68,19 @@ def _output(places: Places) -> bytes:
 
 
 def _guard(
-    before: Inventory | None,
+    known: frozenset[guard.Target] | None,
     decisions: tuple[Decision, ...],
-    text: str,
+    data: bytes,
     places: Places,
     settings: Settings,
 ) -> None:
     """Refuse to shrink what the inventory has or, where that is lost, what the output has."""
-    if before is not None:
-        old, new = before.targets, frozenset(targets(decisions))
+    if known is not None:
+        old, new = known, frozenset(targets(decisions))
     else:
-        data = formats.ours(_output(places), settings)
-        old = guard.targets(data) if data else frozenset()
-        new = guard.targets(text.encode()) if old else frozenset()
+        there = formats.ours(_output(places), settings)
+        old = guard.targets(there) if there else frozenset()
+        new = guard.targets(data) if old else frozenset()
     guard.check(old, new, max_removed=settings.max_removed)
 
 

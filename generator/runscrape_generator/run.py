@@ -92,7 +92,7 @@ def _run(
         reloading = _reloading(command, settings, places)
         made = make(command, settings, progress, places)
         known, output = _documents(command, settings, places, made, mode)
-        for warning in users_config.warnings(settings, places, made.jobs, made.text):
+        for warning in users_config.warnings(settings, places, made.jobs, made.data):
             log.warning(warning)
         if settings.dry_run:
             published, text = _preview(settings, known, output, made, checker)
@@ -101,7 +101,7 @@ def _run(
             with _locked(shared, places, settings, _LOCK_WAIT), hold():
                 published = _publish(known, output, made, checker, reloading)
                 prometheus_version.remember(version, settings)
-            text = "" if places.output else made.text
+            text = "" if places.output else made.data.decode()
     stdout.write(text)
     stdout.flush()
     return _summary(command, settings, places, made, published), _measured(made)
@@ -128,15 +128,16 @@ def _documents(
     known: Document | None = None
     output: Document | None = None
     if places.inventory is not None:
-        listed = inventory.render(made.decisions, made.recalled.scopes).encode()
+        listed = inventory.render(made.decisions, made.recalled.scopes)
         known = WholeFile(
             places.inventory, listed, Kind.INVENTORY, "--inventory", force=settings.force
         )
     if places.output is not None and settings.into is not None:
         output = Block(places.output, scrape_configs(made.jobs, settings))
     elif places.output is not None:
-        data = made.text.encode()
-        output = WholeFile(places.output, data, WRITES[command], force=settings.force, mode=mode)
+        output = WholeFile(
+            places.output, made.data, WRITES[command], force=settings.force, mode=mode
+        )
     return known, output
 
 
@@ -156,7 +157,7 @@ def _publish(
     reloading: Reloading | None,
 ) -> Published:
     if output is None and checker:
-        checker.check(made.text.encode())
+        checker.check(made.data)
     check = checker.check_file if checker else None
     return publish(known, output, check=check, reloading=reloading)
 
@@ -175,7 +176,7 @@ def _preview(
         if document.content(old) != old:
             would.append(document.path)
     old = files.read(output.path) if output else None
-    new = output.content(old) if output else made.text.encode()
+    new = output.content(old) if output else made.data
     if checker and old != new:
         checker.check(new)
     name = settings.output_path or Path("standard-output")
@@ -187,7 +188,7 @@ def _summary(
 ) -> Summary:
     """Count jobs, or for ``targets`` those; what is new to the inventory, and what only it has."""
     found = frozenset(targets(made.decisions))
-    known = made.before.targets if made.before else frozenset()
+    known = made.known or frozenset()
     of_jobs = command == "generate"
     now, before = (_names(found), _names(known)) if of_jobs else (found, known)
     return Summary(

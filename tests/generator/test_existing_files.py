@@ -62,7 +62,7 @@ def test_targets_are_known_for_targets(yaml: bool) -> None:  # noqa: FBT001 (a p
         ("# by hand\nscrape_configs: []\n", Kind.JOBS),
         ("- targets: ['n:9100']\n  labels: {job_name: x}\n", Kind.TARGETS),
         ('[ {"labels": {}, "targets": []} ]', Kind.TARGETS),
-        (inventory.render([], [Scope("demo", "us-central1")]), Kind.INVENTORY),
+        (inventory.render([], [Scope("demo", "us-central1")]).decode(), Kind.INVENTORY),
         ('{"version":1,"scopes":{}}', Kind.INVENTORY),
         ("", None),
         ("[]\n", None),

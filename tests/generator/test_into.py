@@ -178,7 +178,7 @@ def test_jobs_by_hand_are_named() -> None:
     """A job of the user's for a service that is in the block is found by target and by audience."""
     path = STYLES / "by-hand.yml"
     jobs = assemble([service("api"), service("shop"), service("cart")])
-    found = users_config.warnings(Settings(into=path), Places(path, None), jobs, "")
+    found = users_config.warnings(Settings(into=path), Places(path, None), jobs, b"")
     assert list(found) == [
         f"{path}: job {name!r} scrapes demo/us-central1/{name} by hand, as does the block: remove "
         "one of them"

@@ -19,7 +19,7 @@ def failed(region: str | None, project: str = "demo") -> ScopeFailure:
 
 def remembered(*found: Service, scopes: tuple[Scope, ...] = ()) -> LastKnown:
     """Give what an inventory of these services and scopes holds."""
-    return parse(inventory.render([kept(s) for s in found], scopes).encode()).scopes
+    return parse(inventory.render([kept(s) for s in found], scopes)).scopes
 
 
 def test_recall_without_failures() -> None:
@@ -105,5 +105,5 @@ def test_stale_entries_carry_on() -> None:
     one = service("a", uri="https://a.a.run.app", labels={"x": "y"}, latest_ready_revision="r")
     before = inventory.render([kept(one)], [US])
     found = Discovery(scopes={}, failures=(failed("us-central1"),))
-    recalled = recall(found, parse(before.encode()).scopes)
+    recalled = recall(found, parse(before).scopes)
     assert inventory.render([kept(s) for s in recalled.services], recalled.scopes) == before

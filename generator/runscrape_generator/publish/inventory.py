@@ -11,15 +11,16 @@ inventory at all. Facts that an older version, or another program, did not write
 
 from __future__ import annotations
 
+import io
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
-from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, NonNegativeInt, ValidationError
 
 from runscrape_generator.model import Decision, Endpoint, Scope, Service
 from runscrape_generator.publish.guard import Target
@@ -125,9 +126,26 @@ class _Skipped(_Place, _Facts):
     state: Literal["skipped"]
 
 
+class _Read(NamedTuple):
+    """What is kept of an entry: of 10,000 the models themselves would be 40 MB."""
+
+    service: Service
+    targets: tuple[Target, ...]
+
+
+def _read(entry: _Kept | _Skipped) -> _Read:
+    if entry.state == "skipped":
+        return _Read(_service(entry), ())
+    endpoints = entry.endpoints or (entry,)
+    return _Read(_service(entry), tuple((e.job, e.target, e.metrics_path) for e in endpoints))
+
+
+_Entry = Annotated[_Kept | _Skipped, Field(discriminator="state")]
+
+
 class _File(BaseModel, strict=True):
     version: Literal[1]
-    scopes: dict[str, list[Annotated[_Kept | _Skipped, Field(discriminator="state")]]]
+    scopes: dict[str, list[Annotated[_Entry, AfterValidator(_read)]]]
 
 
 def parse(content: bytes) -> Inventory:
@@ -138,13 +156,11 @@ def parse(content: bytes) -> Inventory:
         first = error.errors(include_url=False, include_input=False)[0]
         place = "".join(f"[{part!r}]" for part in first["loc"] if part not in {"kept", "skipped"})
         raise CorruptError(f"{place} {first['msg']}".lstrip()) from None
-    kept = (each for entries in found.scopes.values() for each in entries if each.state == "kept")
+    scopes = cast("dict[str, list[_Read]]", found.scopes)  # the validator's results
     return Inventory(
-        scopes={_scope(key): _services(key, entries) for key, entries in found.scopes.items()},
+        scopes={_scope(key): _services(key, entries) for key, entries in scopes.items()},
         targets=frozenset(
-            (endpoint.job, endpoint.target, endpoint.metrics_path)
-            for entry in kept
-            for endpoint in entry.endpoints or (entry,)
+            target for entries in scopes.values() for read in entries for target in read.targets
         ),
     )
 
@@ -156,8 +172,8 @@ def _scope(key: str) -> Scope:
     return Scope(project, region)
 
 
-def _services(key: str, entries: list[_Kept | _Skipped]) -> tuple[Service, ...]:
-    services = {entry.name: _service(entry) for entry in entries}
+def _services(key: str, entries: list[_Read]) -> tuple[Service, ...]:
+    services = {read.service.name: read.service for read in entries}
     if any(each.scope.key != key for each in services.values()):
         raise CorruptError(f"scope {key!r} has a service that belongs elsewhere")
     if len(services) != len(entries):
@@ -183,27 +199,33 @@ def _made_up(entry: _Kept) -> dict[str, Any]:
     return facts
 
 
-def render(decisions: Iterable[Decision], scopes: Iterable[Scope]) -> str:
+def render(decisions: Iterable[Decision], scopes: Iterable[Scope]) -> bytes:
     """Write an inventory of these scopes; a pure function, independent of the order given.
 
     Every decision's service belongs to one of the scopes, or a scope is made for it.
     """
-    content: dict[str, list[str]] = {scope.key: [] for scope in scopes}
+    found: dict[str, list[Decision]] = {scope.key: [] for scope in scopes}
     for decision in sorted(decisions, key=lambda d: _in_order(d.service)):
-        content.setdefault(decision.service.scope.key, []).append(_in_json(_entry(decision)))
-    listed = _lines((f"{_in_json(key)}: [{_lines(content[key], 3)}]" for key in sorted(content)), 2)
-    return f'{{\n  "scopes": {{{listed}}},\n  "version": {VERSION}\n}}\n'
+        found.setdefault(decision.service.scope.key, []).append(decision)
+    text = io.BytesIO()  # piece by piece: with the pieces held, too, it would be there twice
+    text.writelines(piece.encode() for piece in _pieces(found))
+    return text.getvalue()
+
+
+def _pieces(found: Mapping[str, list[Decision]]) -> Iterator[str]:
+    """Give the JSON in pieces, a service on a line of its own."""
+    yield '{\n  "scopes": {'
+    for number, key in enumerate(sorted(found)):
+        yield f"{',' if number else ''}\n    {_in_json(key)}: ["
+        for count, decision in enumerate(found[key]):
+            yield f"{',' if count else ''}\n      {_in_json(_entry(decision))}"
+        yield "\n    ]" if found[key] else "]"
+    yield "\n  }" if found else "}"
+    yield f',\n  "version": {VERSION}\n}}\n'
 
 
 _in_json = json.JSONEncoder(sort_keys=True).encode
 """On one line: ``indent`` would be in pure Python, ten times as slow."""
-
-
-def _lines(items: Iterable[str], depth: int) -> str:
-    """Write the items of a JSON object or list on lines of their own; nothing where none are."""
-    pad = "\n" + "  " * depth
-    text = f",{pad}".join(items)
-    return f"{pad}{text}{pad[:-2]}" if text else ""
 
 
 def _entry(decision: Decision) -> dict[str, Any]:

@@ -79,11 +79,12 @@ class _Round:
 
     def compare(self) -> None:
         """Find what is to change; raises what the documents refuse."""
-        for document in self.documents:
-            old = files.read(document.path)
-            new = document.content(old)
-            if new != old:
-                self.changes.append(_Change(document, self.journal(document), old, new))
+        self.changes = [change for each in self.documents if (change := self._compare(each))]
+
+    def _compare(self, document: Document) -> _Change | None:
+        old = files.read(document.path)
+        new = document.content(old)
+        return _Change(document, self.journal(document), old, new) if new != old else None
 
     def write(self, check: Callable[[Path], None] | None, output: Document | None) -> None:
         """Stage all, check, then rename one after the other; on any failure nothing has changed."""

@@ -21,17 +21,20 @@ from runscrape_generator.render.into import UsersConfig, take_apart
 from runscrape_generator.render.scrape_config import Data, scrape_configs
 
 
-def warnings(settings: Settings, places: Places, jobs: tuple[Job, ...], text: str) -> Iterator[str]:
-    """Say what does not go well together: with a file of the user's, or with *text*, the output."""
+def warnings(
+    settings: Settings, places: Places, jobs: tuple[Job, ...], new: bytes
+) -> Iterator[str]:
+    """Say what does not go well together: with a file of the user's, or with *new*, the output."""
     if places.output is None:
         return
-    data: Data = {"scrape_configs": scrape_configs(jobs, settings)}
+    by_rules = (job for job in jobs if job.scrape_config)  # no other job of ours names a file
+    data: Data = {"scrape_configs": scrape_configs(by_rules, settings)}
     if settings.into is not None:
         config = take_apart(files.read(places.output) or b"", str(settings.into))
         yield from _by_hand(config, jobs)
         data = config.data()
     elif settings.template is not None:
-        data = formats.configuration(text)
+        data = formats.configuration(new.decode())
     if places.inventory is not None:
         for pattern in _taking(places.inventory, data, places.output.parent):
             yield (

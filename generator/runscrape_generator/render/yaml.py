@@ -5,95 +5,103 @@ number or a comment. ``%{`` is written ``\u0025{``: vmagent expands ``%{VAR}`` i
 file, before it parses them. ``$`` stays as it is.
 
 Back: as strict as Prometheus (a duplicate key is refused, which PyYAML lets pass) and no stricter,
-because a user's own template is read by it too. Both use libyaml where PyYAML was built with it.
+because a user's own template is read by it too. It uses libyaml where PyYAML was built with it.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import yaml
-from yaml.representer import RepresenterError
 
 from runscrape_generator.errors import ValidationError
-
-_NO_FOLDING = 1 << 30
-"""Columns: a value stays on its line, which the indented jobs of a user's template rely on."""
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RESERVED = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 """Plain words that YAML 1.1 takes for a boolean or null, in any case."""
+_LONGEST_KEY = 128
+"""Characters; a longer key gets a line of its own, as YAML wants from 1,024 on."""
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
-
-class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
-    """Writes strings, numbers, booleans, nothing, lists and mappings, and refuses all else."""
-
-    def ignore_aliases(self, _data: object) -> bool:
-        """Write data that is used twice in full: a rule's settings go into many jobs."""
-        return True
-
-    def string(self, text: str) -> yaml.Node:
-        """Quote a string, whatever it holds."""
-        return yaml.ScalarNode("tag:yaml.org,2002:str", text, style='"')
-
-    def sequence(self, items: list[Any] | tuple[Any, ...]) -> yaml.Node:
-        """Write a list of scalars on one line, others with an entry per line."""
-        flow = not any(isinstance(item, list | tuple | Mapping) and item for item in items)
-        node: yaml.Node = self.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=flow)
-        return node
-
-    def mapping(self, data: Mapping[Any, Any]) -> yaml.Node:
-        """Keep the order, and leave keys that every reader takes for strings unquoted."""
-        node: yaml.MappingNode = self.represent_mapping("tag:yaml.org,2002:map", data.items())
-        for (key, _), name in zip(node.value, data, strict=True):
-            if type(name) not in (str, int):
-                raise RepresenterError(f"{name!r} cannot be a key")
-            if _PLAIN_KEY.fullmatch(key.value) and key.value.lower() not in _RESERVED:
-                key.style = None
-        return node
-
-
-_Dumper.yaml_representers = {
-    **{kind: yaml.SafeDumper.yaml_representers[kind] for kind in (bool, int, float, type(None))},
-    str: _Dumper.string,
-    dict: _Dumper.mapping,
-    list: _Dumper.sequence,
-    tuple: _Dumper.sequence,
-    None: _Dumper.represent_undefined,
-}
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
+"""A string of JSON is one of YAML, once what is not printable there is escaped."""
 
 
 def to_yaml(data: object) -> str:
     """*data* in block style, without a newline at the end.
 
     Raises ValidationError for what is no string, number, boolean, null, list or mapping, and for
-    text that is not Unicode.
+    text that is not Unicode. PyYAML's dumper would write the same, at seven times the cost: that
+    was half of a run.
     """
-    try:
-        text = yaml.dump(
-            data,
-            Dumper=_Dumper,
-            allow_unicode=True,
-            default_flow_style=False,
-            sort_keys=False,
-            width=_NO_FOLDING,
-        )
-    except RepresenterError as error:
-        raise ValidationError(f"no form in YAML here: {error}: write it as a string") from error
-    except UnicodeEncodeError as error:
-        raise _not_unicode(str(error.object)) from None
-    return str(text).removesuffix("\n").replace("%{", "\\u0025{")
+    text = _escaped(_written(data, "\n"))
+    require_unicode(text)
+    return text
+
+
+def _written(value: object, line: str) -> str:
+    """*value* in block style; ``line`` begins each line after the first: its end, and the indent.
+
+    Data that is used twice is written in full twice: a rule's settings go into many jobs.
+    """
+    if isinstance(value, dict):
+        return line.join(_pair(*each, line) for each in value.items()) or "{}"
+    if not isinstance(value, list | tuple):
+        return _scalar(value)
+    if _has_lines(value):
+        return line.join(f"- {_written(item, line + '  ')}" for item in value)
+    return f"[{', '.join(_written(item, line) for item in value)}]"
+
+
+def _has_lines(value: object) -> bool:
+    """Whether it takes lines of its own: lists of scalars do not, nor what is empty."""
+    if isinstance(value, list | tuple):
+        return any(isinstance(item, list | tuple | dict) and item for item in value)
+    return isinstance(value, dict) and bool(value)
+
+
+def _pair(key: object, value: object, line: str) -> str:
+    """A key and its value; keys that every reader takes for strings are not quoted."""
+    if type(key) not in (str, int):
+        raise _no_form(f"{key!r} cannot be a key")
+    name = str(key)
+    if isinstance(key, str) and (not _PLAIN_KEY.fullmatch(key) or key.lower() in _RESERVED):
+        name = _quoted(key)
+    if len(name) > _LONGEST_KEY:
+        name = f"? {name}{line}"
+    if not _has_lines(value):
+        return f"{name}: {_written(value, line)}"
+    inner = line + "  " if isinstance(value, dict) else line
+    return f"{name}:{inner}{_written(value, inner)}"
+
+
+def _scalar(value: object) -> str:
+    if isinstance(value, str):
+        return _quoted(value)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return str(yaml.safe_dump(value)).partition("\n")[0]
+    raise _no_form(f"{value!r}")
+
+
+def _no_form(what: str) -> ValidationError:
+    return ValidationError(f"no form in YAML here: {what}: write it as a string")
 
 
 def to_json(value: object) -> str:
     """*value* as indented JSON that is the same value to a YAML reader, with a newline."""
-    text = json.dumps(value, ensure_ascii=False, indent=2)
-    return text.translate(_ESCAPES).replace("%{", "\\u0025{") + "\n"
+    return _escaped(json.dumps(value, ensure_ascii=False, indent=2)) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.translate(_ESCAPES).replace("%{", "\\u0025{")
 
 
 _NOT_PRINTABLE = (*range(0x7F, 0xA0), 0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF)
@@ -101,19 +109,11 @@ _ESCAPES = {code: f"\\u{code:04x}" for code in _NOT_PRINTABLE}
 """What JSON leaves as it is, and YAML takes for a line break or refuses."""
 
 
-def encode(text: str) -> bytes:
-    """*text* as UTF-8; raises ValidationError for half a surrogate pair, which is no character."""
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        raise _not_unicode(text) from None
-
-
-def _not_unicode(text: str) -> ValidationError:
-    found = _SURROGATES.search(text)
-    start = found.start() if found else 0
-    line = text[max(0, start - 40) : start + 10]
-    return ValidationError(f"not Unicode text, half a surrogate pair in {line!a}")
+def require_unicode(text: str) -> None:
+    """Raise ValidationError for half a surrogate pair, which is no character."""
+    if found := None if text.isascii() else _SURROGATES.search(text):
+        line = text[max(0, found.start() - 40) : found.start() + 10]
+        raise ValidationError(f"not Unicode text, half a surrogate pair in {line!a}")
 
 
 class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -147,16 +147,68 @@ def from_yaml(text: str, *, numbers_as_text: bool = False) -> list[Any]:
 
     ``numbers_as_text`` keeps numbers as they are written: the secret ``1.50`` is not ``1.5``.
     """
-    encode(text)
+    require_unicode(text)
     scalars = dict(_SCALARS)
     if numbers_as_text:
         del scalars[_INT], scalars[_FLOAT]
     try:
         return [_Document(scalars).value(node) for node in yaml.compose_all(text, Loader)]
     except (yaml.YAMLError, RecursionError) as error:
-        raise ValidationError(f"is not YAML: {' '.join(str(error).split())}") from error
+        raise _no_yaml(error) from error
     except ValueError as error:  # "!!int x"
         raise ValidationError(f"is not the YAML that Prometheus takes: {error}") from error
+
+
+def reads_as(text: str, documents: Iterable[object]) -> bool:
+    """Whether *text* holds these YAML documents and nothing else, their keys in this order.
+
+    For what :func:`to_yaml` wrote: an alias or a tag is none of it. Reads one value after the
+    other, so that no second copy of them all is held. Raises ValidationError as :func:`from_yaml`.
+    """
+    require_unicode(text)
+    events = yaml.parse(text, Loader)
+    try:
+        next(events)  # the start of the stream
+        for document in documents:
+            if not isinstance(next(events), yaml.DocumentStartEvent):
+                return False
+            if not _reads_as(events, document):
+                return False
+            next(events)  # the end of the document
+        return isinstance(next(events), yaml.StreamEndEvent)
+    except yaml.YAMLError as error:
+        raise _no_yaml(error) from error
+
+
+def _reads_as(events: Iterator[yaml.Event], value: object) -> bool:
+    event = next(events)
+    if isinstance(event, yaml.ScalarEvent):
+        read = event.value if event.style else _plain(event.value)
+        return event.tag is None and bool(read == value)
+    if isinstance(event, yaml.MappingStartEvent) and isinstance(value, dict):
+        each = (part for pair in value.items() for part in pair)
+        return _all_read_as(events, each, yaml.MappingEndEvent)
+    if isinstance(event, yaml.SequenceStartEvent) and isinstance(value, list | tuple):
+        return _all_read_as(events, value, yaml.SequenceEndEvent)
+    return False
+
+
+def _all_read_as(
+    events: Iterator[yaml.Event], values: Iterable[object], end: type[yaml.Event]
+) -> bool:
+    return all(_reads_as(events, value) for value in values) and isinstance(next(events), end)
+
+
+def _plain(text: str) -> object:
+    """What a reader takes a scalar without quotes for."""
+    for tag, pattern in Loader.yaml_implicit_resolvers.get(text[:1], ()):
+        if pattern.match(text):
+            return _SCALARS.get(tag, str)(text)
+    return text
+
+
+def _no_yaml(error: Exception) -> ValidationError:
+    return ValidationError(f"is not YAML: {' '.join(str(error).split())}")
 
 
 class _Document:
