@@ -224,7 +224,7 @@ def _pieces(found: Mapping[str, list[Decision]]) -> Iterator[str]:
     yield f',\n  "version": {VERSION}\n}}\n'
 
 
-_in_json = json.JSONEncoder(sort_keys=True).encode
+_in_json = json.JSONEncoder(sort_keys=True, default=dict).encode
 """On one line: ``indent`` would be in pure Python, ten times as slow."""
 
 
@@ -238,7 +238,7 @@ def _entry(decision: Decision) -> dict[str, Any]:
     entry |= _endpoint(endpoints[0]) if endpoints else dict.fromkeys(_ENDPOINT)
     if len(endpoints) > 1 or any(e.token_header != "Authorization" for e in endpoints):
         entry["endpoints"] = [_endpoint(e) | _headers(e) for e in endpoints]
-    return entry | {fact: _plain(getattr(service, fact)) for fact in FACTS}
+    return entry | {fact: getattr(service, fact) for fact in FACTS}
 
 
 def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
@@ -250,10 +250,3 @@ def _headers(endpoint: Endpoint) -> dict[str, str]:
     """What the gateway sends: the token's header, and the name of the file for the app's own."""
     own = endpoint.app_credentials
     return {"token_header": endpoint.token_header} | ({"app_credentials": own} if own else {})
-
-
-def _plain(value: Any) -> Any:
-    """Make JSON's types of tuples and read-only mappings."""
-    if isinstance(value, tuple):
-        return list(value)
-    return dict(value) if isinstance(value, Mapping) else value

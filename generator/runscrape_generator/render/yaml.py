@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -65,18 +66,23 @@ def _has_lines(value: object) -> bool:
 
 
 def _pair(key: object, value: object, line: str) -> str:
-    """A key and its value; keys that every reader takes for strings are not quoted."""
     if type(key) not in (str, int):
         raise _no_form(f"{key!r} cannot be a key")
-    name = str(key)
-    if isinstance(key, str) and (not _PLAIN_KEY.fullmatch(key) or key.lower() in _RESERVED):
-        name = _quoted(key)
+    name = _key(key)
     if len(name) > _LONGEST_KEY:
         name = f"? {name}{line}"
     if not _has_lines(value):
         return f"{name}: {_written(value, line)}"
     inner = line + "  " if isinstance(value, dict) else line
     return f"{name}:{inner}{_written(value, inner)}"
+
+
+@lru_cache(1024)  # jobs have few keys, and the same ones
+def _key(key: str | int) -> str:
+    """A key; those that every reader takes for strings are not quoted."""
+    if isinstance(key, int) or (_PLAIN_KEY.fullmatch(key) and key.lower() not in _RESERVED):
+        return str(key)
+    return _quoted(key)
 
 
 def _scalar(value: object) -> str:
@@ -166,37 +172,34 @@ def reads_as(text: str, documents: Iterable[object]) -> bool:
     other, so that no second copy of them all is held. Raises ValidationError as :func:`from_yaml`.
     """
     require_unicode(text)
-    events = yaml.parse(text, Loader)
     try:
-        next(events)  # the start of the stream
+        loader = Loader(text)
+        loader.get_event()  # the start of the stream
         for document in documents:
-            if not isinstance(next(events), yaml.DocumentStartEvent):
+            if not isinstance(loader.get_event(), yaml.DocumentStartEvent):
                 return False
-            if not _reads_as(events, document):
+            if not _reads_as(loader.get_event, document):
                 return False
-            next(events)  # the end of the document
-        return isinstance(next(events), yaml.StreamEndEvent)
+            loader.get_event()  # the end of the document
+        return isinstance(loader.get_event(), yaml.StreamEndEvent)
     except yaml.YAMLError as error:
         raise _no_yaml(error) from error
 
 
-def _reads_as(events: Iterator[yaml.Event], value: object) -> bool:
-    event = next(events)
+def _reads_as(get_event: Callable[[], yaml.Event], value: object) -> bool:
+    event = get_event()
     if isinstance(event, yaml.ScalarEvent):
         read = event.value if event.style else _plain(event.value)
         return event.tag is None and bool(read == value)
     if isinstance(event, yaml.MappingStartEvent) and isinstance(value, dict):
-        each = (part for pair in value.items() for part in pair)
-        return _all_read_as(events, each, yaml.MappingEndEvent)
+        for key, item in value.items():
+            if not (_reads_as(get_event, key) and _reads_as(get_event, item)):
+                return False
+        return isinstance(get_event(), yaml.MappingEndEvent)
     if isinstance(event, yaml.SequenceStartEvent) and isinstance(value, list | tuple):
-        return _all_read_as(events, value, yaml.SequenceEndEvent)
+        same = all(_reads_as(get_event, item) for item in value)
+        return same and isinstance(get_event(), yaml.SequenceEndEvent)
     return False
-
-
-def _all_read_as(
-    events: Iterator[yaml.Event], values: Iterable[object], end: type[yaml.Event]
-) -> bool:
-    return all(_reads_as(events, value) for value in values) and isinstance(next(events), end)
 
 
 def _plain(text: str) -> object:

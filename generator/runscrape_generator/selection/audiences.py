@@ -58,7 +58,7 @@ def claims(services: Iterable[tuple[Service, Rule]], settings: Settings) -> Clai
             projects.setdefault(alike(audience), set()).add(service.project)
         if rule.audience is not None:
             by_rule.setdefault(alike(rule.audience), set()).add(service.project)
-        for url in (service.uri, *service.urls):
+        for url in {service.uri, *service.urls}:
             if url:
                 urls.setdefault(alike(url), service.id)
     for audience, named in by_rule.items():
