@@ -37,10 +37,11 @@ class Made:
 
 def make(command: Command, settings: Settings, progress: Progress, places: Places) -> Made:
     """Discover, decide, render and check; nothing is written."""
-    usual = formats.with_usual_times(settings, _output(places))
+    users_own = _output(places) if settings.into is not None else b""
+    usual = formats.with_usual_times(settings, users_own)
     recalled, known = _recalled(settings, progress, places)
     log.info(f"{len(recalled.services)} services in {len(recalled.scopes)} scopes")
-    taken = formats.other_jobs(settings, _output(places)) if command == "generate" else ()
+    taken = formats.other_jobs(settings, users_own) if command == "generate" else ()
     decisions = decide(recalled.services, usual, taken)
     assembled = assemble(decisions)
     _tell(decisions)

@@ -10,7 +10,7 @@ import yaml
 from runscrape_generator.config.settings import Format, Match, Mode, Rule, Settings, TargetsFrom
 from runscrape_generator.errors import ConfigError, ValidationError
 from runscrape_generator.render import formats, templates
-from runscrape_generator.render.yaml import from_yaml, to_yaml
+from runscrape_generator.render.yaml import from_yaml, reads_as, to_yaml
 
 from .services import assemble, read_jobs, render, service, targets
 
@@ -301,3 +301,34 @@ def test_output_is_a_pure_function_of_its_input() -> None:
     other = service("zoo")
     for each in Format:
         assert render([one, other], format=each) == render([other, two], format=each)
+
+
+@pytest.mark.parametrize(
+    ("text", "documents", "same"),
+    [
+        ('a: "1"\nb: [true, null, 2, 1.5]\n', [{"a": "1", "b": [True, None, 2, 1.5]}], True),
+        ("- {}\n- []\n---\n{}\n", [[{}, []], {}], True),
+        ('a: "1"\n', [{"a": 1}], False),
+        ("a: 1\n", [{"a": "1"}], False),
+        ('b: "2"\na: "1"\n', [{"a": "1", "b": "2"}], False),
+        ('a: "1"\na: "1"\n', [{"a": "1"}], False),
+        ("a: [1, 2]\n", [{"a": [1]}], False),
+        ("a: [1]\n", [{"a": [1, 2]}], False),
+        ("a: {b: 1}\n", [{"a": {}}], False),
+        ('a: "x"\n---\na: "x"\n', [{"a": "x"}], False),
+        ('a: "x"\n', [{"a": "x"}, {"a": "x"}], False),
+        ('a: &x "1"\nb: *x\n', [{"a": "1", "b": "1"}], False),
+        ('a: !!str "1"\n', [{"a": "1"}], False),
+        ("", [], True),
+    ],
+)
+def test_only_the_same_data_reads_back(text: str, documents: list[Any], same: bool) -> None:  # noqa: FBT001
+    """Another value, type, order or document, one more or less, an alias or a tag is not it."""
+    assert reads_as(text, documents) is same
+
+
+def test_a_long_key_is_still_a_key() -> None:
+    """YAML takes a key of more than 1,024 bytes only where a question mark says that it is one."""
+    data = {"outer": [{"k" * 2000: "v", "next": 1}]}
+    assert yaml.safe_load(to_yaml(data)) == data
+    assert reads_as(to_yaml(data), [data])
