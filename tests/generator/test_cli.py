@@ -460,6 +460,14 @@ def test_a_closed_standard_output_is_said() -> None:
     )
 
 
+def test_a_closed_standard_output_is_not_missed(google: Emulator, tmp_path: Path) -> None:
+    """Where the result goes to a file, as in a daemon's run, nobody needs standard output."""
+    output = tmp_path / "prometheus.yml"
+    script = '"$0" generate --promtool none --project demo "$@" >&-'
+    ended = shell(script, "--api-endpoint", google.api, "--output", str(output))
+    assert (ended.returncode, output.exists()) == (0, True), ended.stderr
+
+
 def test_a_closed_stream_is_no_room_for_a_file(google: Emulator, tmp_path: Path) -> None:
     """Where 0 and 2 are closed the run works, and no file that is opened gets their numbers."""
     output = tmp_path / "prometheus.yml"

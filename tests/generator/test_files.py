@@ -169,6 +169,7 @@ def test_dangling_link_is_filled(tmp_path: Path) -> None:
         ("folder", "it is a folder; name a file in it"),
         ("pipe", "it is no regular file"),
         ("device", "it is no regular file"),
+        ("open pipe", "it is no regular file"),
         ("no folder", "No such file or directory (make the folder first)"),
         ("file as folder", "what should be its folder is a file"),
         ("circle", "its symbolic links lead in a circle"),
@@ -183,6 +184,8 @@ def test_places_that_hold_no_file(tmp_path: Path, kind: str, said: str) -> None:
         os.mkfifo(path)
     elif kind == "device":
         path = Path("/dev/null")
+    elif kind == "open pipe":  # as /dev/stdout in a pipeline
+        path = Path(f"/proc/self/fd/{os.pipe()[0]}")
     elif kind == "circle":
         path.symlink_to("out.yml")
     else:
@@ -309,19 +312,30 @@ def test_readers_always_see_a_whole_file(tmp_path: Path) -> None:
     assert seen == set(contents)
 
 
+_LOCKING = textwrap.dedent("""
+    from pathlib import Path
+    try:
+        with lock.held(Path("out.yml").absolute()):
+            print("held")
+    except Exception as error:
+        print(type(error).__name__, error)
+""")
+
+
+@needs_root
+def test_no_lock_in_a_folder_of_another_user(open_folder: Path) -> None:
+    """Where this user may not write, nobody's lock file is blamed for it."""
+    open_folder.chmod(0o755)
+    said = as_nobody(_LOCKING, open_folder)
+    assert said.startswith("WriteError cannot write ")
+    assert "let this user write in that folder" in said
+
+
 @needs_root
 def test_lock_of_another_user(open_folder: Path) -> None:
     """A lock file that this user may not open is told as what it is, with what to do."""
     with lock.held(open_folder / "out.yml"):
         pass
-    code = """
-        from pathlib import Path
-        try:
-            with lock.held(Path("out.yml").absolute()):
-                print("held")
-        except Exception as error:
-            print(type(error).__name__, error)
-    """
-    said = as_nobody(textwrap.dedent(code), open_folder)
+    said = as_nobody(_LOCKING, open_folder)
     assert said.startswith("WriteError cannot lock ")
     assert "belongs to another user" in said

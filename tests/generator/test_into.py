@@ -23,6 +23,8 @@ FILES = sorted(path.name for path in STYLES.iterdir())
 JOBS = assemble([service("api"), service('odd "name": %{x}')])
 ENTRIES = scrape_configs(JOBS, Settings())
 
+LIST = f"scrape_configs:\n{BEGIN}\n{END}\n"
+
 FORMS = {
     "as it is": lambda data: data,
     "CRLF": lambda data: data.replace(b"\n", b"\r\n"),
@@ -116,10 +118,12 @@ def test_prometheus_takes_it(name: str, form: str, tmp_path: Path) -> None:
         ("scrape_configs: &none\nx: *none\n", ""),
         ("scrape_configs: {}\n", "has no list of jobs under scrape_configs"),
         ("scrape_configs: 5\n", "has no list of jobs under scrape_configs"),
-        ("? scrape_configs\n: - job_name: a\n", "has the jobs of scrape_configs in brackets"),
+        ("? scrape_configs\n: - job_name: a\n", "has no line that holds 'scrape_configs:' alone"),
+        ("scrape_configs:\r- job_name: a\r", "has no line that holds 'scrape_configs:' alone"),
         ("{global: {}}\n", "is no mapping with a key on each line"),
         ("- job_name: a\n", "is no mapping with a key on each line"),
         ("a: 1\n---\nb: 2\n", "has 2 YAML documents"),
+        (f"scrape_configs:\n{BEGIN}\n{END}\n---\n", "has 2 YAML documents"),
         ("x: &x {scrape_configs: []}\n<<: *x\n", "by a merge key"),
         ("last: |+\n  text", "would hold other data"),
         ("scrape_configs:\n\t- job_name: a\n", "is not YAML"),
@@ -147,11 +151,50 @@ def test_what_cannot_be_done_is_refused(text: str, said: str) -> None:
         assert f"'{BEGIN}', then '{END}'" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("refused", "advice", "mended"),
+    [
+        ("scrape_configs: [{job_name: a}]\n", "behind a dash", f"{LIST}- {{job_name: a}}\n"),
+        ("scrape_configs:\n  []\n", "and its jobs below", LIST),
+        ("? scrape_configs\n: - job_name: a\n", "and its jobs below", f"{LIST}- job_name: a\n"),
+        ("{global: {}}\n", "write it as one", f"global: {{}}\n{LIST}"),
+        ("a: 1\n---\nb: 2\n", "take out the others", f"a: 1\n{LIST}"),
+        (
+            "x: &x {scrape_configs: []}\n<<: *x\n",
+            "list that it takes",
+            f"x: &x {{}}\n<<: *x\n{LIST}",
+        ),
+        ("last: |+\n  text", "above its last key", f"{LIST}last: |+\n  text"),
+    ],
+)
+def test_what_a_refusal_advises_works(refused: str, advice: str, mended: str) -> None:
+    """With what it says mended, and the two lines added, the file takes the block."""
+    with pytest.raises(RefusedError, match=advice):
+        put_into(refused.encode())
+    jobs = yaml.safe_load(put_into(mended.encode()))["scrape_configs"]
+    assert [job["job_name"] for job in jobs[:2]] == [entry["job_name"] for entry in ENTRIES]
+
+
 @pytest.mark.parametrize("data", [b"\xff\xfes\0c\0", "scrape_configs: é".encode("latin-1")])
 def test_not_utf_8(data: bytes) -> None:
     """Prometheus reads UTF-8 alone."""
     with pytest.raises(RefusedError, match="is not UTF-8 text"):
         put_into(data)
+
+
+@pytest.mark.parametrize("empty", ["null", "~  # none yet", "[ ]", "Null\t# none", ""])
+@pytest.mark.parametrize(
+    "end", ["", "\n", "\r\n", "\n# the end", "\n...\n", "\nremote_write: []\n"]
+)
+def test_an_empty_list_in_any_spelling(empty: str, end: str) -> None:
+    """Of the user's bytes only the word for nothing goes."""
+    before = f"---\nglobal: {{}}\nscrape_configs: {empty}{end}".encode()
+    new = put_into(before)
+    word, _, comment = empty.partition("#")
+    kept = before.replace(f" {word.strip()}".encode(), b"") if word.strip() else before
+    assert without_block(new).rstrip() == kept.rstrip()
+    assert comment.encode() in new
+    assert without_block(put_into(new, [])) == without_block(new)
 
 
 def test_lines_by_hand() -> None:

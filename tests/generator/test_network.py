@@ -86,10 +86,21 @@ def test_which_proxy(
 
 
 @pytest.mark.parametrize(
-    "proxy", ["https://u:secret@p:1", "socks5://u:secret@p", "http://:secret", "p:secret"]
+    ("proxy", "said"),
+    [
+        ("https://u:secret@p:1", "only http:// proxies"),
+        ("socks5://u:secret@p", "only http:// proxies"),
+        ("http://u:secret@", "names no host"),
+        ("http://:secret", "is not a URL"),
+        ("p:secret", "is not a URL"),
+    ],
 )
 def test_a_proxy_that_cannot_carry_grpc(
-    bare: pytest.MonkeyPatch, google: Emulator, use_credentials: UseCredentials, proxy: str
+    bare: pytest.MonkeyPatch,
+    google: Emulator,
+    use_credentials: UseCredentials,
+    proxy: str,
+    said: str,
 ) -> None:
     """What gRPC cannot use is a mistake that is said before anything is listed, not half used."""
     use_credentials(google, "service_account")
@@ -98,6 +109,7 @@ def test_a_proxy_that_cannot_carry_grpc(
     bare.setenv("https_proxy", proxy)
     with pytest.raises(ConfigError, match="the proxy of the environment") as caught:
         discover(Settings(projects=("demo",), api_endpoint="https://localhost:9"), {}, Recorder())
+    assert said in str(caught.value)
     assert "secret" not in str(caught.value)
 
 

@@ -114,7 +114,7 @@ def _write(call: Call) -> int:
 
     command: Literal["generate", "targets"] = "targets" if call.command == "targets" else "generate"
     progress = call.console.progress
-    with result() as stdout:
+    with result(wanted=call.settings.output_path is None or call.settings.dry_run) as stdout:
         if call.settings.watch is not None:
             watch.watch(command, call.reload, progress, stdout=stdout, hangup=call.hangup)
         with _without_collector():

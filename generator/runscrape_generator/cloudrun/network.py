@@ -137,9 +137,13 @@ def _checked(proxy: str) -> str:
         host, port = parts.hostname, parts.port or 80
     except ValueError:
         raise ConfigError("the proxy of the environment (https_proxy, …) is not a URL") from None
-    if parts.scheme != "http" or not host:
+    if not host:
         raise ConfigError(
-            f"the proxy of the environment is {parts.scheme}://{host or ''}: only http:// proxies "
+            "the proxy of the environment names no host: set https_proxy to http://HOST:PORT"
+        )
+    if parts.scheme != "http":
+        raise ConfigError(
+            f"the proxy of the environment is {parts.scheme}://{host}: only http:// proxies "
             "can carry gRPC; set https_proxy to http://HOST:PORT"
         )
     user, at, _ = parts.netloc.rpartition("@")

@@ -57,7 +57,8 @@ def resolve(path: Path) -> Path:
     real = Path(os.path.realpath(path))
     try:
         _require_folder(real.parent)
-        mode = real.stat().st_mode
+        # /dev/stdout leads to a pipe, whose real path names no file.
+        mode = (path if path.exists() else real).stat().st_mode
     except FileNotFoundError as error:
         if error.filename == os.fspath(real):
             return real

@@ -38,6 +38,8 @@ def held(path: Path, folder: Path | None = None, *, wait: float = 0.0) -> Iterat
     try:
         file = open(os.open(name, flags, _MODE), "rb")  # noqa: PTH123, SIM115 - closed below
     except PermissionError as error:
+        if not name.exists():
+            raise files.failure(name, error) from error
         raise WriteError(
             f"cannot lock {path}: {name}: {error.strerror}; where it belongs to another user, who "
             "ran runscrape there before, remove it, or run as that user"

@@ -87,7 +87,8 @@ def require_replaceable(command: Command, settings: Settings, places: Places) ->
                 "place: name another file, or delete this one first"
             )
         if not settings.force and not formats.is_ours(data, kind):
-            raise RefusedError(refusal(path, kind, option))
+            old_template = kind is Kind.JOBS and settings.template is not None
+            raise RefusedError(refusal(path, kind, option, old_template=old_template))
 
 
 def mode_of_output(settings: Settings, places: Places) -> int:
@@ -108,10 +109,19 @@ def mode_of_output(settings: Settings, places: Places) -> int:
     return files.NEW_FILE & allowed | _OWNER
 
 
-def refusal(path: Path, kind: Kind, option: str) -> str:
-    """Say that a file is not ours, and what can be done, on one line."""
-    ways = f"name another file, or let --force replace it once (it is kept as {path.name}.orig)"
-    if kind is Kind.JOBS:
+def refusal(path: Path, kind: Kind, option: str, *, old_template: bool = False) -> str:
+    """Say that a file is not ours, and what can be done, on one line.
+
+    With *old_template* it may be what the first release made of a template, without a mark in it.
+    """
+    force = f"let --force replace it once (it is kept as {path.name}.orig)"
+    ways = f"name another file, or {force}"
+    if old_template:
+        ways = (
+            f"if runscrape 0.1 made it of the template (it left no mark in it), {force}; else name "
+            "another file"
+        )
+    elif kind is Kind.JOBS:
         ways = (
             f"let runscrape keep its jobs in a block of it (--into {path} in place of {option}), "
             "or write them to a file of their own (--format scrape-configs) that it names under "

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from runscrape_generator.config.settings import Settings
+from runscrape_generator.config.settings import Format, Settings
 from runscrape_generator.model import Job
 from runscrape_generator.publish import files
 from runscrape_generator.publish.places import Places
@@ -36,11 +36,24 @@ def warnings(
     elif settings.template is not None:
         data = formats.configuration(new.decode())
     if places.inventory is not None:
+        yield from _beside(settings, places.output, places.inventory)
         for pattern in _taking(places.inventory, data, places.output.parent):
             yield (
                 f"{places.inventory} would be read by Prometheus: {pattern} takes it: name a file "
                 "in another folder with --inventory"
             )
+
+
+def _beside(settings: Settings, output: Path, inventory: Path) -> Iterator[str]:
+    """Say, before there is an inventory, what it must not be taken for in a folder of jobs."""
+    folder = output.parent
+    of_jobs = settings.format in {Format.SCRAPE_CONFIGS, Format.VMAGENT} and settings.into is None
+    if of_jobs and inventory.parent == folder and not inventory.exists():
+        yield (
+            f"{inventory} lies beside the jobs: a pattern such as {folder / '*'} under "
+            f"scrape_config_files would take it for jobs, and Prometheus would not start: name "
+            f"{output} there, or a file in another folder with --inventory"
+        )
 
 
 def _taking(path: Path, config: Data, folder: Path) -> Iterator[str]:

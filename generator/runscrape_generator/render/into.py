@@ -127,7 +127,11 @@ def take_apart(data: bytes, name: str) -> UsersConfig:
     before, after, indent = _first(text[start:], name)
     config = UsersConfig(name, text[:start] + before, "", after, indent)
     if _with_list(_mapping(text, name)) != _with_list(config.data()):
-        raise _by_hand(name, "would hold other data with a line more at its end")
+        raise _by_hand(
+            name,
+            "would hold other data with a line more at its end",
+            f"add '{_KEY}:' above its last key",
+        )
     return config
 
 
@@ -158,17 +162,21 @@ def _first(text: str, name: str) -> tuple[str, str, str]:
     documents, end = _documents(text, name)
     root = documents[0] if documents else None
     if len(documents) > 1:
-        raise _by_hand(name, f"has {len(documents)} YAML documents")
+        raise _documents_by_hand(name, len(documents))
     if root is None or (isinstance(root, yaml.ScalarNode) and not root.value):
         return _new_list(text, end, "")
     if not isinstance(root, yaml.MappingNode) or root.flow_style:
-        raise _by_hand(name, "is no mapping with a key on each line")
+        raise _by_hand(name, "is no mapping with a key on each line", "write it as one")
     column = " " * root.start_mark.column
     for key, value in root.value:
         if key.value == _KEY:
             return _under(text, key, value, name, column)
     if _KEY in _mapping(text, name):
-        raise _by_hand(name, f"takes its {_KEY} from elsewhere by a merge key")
+        raise _by_hand(
+            name,
+            f"takes its {_KEY} from elsewhere by a merge key",
+            "write out the list that it takes",
+        )
     return _new_list(text, end, column)
 
 
@@ -203,8 +211,14 @@ def _under(
     line_end = len(text) if line_end < 0 else line_end
     line = _KEY_LINE.match(text[start:line_end])
     if isinstance(value, yaml.SequenceNode) and value.value:
-        if value.flow_style or line is None:
-            raise _by_hand(name, f"has the jobs of {_KEY} in brackets, and not one to a line")
+        if value.flow_style:
+            raise _by_hand(
+                name,
+                f"has the jobs of {_KEY} in brackets, and not one to a line",
+                "write each on a line of its own, behind a dash",
+            )
+        if line is None:
+            raise _list_by_hand(name, f"has no line that holds '{_KEY}:' alone")
         indent = _dash(text, key)
     else:
         is_empty = isinstance(value, yaml.SequenceNode) or value.tag == NULL
@@ -213,7 +227,7 @@ def _under(
             or not is_empty
             or bool(value.end_mark.index - value.start_mark.index) != (line["empty"] is not None)
         ):
-            raise _by_hand(name, f"has no list of jobs under {_KEY}, one to a line")
+            raise _list_by_hand(name, f"has no list of jobs under {_KEY}, one to a line")
         indent = column + _INDENT
     before = f"{text[:start]}:{line['rest']}" if line["empty"] else text[:line_end]
     newline = text[line_end : line_end + 1]
@@ -222,11 +236,20 @@ def _under(
     return before + newline, text[line_end + 1 :], indent
 
 
-def _by_hand(name: str, why: str) -> RefusedError:
+def _by_hand(name: str, why: str, mend: str) -> RefusedError:
     return RefusedError(
-        f"{name}: {why}, so a block cannot be put in without touching the rest. Add these lines "
-        f"yourself, where an entry of {_KEY} would start: '{BEGIN}', then '{END}'"
+        f"{name}: {why}, so a block cannot be put in without touching the rest: {mend}, add these "
+        f"lines where an entry of {_KEY} would start: '{BEGIN}', then '{END}', and run again"
     )
+
+
+def _list_by_hand(name: str, why: str) -> RefusedError:
+    return _by_hand(name, why, f"write '{_KEY}:' on a line of its own, and its jobs below")
+
+
+def _documents_by_hand(name: str, count: int) -> RefusedError:
+    why = f"has {count} YAML documents, of which Prometheus reads the first alone"
+    return _by_hand(name, why, "take out the others, with the '---' before them")
 
 
 def _mapping(text: str, name: str) -> Data:
@@ -235,10 +258,10 @@ def _mapping(text: str, name: str) -> Data:
     except ValidationError as error:
         raise RefusedError(f"{name}: {error}; mend that first") from error
     if len(documents) > 1:
-        raise _by_hand(name, f"has {len(documents)} YAML documents")
+        raise _documents_by_hand(name, len(documents))
     found = documents[0] if documents else None
     if found is not None and not isinstance(found, dict):
-        raise _by_hand(name, "is no mapping")
+        raise _by_hand(name, "is no mapping with a key on each line", "write it as one")
     return found or {}
 
 
