@@ -203,8 +203,22 @@ JOBS: dict[str, Job] = {
     ),
     "no-targets": Job(
         "no-targets",
-        ("there is no file", "nowhere.json"),
+        ("there is no file", "runscrape targets --config ", "--output ", "/nowhere.json"),
         job(static_configs=[], file_sd_configs=[{"files": ["{folder}/nowhere.json"]}]),
+    ),
+    "no-glob": Job(
+        "no-targets",
+        ("there is no file", "nowhere/*.json"),
+        job(static_configs=[], file_sd_configs=[{"files": ["{folder}/nowhere/*.json"]}]),
+    ),
+    "targets-dead": Job(
+        "proxy-not-running",
+        (f"http://127.0.0.1:{DEAD}/targets: Connection refused", "--gateway --inventory"),
+        through_gateway(
+            proxy_url=f"http://127.0.0.1:{DEAD}",
+            static_configs=[],
+            http_sd_configs=[{"url": f"http://127.0.0.1:{DEAD}/targets"}],
+        ),
     ),
     "gateway": Job(
         "not-in-inventory", ("no target of a kept",), through_gateway("other.example.com:80")

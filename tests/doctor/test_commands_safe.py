@@ -104,7 +104,7 @@ def test_the_list() -> None:
     known = set(values(Evidence(target=target("x")), Programs()))
     known |= {"account", "account_project", "caller", "ksa", "namespace", "pod"}
     known |= {"fitting", "path_label", "location", "size", "count", "revision", "more_instances"}
-    known |= {"targets_file", "other_file", "ca_file"}
+    known |= {"targets_file", "missing_file", "other_file", "ca_file"}
     for cause in CAUSES:
         assert cause.source
         assert "{" not in cause.title

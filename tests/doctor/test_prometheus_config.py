@@ -101,3 +101,17 @@ def test_no_time_at_all(key: str, tmp_path: Path) -> None:
     (target,) = read(tmp_path, f"{JOB}, {labels}")
     assert target.problem is not None
     assert target.problem.cause == "dropped"
+
+
+@pytest.mark.parametrize(
+    ("proxy", "cause"), [("{0}", "wrong-secret"), ("http://x:1", "no-targets")]
+)
+def test_targets_that_the_proxy_keeps_to_itself(proxy: str, cause: str, tmp_path: Path) -> None:
+    """A 401 for the list of targets is about the secret where runscrape-proxy itself has them."""
+    with OddServer(otherwise=answers(401)) as server:
+        discovery = f"http_sd_configs: [{{url: '{server.url}/targets'}}]"
+        job = f"job_name: x, proxy_url: '{proxy.format(server.url)}', {discovery}"
+        (target,) = read(tmp_path, job)
+    assert target.problem is not None
+    assert target.problem.cause == cause
+    assert target.problem.detail.endswith("/targets answers 401")

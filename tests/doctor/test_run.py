@@ -86,6 +86,22 @@ def test_nothing_to_look_at(site: Clinic, tmp_path: Path, nobody: pytest.MonkeyP
     assert out == "no targets: there is nothing to look at\n"
 
 
+def test_without_any_credentials(tmp_path: Path, nobody: pytest.MonkeyPatch) -> None:
+    """Jobs by hand are checked without credentials and inventory, with a note that says so."""
+    assert nobody
+    path = tmp_path / "prometheus.yml"
+    audience = "https://api-123456789012.europe-west1.run.app"
+    path.write_text(
+        "scrape_configs: [{job_name: x, scheme: https, static_configs: [{targets: "
+        "[api-123456789012.europe-west1.run.app]}], oauth2: {client_id: x, client_secret: x, "
+        f"token_url: 'http://127.0.0.1:1/token', endpoint_params: {{audience: {audience}}}}}}}]"
+    )
+    code, out, _ = run("doctor", "--json", "--prometheus-config", str(path))
+    content = json.loads(out)
+    assert (code, content["causes"]) == (1, {"proxy-not-running": 1})
+    assert "no access token" in content["notes"][0]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -23,24 +23,29 @@ def programs(
 ) -> Programs:
     """Give the command lines of this set-up, as far as the settings and the targets tell."""
     every = tuple(targets)
-    written = tuple(_written(settings, config))
+    settings_of = tuple(_settings_of(settings, config))
+    output = () if config else ("--output", str(settings.output)) if settings.output else None
     return Programs(
         start=tuple(_start(settings, every)),
-        generate=("runscrape", "generate", *written) if written else (),
-        targets=("runscrape", "targets", *written) if written else (),
+        generate=("runscrape", "generate", *settings_of, *output) if output is not None else (),
+        targets=("runscrape", "targets", *settings_of),
         reload=_reload(options, settings),
         config_file=str(options.prometheus_config or settings.output or ""),
     )
 
 
-def _written(settings: Settings, config: str) -> Iterator[str]:
-    """Give the options that lead a run to the same output; none where nobody knows it."""
+def _settings_of(settings: Settings, config: str) -> Iterator[str]:
+    """Give the options that have a run find the same services."""
     if config:
         yield from ("--config", config)
-    elif settings.output is not None:
-        for project in settings.projects:
-            yield from ("--project", project)
-        yield from ("--output", str(settings.output))
+        return
+    for name, values in (
+        ("--project", settings.projects),
+        ("--organization", settings.organizations),
+        ("--folder", settings.folders),
+    ):
+        for value in values:
+            yield from (name, value)
 
 
 def _start(settings: Settings, targets: tuple[Target, ...]) -> Iterator[str]:

@@ -26,7 +26,7 @@ from runscrape_generator.doctor.prometheus import Prometheus, look
 from runscrape_generator.doctor.report import as_json, steps, table
 from runscrape_generator.doctor.report.layout import USUAL, Layout
 from runscrape_generator.doctor.targets import Credentials, SecretSource, Target
-from runscrape_generator.errors import ConfigError
+from runscrape_generator.errors import ConfigError, RunscrapeError
 from runscrape_generator.model import Decision
 from runscrape_generator.progress import Progress
 
@@ -55,7 +55,7 @@ def run(options: Options, settings: Settings, config: str, progress: Progress, o
     ``config`` is the file of the settings, for remedies. Raises ConfigError where doctor cannot
     run.
     """
-    known = known_services(settings, progress)
+    known = _known(options, settings, progress)
     targets, notes = _targets(options, settings, known)
     if not targets and known.listed is not None and known.listed.problems:
         raise ConfigError("\n".join(dict.fromkeys(known.listed.problems.values())))
@@ -75,6 +75,16 @@ def run(options: Options, settings: Settings, config: str, progress: Progress, o
     diagnoses = [diagnose(each, ours) for each in completed]
     out.write(_page(diagnoses, tuple(notes), options, settings, out))
     return int(any(each.cause for each in diagnoses) or not diagnoses)
+
+
+def _known(options: Options, settings: Settings, progress: Progress) -> Known:
+    """Find the services. Jobs by hand are checked without them too, where Google lists none."""
+    try:
+        return known_services(settings, progress)
+    except RunscrapeError:
+        if options.prometheus_config is None:
+            raise
+        return Known()
 
 
 def _targets(

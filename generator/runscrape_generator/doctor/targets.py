@@ -149,7 +149,7 @@ class Target:
     @property
     def gateway(self) -> bool:
         """Whether Prometheus asks an HTTP proxy to make the scrape: ``GET http://HOST/PATH``."""
-        return bool(self.way.proxy_url) and self.url.startswith("http:")
+        return bool(self.way.proxy_url) and not self.url.startswith("https:")
 
     @property
     def at_proxy(self) -> str:

@@ -12,7 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from runscrape_generator.doctor.evidence import Exchange
+from runscrape_generator.doctor.faults.network import to_proxy
 from runscrape_generator.doctor.http.exchange import Request, exchange
 from runscrape_generator.doctor.jobs import scrape_config
 from runscrape_generator.doctor.jobs.relabel import RegexError
@@ -23,7 +26,7 @@ from runscrape_generator.render.yaml import from_yaml
 from runscrape_generator.text import one_line, show
 
 _HTTP_SD_SECONDS = 10.0
-_OK = 200
+_OK, _UNAUTHORIZED = 200, 401
 _INHERITED = (
     *("sample_limit", "body_size_limit", "label_limit", "scrape_protocols"),
     *("label_name_length_limit", "label_value_length_limit"),
@@ -119,7 +122,9 @@ def _of_job(job: Data, defaults: Defaults) -> Iterator[Target]:
     found = 0
     for groups, problem in _discovered(job, defaults):
         if problem is not None:
-            yield Target(job=str(job.get("job_name")), problem=problem)
+            url = str(job.get("proxy_url") or "")
+            way = replace(scrape_config.way(job, defaults), proxy_url=url)
+            yield Target(job=str(job.get("job_name")), problem=problem, way=way)
             found += 1
         for target in scrape_config.targets(job, groups, defaults):
             if job.get("oauth2") or target.gateway or target.host.endswith(".run.app"):
@@ -153,7 +158,7 @@ def _discovered(job: Data, defaults: Defaults) -> Iterator[tuple[list[Group], Pr
         for pattern in _list(each, "files"):
             yield _of_files(defaults.folder / str(pattern))
     for each in job.get("http_sd_configs") or ():
-        yield _of_url(each, defaults)
+        yield _of_url(each, defaults, str(job.get("proxy_url") or ""))
 
 
 def _group(data: Mapping[str, Any]) -> Group:
@@ -175,11 +180,14 @@ def _of_files(pattern: Path) -> tuple[list[Group], Problem | None]:
             groups += _groups(Path(name).read_bytes())
         except (OSError, ValueError) as error:
             return groups, _no_targets(f"{name}: {one_line(error)}", name)
-    problem = None if names else _no_targets(f"there is no file {pattern}", str(pattern))
-    return groups, problem
+    if names:
+        return groups, None
+    missing = {} if glob.has_magic(str(pattern)) else {"missing_file": str(pattern)}
+    return groups, _no_targets(f"there is no file {pattern}", str(pattern), **missing)
 
 
-def _of_url(data: Data, defaults: Defaults) -> tuple[list[Group], Problem | None]:
+def _of_url(data: Data, defaults: Defaults, proxy: str) -> tuple[list[Group], Problem | None]:
+    """Ask for targets; where runscrape-proxy itself has them, its faults have their own causes."""
     url = str(data.get("url") or "")
     headers = {"Accept": "application/json"}
     known = scrape_config.credentials(data, defaults)
@@ -189,19 +197,30 @@ def _of_url(data: Data, defaults: Defaults) -> tuple[list[Group], Problem | None
         return [], Problem("secret-unreadable", f"{error.filename}: {error.strerror}")
     request = Request(url=url, headers=headers, way=scrape_config.way(data, defaults, url))
     made = exchange(request, _HTTP_SD_SECONDS)
-    url = made.url
-    if made.failure is not None:
-        return [], _no_targets(f"{url}: {made.failure.reason}", url)
-    if made.answer is None or made.answer.status != _OK:
-        return [], _no_targets(f"{url} answers {made.answer.status if made.answer else 0}", url)
+    problem = _not_got(made, at_proxy=bool(proxy) and urlsplit(proxy)[1] == urlsplit(url)[1])
+    if problem is not None or made.answer is None:
+        return [], problem
     try:
         return _groups(made.answer.body), None
     except ValueError as error:
-        return [], _no_targets(f"{url}: {one_line(error)}", url)
+        return [], _no_targets(f"{made.url}: {one_line(error)}", made.url)
 
 
-def _no_targets(detail: str, place: str) -> Problem:
-    return Problem("no-targets", detail, {"targets_file": place})
+def _not_got(made: Exchange, *, at_proxy: bool) -> Problem | None:
+    """Say why a URL gave no targets; None where it gave some."""
+    if made.failure is not None and at_proxy:
+        fault = to_proxy(made.failure)
+        return Problem(fault.cause, f"{made.url}: {fault.detail}")
+    if made.failure is not None:
+        return _no_targets(f"{made.url}: {made.failure.reason}", made.url)
+    status = made.answer.status if made.answer else 0
+    if status == _UNAUTHORIZED and at_proxy:
+        return Problem("wrong-secret", f"{made.url} answers {status}")
+    return None if status == _OK else _no_targets(f"{made.url} answers {status}", made.url)
+
+
+def _no_targets(detail: str, place: str, **values: str) -> Problem:
+    return Problem("no-targets", detail, {"targets_file": place, **values})
 
 
 def _groups(content: bytes) -> list[Group]:
