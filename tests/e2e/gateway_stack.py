@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
 import sys
 import time
 import urllib.parse
@@ -18,9 +17,10 @@ import yaml
 from demo.processes import get_json
 from emulator import Emulator
 from tests.e2e.stack import targets_seen
+from tests.generator.commands_kit import run_here
 from tests.kit.programs import clean_environment, running
 from tests.kit.prometheus import get, prometheus
-from tests.kit.waiting import QUIET, until
+from tests.kit.waiting import until
 from tests.proxy import harness
 
 if TYPE_CHECKING:
@@ -61,14 +61,7 @@ class Site:
 
     def run(self, command: str, *more: str) -> None:
         """Run ``runscrape`` once."""
-        done = subprocess.run(
-            [*self._words(command), *more],
-            env=self._environ(),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=QUIET,
-        )
+        done = run_here([*self._words(command)[3:], *more], self._environ())
         assert done.returncode == 0, done.stderr
 
     @contextlib.contextmanager

@@ -18,10 +18,11 @@ import yaml
 
 from demo.processes import get_json
 from emulator import Emulator
+from tests.generator.commands_kit import run_here
 from tests.kit.ports import free_port
 from tests.kit.programs import clean_environment, running
 from tests.kit.prometheus import get, prometheus
-from tests.kit.waiting import QUIET, until
+from tests.kit.waiting import until
 from tests.proxy import harness
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "file-sd"
@@ -100,14 +101,7 @@ class Stack:
 
     def run(self, *more: str | Path) -> subprocess.CompletedProcess[str]:
         """Run ``runscrape targets`` once, as the example's cron does, but for -q."""
-        return subprocess.run(
-            self._words(*more),
-            env=self.environ,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=QUIET,
-        )
+        return run_here(self._words(*more)[3:], self.environ)
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[Path]:

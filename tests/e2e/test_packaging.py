@@ -18,7 +18,7 @@ SOURCES = {
     "runscrape_generator/templates": ROOT / "templates",
     "runscrape_proxy": ROOT / "proxy" / "runscrape_proxy",
 }
-SHIPPED = {".py", ".j2", ".json", ".html", ".css", ".typed"}
+SHIPPED = {".py", ".j2", ".json", ".yaml", ".html", ".css", ".typed"}
 
 
 def tracked(*paths: str) -> set[str]:
@@ -88,10 +88,10 @@ def test_the_sdist_holds_what_it_takes_to_test_it(dist: Path) -> None:
 def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel in an environment of its own; its dependencies are those of this one."""
     home = tmp_path_factory.mktemp("installed")
-    venv.create(home, with_pip=True, symlinks=True)
+    venv.create(home, symlinks=True)
     (wheel,) = dist.glob("*.whl")
-    pip = [str(home / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    subprocess.run([*pip, "install", "--no-deps", str(wheel)], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", str(home), "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "--quiet", "--no-deps", str(wheel)], check=True)
     site = next((home / "lib").glob("python*")) / "site-packages"
     ours = Path(os.__file__).parent if sys.prefix == sys.base_prefix else Path(sys.prefix)
     dependencies = next(ours.glob("lib/python*/site-packages"))

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -492,34 +490,6 @@ def test_standard_output_outlives_its_reader() -> None:
     )
     ended = shell(f'( sleep 0.1; {sys.executable} -c "$1"; echo $? >&2 ) | true', code)
     assert ended.stderr == "7\n"
-
-
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"]
-)
-def test_a_signal_ends_a_listing_that_hangs_at_once(
-    number: int, code: int, make_emulator: MakeEmulator, tmp_path: Path
-) -> None:
-    """In the middle of a call that never answers: the signal's exit code, no traceback, no file."""
-    google = make_emulator({**DEMO_WORLD, "faults": {"list_services": [{"hang": True}]}})
-    flags = ("--project", "demo", "--api-endpoint", google.api, "--timeout", "1h")
-    process = subprocess.Popen(
-        [RUNSCRAPE, "generate", *flags, "--output", str(tmp_path / "prometheus.yml")],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        deadline = time.monotonic() + PATIENCE
-        while not google.counts()["list_services"] and time.monotonic() < deadline:
-            time.sleep(0.02)
-        process.send_signal(number)
-        _, said = process.communicate(timeout=PATIENCE)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == code
-    assert said == ""
-    assert not (tmp_path / "prometheus.yml").exists()
 
 
 def test_python_m(capfd: pytest.CaptureFixture[str]) -> None:

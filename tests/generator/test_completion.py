@@ -3,47 +3,43 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 SCRIPT = r"""
 eval "$(_RUNSCRAPE_COMPLETE=bash_source runscrape)"
 complete -p runscrape >/dev/null || exit 1
-COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
 compopt() { echo "compopt $1 $2"; }
-_runscrape_completion runscrape
-printf '%s\n' "${COMPREPLY[@]}"
+offer() {
+  COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+  _runscrape_completion runscrape
+  printf '%s\n' "${COMPREPLY[@]}"
+  echo .
+}
 """
+CASES = {
+    ("runscrape", "gen"): ["generate"],
+    ("runscrape", "generate", "--prom"): ["--prometheus-version", "--promtool"],
+    ("runscrape", "generate", "--format", "s"): ["scrape-configs"],
+    ("runscrape", "generate", "--promtool", ""): ["auto", "syntax", "none"],
+    ("runscrape", "explain", "--js"): ["--json"],
+    ("runscrape", "generate", "--output", "x"): ["compopt -o default", ""],
+}
 
 
-def complete(*words: str) -> list[str]:
-    """What bash offers for the last of the words."""
+def test_bash_completes() -> None:
+    """Commands, options and their words are completed by runscrape, files by bash itself."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    calls = "\n".join(f"offer {shlex.join(words)}" for words in CASES)
     done = subprocess.run(
-        ["bash", "-c", SCRIPT, "bash", *words],
+        ["bash", "-c", SCRIPT + calls],
         capture_output=True,
         text=True,
         check=True,
         env={**os.environ, "PATH": path},
     )
     assert done.stderr == ""
-    return done.stdout.split("\n")[:-1]
-
-
-@pytest.mark.parametrize(
-    ("words", "offered"),
-    [
-        (("runscrape", "gen"), ["generate"]),
-        (("runscrape", "generate", "--prom"), ["--prometheus-version", "--promtool"]),
-        (("runscrape", "generate", "--format", "s"), ["scrape-configs"]),
-        (("runscrape", "generate", "--promtool", ""), ["auto", "syntax", "none"]),
-        (("runscrape", "explain", "--js"), ["--json"]),
-        (("runscrape", "generate", "--output", "x"), ["compopt -o default", ""]),
-    ],
-)
-def test_bash_completes(words: tuple[str, ...], offered: list[str]) -> None:
-    """Commands, options and their words are completed by runscrape, files by bash itself."""
-    assert complete(*words) == offered
+    offered = [each.splitlines() for each in done.stdout.split(".\n")[:-1]]
+    assert offered == list(CASES.values())

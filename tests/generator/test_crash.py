@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -43,14 +44,13 @@ DOCUMENTS = {
 }
 EVENTS = {"open", "os.rename", "os.link", "os.remove", "os.chmod", "os.chown", "os.setxattr",
           "os.scandir", "runscrape.reload", "runscrape.fsync"}
-base, refuse = Path(sys.argv[1]), sys.argv[2] == "refuse"
 fsync = os.fsync
 
 def audited_fsync(descriptor):
     sys.audit("runscrape.fsync")
     fsync(descriptor)
 
-def attempt(folder, number):
+def attempt(folder, number, answer, what, state):
     running = folder / "running"
     count = 0
 
@@ -64,7 +64,7 @@ def attempt(folder, number):
     def reload():
         text = (folder / "etc" / "out.yml").read_bytes()
         sys.audit("runscrape.reload")
-        if refuse and b"second" in text:
+        if answer == "refuse" and b"second" in text:
             return Answer(Outcome.REFUSED, "no")
         running.write_bytes(text)
         return Answer(Outcome.DONE)
@@ -73,26 +73,33 @@ def attempt(folder, number):
     sys.addaudithook(hook)
     try:
         publish(
-            *DOCUMENTS[sys.argv[3]](
-                folder / sys.argv[4] / "inventory.json", folder / "etc" / "out.yml", "second"
+            *DOCUMENTS[what](
+                folder / state / "inventory.json", folder / "etc" / "out.yml", "second"
             ),
             reloading=Reloading(reload, ("x",)),
         )
     except Exception:
         pass
 
-number = 0
-while True:
-    number += 1
-    folder = base / str(number)
-    shutil.copytree(base / "start", folder)
-    child = os.fork()
-    if child == 0:
-        attempt(folder, number)
-        os._exit(0)
-    if os.waitpid(child, 0)[1] == 0:
-        break
-print(number)
+def kill_at_every_step(base, *how):
+    number, killed = 0, True
+    while killed:
+        number += 1
+        folder = base / str(number)
+        shutil.copytree(base / "start", folder)
+        child = os.fork()
+        if child == 0:
+            attempt(folder, number, *how)
+            os._exit(0)
+        killed = os.waitpid(child, 0)[1] != 0
+
+for line in sys.argv[1:]:
+    base, *how = line.split()
+    kill_at_every_step(Path(base), *how)
+"""
+"""Each argument is a folder, with ``start`` in it, and how to publish there: what Prometheus
+answers to the reload, the kind of documents, and the folder of the state. Leaves a folder for each
+step at which a run was killed, named by its number; at the last one it was not.
 """
 
 
@@ -102,10 +109,6 @@ class Layout:
 
     documents: str
     state: str
-
-    @property
-    def words(self) -> list[str]:
-        return [self.documents, self.state]
 
     def begin(self, folder: Path) -> None:
         """Publish a first version, in a folder whose file ``running`` is Prometheus."""
@@ -128,19 +131,34 @@ class Layout:
             reloading=Reloading(reload, ("x",)),
         )
 
-    def kill(self, folder: Path, answer: str) -> int:
-        """Make a copy of ``start`` for each step, killed there; gives how many there are."""
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", KILLER, str(folder), answer, *self.words],
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=Path(__file__).parents[2],
-        )
-        return int(done.stdout)
-
 
 LAYOUTS = [Layout("whole", "etc"), Layout("whole", "state"), Layout("block", "state")]
+ROUNDS = [
+    *(("at every step", answer, layout) for answer in ("accept", "refuse") for layout in LAYOUTS),
+    *(("before the reload", "accept", layout) for layout in LAYOUTS),
+    ("then refused", "accept", LAYOUTS[-1]),
+]
+
+Killed = dict[tuple[str, str, Layout], Path]
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
+    """The folders that the runs left which were killed, for each test its own."""
+    folders = {each: tmp_path_factory.mktemp("killed") for each in ROUNDS}
+    arguments = []
+    for (_, answer, layout), folder in folders.items():
+        layout.begin(folder / "start")
+        arguments.append(f"{folder} {answer} {layout.documents} {layout.state}")
+    # Not measured: who is killed writes down nothing.
+    environ = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
+    subprocess.run(
+        [sys.executable, "-W", "error", "-c", KILLER, *arguments],
+        check=True,
+        cwd=Path(__file__).parents[2],
+        env=environ,
+    )
+    return folders
 
 
 def version(folder: Path, layout: Layout) -> tuple[str, str]:
@@ -160,17 +178,17 @@ def version(folder: Path, layout: Layout) -> tuple[str, str]:
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 @pytest.mark.parametrize("answer", ["accept", "refuse"])
-def test_killed_at_every_step(tmp_path: Path, answer: str, layout: Layout) -> None:
+def test_killed_at_every_step(killed: Killed, answer: str, layout: Layout) -> None:
     """At each step of a publish a SIGKILL leaves whole files, and the next run puts all right.
 
     With the inventory elsewhere nothing but the output is left beside it, also by a kill.
     """
-    layout.begin(tmp_path / "start")
-    steps = layout.kill(tmp_path, answer)
+    base = killed["at every step", answer, layout]
+    steps = len(list(base.iterdir())) - 1
     assert steps > 20  # stage, keep, rename, sync for each file; reload; note
     seen = set()
     for number in range(1, steps):
-        folder = tmp_path / str(number)
+        folder = base / str(number)
         seen.add(version(folder, layout))
         if layout.state == "state":
             assert [path.name for path in (folder / "etc").iterdir()] == ["out.yml"]
@@ -182,18 +200,16 @@ def test_killed_at_every_step(tmp_path: Path, answer: str, layout: Layout) -> No
         hidden = [path.name for path in state.iterdir() if path.name.startswith(".")]
         assert all(name.endswith(".runscrape-reloaded") for name in hidden)
     assert seen == {("first", "first"), ("second", "first"), ("second", "second")}
-    last = (tmp_path / str(steps) / "running").read_bytes()
+    last = (base / str(steps) / "running").read_bytes()
     assert (b"first" in last, b"second" in last) == (answer == "refuse", answer == "accept")
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
-def test_killed_before_the_reload(tmp_path: Path, layout: Layout) -> None:
+def test_killed_before_the_reload(killed: Killed, layout: Layout) -> None:
     """Killed between rename and reload, the next run reloads the file that it need not write."""
-    layout.begin(tmp_path / "start")
-    layout.kill(tmp_path, "accept")
     behind = [
         folder
-        for folder in tmp_path.iterdir()
+        for folder in killed["before the reload", "accept", layout].iterdir()
         if (folder / "etc" / "out.yml").read_bytes() != (folder / "running").read_bytes()
     ]
     assert behind
@@ -202,14 +218,11 @@ def test_killed_before_the_reload(tmp_path: Path, layout: Layout) -> None:
         assert b"second" in (folder / "running").read_bytes()
 
 
-def test_killed_and_then_refused(tmp_path: Path) -> None:
+def test_killed_and_then_refused(killed: Killed) -> None:
     """What a killed run replaced can still be put back by the next one, which finds it refused."""
-    layout = LAYOUTS[-1]
-    layout.begin(tmp_path / "start")
-    layout.kill(tmp_path, "accept")
     behind = [
         folder
-        for folder in tmp_path.iterdir()
+        for folder in killed["then refused", "accept", LAYOUTS[-1]].iterdir()
         if (folder / "etc" / "out.yml").read_bytes() != (folder / "running").read_bytes()
     ]
     for folder in behind:
