@@ -47,6 +47,11 @@ def pytest_sessionstart() -> None:
         pytest.exit(f"{' and '.join(missing)}: not installed, and CI must have it", returncode=1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files whose tests wait the longest; all else, and more of it, fits beside."""
+    items.sort(key=lambda item: "/e2e/" not in str(item.path))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,

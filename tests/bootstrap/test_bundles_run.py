@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -11,7 +12,8 @@ import pytest
 
 from tests.bootstrap.commands import execute
 from tests.bootstrap.conftest import Running
-from tests.bootstrap.processes import PROGRAMS, eventually
+from tests.bootstrap.processes import PROGRAMS, eventually, get
+from tests.bootstrap.test_dashboard import queries
 
 
 def test_prometheus_reports_every_target_up(stack: Running) -> None:
@@ -45,3 +47,30 @@ def test_every_probe_finds_its_process_well(stack: Running, tmp_path: Path) -> N
         gone = [word.replace("/runscrape.prom", "/none.prom") for word in gone]
         assert gone != probe
         assert execute(gone, tmp_path, environment, check=False).returncode != 0
+
+
+@pytest.mark.parametrize("stack", ["compose"], indirect=True)
+def test_every_query_returns_data(stack: Running) -> None:
+    """With the bundle running, no panel is empty; of the series, the numbers are numbers."""
+    plain = [(title, re.sub(r"\$\w+", ".*", expression)) for title, expression in queries()]
+
+    def empty() -> list[str]:
+        return [
+            f"{title}: {expression}" for title, expression in plain if not stack.query(expression)
+        ]
+
+    try:
+        eventually(lambda: not empty(), "data for every panel")
+    except AssertionError:
+        raise AssertionError("\n".join(empty())) from None
+
+
+@pytest.mark.parametrize("stack", ["compose"], indirect=True)
+def test_rules_are_loaded(stack: Running) -> None:
+    """Prometheus runs the bundle's rules, and none of them fails."""
+    found = json.loads(get(f"{stack.prometheus}/api/v1/rules"))["data"]["groups"]
+    names = {group["name"] for group in found}
+    assert names >= {"runscrape-proxy", "runscrape-generator", "runscrape-targets"}
+    assert names >= {"runscrape-recording", "runscrape-down"}
+    for rule in (rule for group in found for rule in group["rules"]):
+        assert rule["health"] != "err", rule

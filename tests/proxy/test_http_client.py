@@ -152,11 +152,11 @@ def test_answers_that_are_none(serve: Serve, client: Client, answer: bytes) -> N
 def test_chunks_without_end(serve: Serve, client: Client) -> None:
     """Many small chunks are read in large pieces, and too many are given up: each costs time."""
     many = client.send(
-        request_to(serve(CHUNKED + b"1\r\nx\r\n" * 50_000 + b"0\r\n\r\n")), Deadline(60)
+        request_to(serve(CHUNKED + b"1\r\nx\r\n" * 20_000 + b"0\r\n\r\n")), Deadline(60)
     )
     pieces = list(many.pieces())
-    assert b"".join(pieces) == b"x" * 50_000
-    assert len(pieces) < 1000
+    assert b"".join(pieces) == b"x" * 20_000
+    assert len(pieces) < 400
     endless = client.send(request_to(serve(CHUNKED + b"1\r\nx\r\n" * 150_000)), Deadline(60))
     with pytest.raises(BadAnswer, match="chunks"):
         endless.read(1_000_000)
