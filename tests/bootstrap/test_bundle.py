@@ -75,7 +75,7 @@ def test_an_edited_file_is_kept(
     assert run(google, fresh, "--image", "registry.example/runscrape:9") == 0
     assert edited.read_bytes() == mine
     assert "registry.example/runscrape:9" in (fresh / "compose.yaml.new").read_text()
-    assert "compose.yaml: kept, you edited it" in capsys.readouterr().err
+    assert "compose.yaml: kept, it is yours" in capsys.readouterr().err
 
 
 def test_an_edit_is_named_though_nothing_new_is_to_come(
@@ -84,7 +84,7 @@ def test_an_edit_is_named_though_nothing_new_is_to_come(
     """Where our version did not change there is nothing to put beside the edited file."""
     (fresh / ALERTS).write_text("groups: []\n")
     assert run(google, fresh) == 0
-    assert f"1 kept as you edited them ({ALERTS})" in capsys.readouterr().err
+    assert f"1 kept, which are yours ({ALERTS})" in capsys.readouterr().err
     assert not (fresh / f"{ALERTS}.new").exists()
 
 
@@ -177,6 +177,7 @@ def test_the_version_follows_the_image(google: Google, fresh: Path) -> None:
         ("2024.05", None),
         ("latest", None),
         ("2.26.0", None),
+        ("v2.27.1", "2.27"),
         ("v3.10.0-distroless", "3.10"),
     ],
 )
@@ -211,6 +212,17 @@ def test_a_value_is_taken_back(google: Google, tmp_path: Path) -> None:
     assert '["a:9093", "b:9093"]' in path.read_text()
     assert run(google, directory, "--alertmanager", "") == 0
     assert "a:9093" not in path.read_text()
+
+
+def test_a_default_is_taken_back(google: Google, tmp_path: Path) -> None:
+    """An empty value is the default again, of an option that has one as well."""
+    plain = google.write(tmp_path / "plain", "--platform", "kubernetes")
+    given = ["--every", "10m", "--image", "x/y:1", "--namespace", "other", "--retention", "3d"]
+    changed = google.write(tmp_path / "b", "--platform", "kubernetes", *given)
+    empty = [word for flag in given[::2] for word in (flag, "")]
+    assert run(google, changed, *empty, platform="kubernetes") == 0
+    for name in ("manifests/prometheus.yaml", "kustomization.yaml", MANIFEST):
+        assert (changed / name).read_text() == (plain / name).read_text()
 
 
 def test_one_scrape_has_limits(google: Google, tmp_path: Path) -> None:

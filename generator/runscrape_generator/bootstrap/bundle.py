@@ -54,8 +54,8 @@ class Fate(StrEnum):
     CREATE = "written"
     UPDATE = "updated"
     SAME = "unchanged"
-    KEEP = "kept, you edited it"
-    BESIDE = "kept, you edited it; the new version is beside it"
+    KEEP = "kept, it is yours"
+    BESIDE = "kept, it is yours; ours is beside it"
     REMOVE = "removed, no longer needed"
 
 

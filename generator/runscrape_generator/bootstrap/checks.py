@@ -30,11 +30,26 @@ _LABEL = re.compile(
 """A Kubernetes label as ``key=value``."""
 _EXTERNAL = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]*=[^\x00-\x1f\x7f${}]+")
 """A Prometheus label; ``$`` stands for a variable there, and braces for our template's fields."""
+_HOUR, _DAY = 60, 24
+"""Minutes, hours."""
 _MIN_EVERY, _MAX_EVERY = 30, 86_400
 """Seconds: more often wears out Google's quota, less often than daily is no discovery."""
 
 Check = tuple[Callable[[str], bool], str]
 """Whether a value is good, and what completes ``'…' is not …``."""
+
+
+def cron_schedule(seconds: float) -> str | None:
+    """Write a period as cron does; None where it cannot: it begins anew each hour and each day."""
+    minutes, odd = divmod(seconds, 60)
+    if odd or minutes < 1:
+        return None
+    if _HOUR % minutes == 0:
+        return f"*/{minutes:g} * * * *" if minutes < _HOUR else "0 * * * *"
+    hours, odd = divmod(minutes, _HOUR)
+    if odd or _DAY % hours:
+        return None
+    return f"0 */{hours:g} * * *" if hours < _DAY else "0 0 * * *"
 
 
 def is_path(text: str) -> bool:
@@ -49,7 +64,7 @@ def _is_program_dir(text: str) -> bool:
     return bool(_FOLDER.fullmatch(text)) and not any(map(path.is_relative_to, hidden))
 
 
-def _is_interval(text: str) -> bool:
+def _is_period(text: str) -> bool:
     try:
         return _MIN_EVERY <= durations.parse(text) <= _MAX_EVERY
     except ValueError:
@@ -73,7 +88,7 @@ PROGRAM_DIR: Check = (
     _is_program_dir,
     "an absolute path without spaces that a sandboxed unit sees",
 )
-PERIOD: Check = (_is_interval, "a duration from 30s to 1d")
+PERIOD: Check = (_is_period, "a duration from 30s to 1d")
 DURATION: Check = (_is_duration, "a duration such as 15d")
 ACCOUNT = _matching(_ACCOUNT, "an e-mail address")
 NAMESPACE = _matching(_NAMESPACE, "a namespace's name")

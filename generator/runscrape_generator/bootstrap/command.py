@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -88,15 +87,18 @@ def choices(given: Mapping[str, Any], known: Manifest | None, folder: Folder) ->
 
     Raises ConfigError with every mistake, a line each.
     """
-    now = {key: _taken_back(given[key]) for key in options.DEFAULTS if given[key] is not None}
-    if now.get("credentials_file"):
+    said = {key: given[key] for key in options.DEFAULTS if given[key] is not None}
+    now = {key: value for key, value in said.items() if not _is_empty(value)}
+    if "credentials_file" in now:
         now["credentials_file"] = str(Path(now["credentials_file"]).absolute())
-    remembered = known.choices if known else {}
-    before = {key: _value(each) for key, each in remembered.items() if key in options.DEFAULTS}
+    earlier = known.choices if known else {}
+    before = {
+        key: _value(earlier[key]) for key in options.DEFAULTS.keys() & earlier.keys() - said.keys()
+    }
     values = {**options.DEFAULTS, **before, **now}
     platform = _platform(given["platform"] or (known.platform if known else None))
     found = options.mistakes(platform, now, values)
-    found += _odd_period(platform, values)
+    found = found or _odd_period(platform, values)
     if not checks.is_path(given["directory"]):
         found.append(f"DIR: {given['directory']!r} is not a path without spaces")
     if found:
@@ -118,23 +120,18 @@ def choices(given: Mapping[str, Any], known: Manifest | None, folder: Folder) ->
 
 def _odd_period(platform: Platform, values: Mapping[str, Any]) -> list[str]:
     """Refuse a period that the operator's CronJob could not keep."""
-    from runscrape_generator.bootstrap.layout import cron_schedule  # noqa: PLC0415 - Jinja2
-
+    every = values["every"]
     if platform is not Platform.KUBERNETES or not values["operator"]:
         return []
-    every = values["every"]
-    with suppress(ValueError):  # which is another mistake
-        if cron_schedule(durations.parse(every)) is None:
-            why = "with --operator take what divides an hour or a day, such as 30m or 6h"
-            return [f"--every: cron cannot start a CronJob every {every}; {why}"]
-    return []
+    if checks.cron_schedule(durations.parse(every)) is not None:
+        return []
+    why = "with --operator take what divides an hour or a day, such as 30m or 6h"
+    return [f"--every: cron cannot start a CronJob every {every}; {why}"]
 
 
-def _taken_back(value: Any) -> Any:
-    """Read an empty text as nothing: how a value of an earlier run is taken back."""
-    if isinstance(value, tuple):
-        return tuple(each for each in value if each)
-    return None if value == "" else value
+def _is_empty(value: Any) -> bool:
+    """Whether this takes back what an earlier run was given."""
+    return value in ("", ("",))
 
 
 def _value(remembered: Any) -> Any:

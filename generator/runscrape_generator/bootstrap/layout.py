@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from runscrape_generator.bootstrap import health
+from runscrape_generator.bootstrap import checks, health
 from runscrape_generator.bootstrap.bundle import Planned
 from runscrape_generator.bootstrap.platforms import PLACES, RUN_AS, Choices, Platform
 from runscrape_generator.bootstrap.processes import RELOAD, Commands, commands, retention_size
@@ -16,13 +16,11 @@ from runscrape_generator.bootstrap.quadlet import quadlets
 from runscrape_generator.bootstrap.settings import BODY_SIZE_LIMIT, SAMPLE_LIMIT
 from runscrape_generator.bootstrap.templates import render
 from runscrape_generator.config import durations
+from runscrape_generator.config.releases import release
 from runscrape_generator.config.settings import Mode, Settings
 
 _INTERVAL, _TIMEOUT = "1m", "10s"
 """Prometheus' own defaults (``global`` in its configuration)."""
-
-_HOUR, _DAY = 60, 24
-"""Minutes, hours."""
 
 _OLDEST = (2, 27)
 """The oldest Prometheus that is written for."""
@@ -178,7 +176,7 @@ def _values(asked: Asked, processes: Commands) -> dict[str, Any]:
         "fresh": health.generator(stale_after),
         "ready": health.prometheus(choices.prometheus_image),
         "rootless": choices.user != RUN_AS,
-        "schedule": cron_schedule(every),
+        "schedule": checks.cron_schedule(every),
         "full_version": _full_version(choices.prometheus_image),
         "retention_size": retention_size(choices),
         "gateway": settings.mode is Mode.GATEWAY,
@@ -201,24 +199,10 @@ def account(choices: Choices, projects: tuple[str, ...]) -> str:
     return f"runscrape@{name}{'.' + domain if domain else ''}.iam.gserviceaccount.com"
 
 
-def cron_schedule(seconds: float) -> str | None:
-    """Write a period as cron does; None where it cannot: it begins anew each hour and each day."""
-    minutes, odd = divmod(seconds, 60)
-    if odd or minutes < 1:
-        return None
-    if _HOUR % minutes == 0:
-        return f"*/{minutes:g} * * * *" if minutes < _HOUR else "0 * * * *"
-    hours, odd = divmod(minutes, _HOUR)
-    if odd or _DAY % hours:
-        return None
-    return f"0 */{hours:g} * * *" if hours < _DAY else "0 0 * * *"
-
-
 def prometheus_version(image: str) -> str | None:
     """Read ``3.10`` off ``prom/prometheus:v3.10.0``; None where the tag says no such version."""
     found = re.search(r":v?([23]\.\d{1,3})(?:\.\d+)?(?:[-@].*)?$", image)
-    known = found and tuple(map(int, found[1].split("."))) >= _OLDEST
-    return found[1] if found and known else None
+    return found[1] if found and release(found[1]) >= _OLDEST else None
 
 
 def _full_version(image: str) -> str | None:
@@ -229,8 +213,8 @@ def _full_version(image: str) -> str | None:
 
 def _global_limits(choices: Choices) -> dict[str, object]:
     """Limit every scrape, the gateway's too, where Prometheus knows how: 2.45 and newer."""
-    version = prometheus_version(choices.prometheus_image) or "0.0"
-    if tuple(map(int, version.split("."))) < (2, 45):
+    version = prometheus_version(choices.prometheus_image)
+    if version is None or release(version) < (2, 45):
         return {}
     return {"sample_limit": SAMPLE_LIMIT, "body_size_limit": BODY_SIZE_LIMIT}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ import yaml
 from runscrape_generator.bootstrap.platforms import CONFIG, STATE, Choices, Platform
 from runscrape_generator.cloudrun.credentials import open_access
 from runscrape_generator.config import load as configuration
+from runscrape_generator.config import releases
 from runscrape_generator.config.load import Loaded
-from runscrape_generator.config.settings import Format, Mode, Settings
+from runscrape_generator.config.settings import AUTO, Format, Mode, Settings
 from runscrape_generator.errors import ConfigError
 
 _OF_ONE_RUN = frozenset(
@@ -67,18 +67,25 @@ def document(loaded: Loaded, choices: Choices, known: Known, *, operator: bool) 
     leave_out = ours.keys() | ({"template", "metrics_file", "targets_file"} if operator else set())
     theirs = {key: value for key, value in _given(loaded).items() if key not in leave_out}
     if loaded.settings.mode is Mode.OAUTH2 or operator:
-        rules = [*_limits(theirs.pop("rules", []), known, operator=operator)]
+        version = str(ours.get("prometheus_version", loaded.settings.prometheus_version))
+        rules = theirs.pop("rules", [])
+        if not known.edited:
+            rules = _with_limits(rules, whole=not operator and _limits_sizes(version))
         theirs |= {"rules": rules} if rules else {}
     return _HEAD + yaml.safe_dump({**ours, **theirs}, sort_keys=False, allow_unicode=True)
 
 
-def _limits(rules: Any, known: Known, *, operator: bool) -> Iterator[object]:
-    """Put the limits before the user's rules, so that these can set others."""
-    sizes = {"sample_limit": SAMPLE_LIMIT}
-    limits = {"scrape_config": sizes if operator else sizes | {"body_size_limit": BODY_SIZE_LIMIT}}
-    if limits not in rules and not known.edited:
-        yield limits
-    yield from rules
+def _limits_sizes(version: str) -> bool:
+    """Whether this Prometheus knows body_size_limit: 2.28 and newer."""
+    return version == AUTO or releases.release(version) >= (2, 28)
+
+
+def _with_limits(rules: Any, *, whole: bool) -> list[object]:
+    """Put our limits before the user's rules, so that these can set others."""
+    samples: dict[str, object] = {"sample_limit": SAMPLE_LIMIT}
+    both = samples | {"body_size_limit": BODY_SIZE_LIMIT}
+    ours = [{"scrape_config": limits} for limits in (samples, both)]
+    return [ours[whole], *(rule for rule in rules if rule not in ours)]
 
 
 def unused(loaded: Loaded, choices: Choices) -> list[str]:

@@ -209,8 +209,9 @@ def _version_warning(choices: Choices, loaded: Loaded) -> str:
     if told or loaded.origins["prometheus_version"] != "default":
         return ""
     return (
-        f"--prometheus-image {choices.prometheus_image}: its tag names no version of Prometheus, so"
-        " the jobs are such as 2.42 takes, too; --prometheus-version says which it is"
+        f"--prometheus-image {choices.prometheus_image}: its tag names no version of Prometheus"
+        " (2.27 or newer), so the jobs are such as 2.42 takes, too; --prometheus-version says which"
+        " it is"
     )
 
 
@@ -238,7 +239,7 @@ def _tell(choices: Choices, decided: Sequence[Step]) -> None:
         if counts[fate]
     ]
     if kept:
-        parts.append(f"{len(kept)} kept as you edited them ({', '.join(kept)})")
+        parts.append(f"{len(kept)} kept, which are yours ({', '.join(kept)})")
     beside = {step.path for step in decided if step.fate is Fate.BESIDE}
     readme = choices.directory / ("README.md" + (bundle.NEW if "README.md" in beside else ""))
     log.log(NOTICE, f"bundle for {choices.platform}: {', '.join(parts)}; go on with {readme}")
