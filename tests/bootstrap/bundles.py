@@ -222,6 +222,7 @@ def systemd(root: Path, lines: Path, *, credentials: str = "") -> Plan:
         shutil.copyfile(credentials, root / credentials.lstrip("/"))
     units = root / "etc/systemd/system"
     places = addresses() | {
+        "/etc/prometheus": str(root / "etc/prometheus"),
         "/etc/runscrape": str(root / "etc/runscrape"),
         "/var/lib/runscrape": str(root / "var/lib/runscrape"),
         "/opt/runscrape/bin": str(PROGRAMS),
@@ -240,21 +241,18 @@ def systemd(root: Path, lines: Path, *, credentials: str = "") -> Plan:
 
 
 def _debians_prometheus(root: Path, lines: Path) -> Process:
-    """Start the distribution's Prometheus with the lines added, as the README says for its age."""
-    newest = releases_of("prometheus")[-1]
+    """Start the distribution's Prometheus with the lines added, as the README says."""
     config = yaml.safe_load(DEBIAN)
-    added = yaml.safe_load(lines.read_text())
-    config["rule_files"] += added["rule_files"]
-    if newest.release >= (2, 43):
-        config["scrape_config_files"] = added["scrape_config_files"]
-    else:  # copied by hand, which only the gateway's jobs allow
-        for pattern in added["scrape_config_files"]:
-            for path in (root / pattern.lstrip("/")).parent.glob("*.yml"):
-                config["scrape_configs"] += yaml.safe_load(path.read_text())["scrape_configs"]
+    for key, more in yaml.safe_load(lines.read_text()).items():
+        config[key] = [*config.get(key, []), *more]
     path = root / "etc/prometheus/prometheus.yml"
     path.parent.mkdir()
     path.write_text(yaml.safe_dump(config))
-    argv = [str(newest.path), f"--config.file={path}", f"--storage.tsdb.path={root / 'data'}"]
+    argv = [
+        str(releases_of("prometheus")[-1].path),
+        f"--config.file={path}",
+        f"--storage.tsdb.path={root / 'data'}",
+    ]
     return Process("prometheus", [*argv, "--web.listen-address=127.0.0.1:9090"])
 
 

@@ -238,8 +238,7 @@ def _arguments(platform: str, google: Google) -> list[str]:
         return [*quick, "--platform", "compose", *through]
     if platform == "systemd":
         if releases_of("prometheus")[-1].release < (2, 43):  # which has no scrape_config_files
-            through = ["--mode", "gateway", "--api-endpoint", google.emulator.api]
-            return [*quick, "--platform", platform, *through]
+            quick += ["--prometheus-version", "2.42"]
         return [*quick, "--platform", platform]
     quick += ["--platform", platform]
     if platform == "compose":

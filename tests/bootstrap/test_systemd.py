@@ -18,6 +18,7 @@ from tests.bootstrap import bundles
 from tests.bootstrap.commands import Programs, blocks, execute, shell
 from tests.bootstrap.conftest import Google, Written
 from tests.bootstrap.processes import eventually, relocate, replacer
+from tests.kit.consumers import releases_of
 
 UNITS = (
     "runscrape-proxy.socket",
@@ -141,6 +142,36 @@ def test_through_the_gateway(google: Google, tmp_path: Path) -> None:
     assert service["SuccessExitStatus"] == ["3"]
     crontab = (bundle / "crontab").read_text()
     assert re.search(r" generate [^;]+ -q; \S+ targets [^;]+ -q$", crontab, re.MULTILINE)
+
+
+def test_before_2_43_the_jobs_are_in_a_block(google: Google, tmp_path: Path) -> None:
+    """For Prometheus 2.42 the timer's command keeps the jobs in Debian's own prometheus.yml, which
+    the bundle's lines complete; nothing else of it changes, and promtool takes it.
+    """
+    arguments = ["--platform", "systemd", "--prometheus-version", "2.42"]
+    bundle = google.write(tmp_path / "b", *arguments)
+    assert "cloudrun/demo/us-central1/api" in (bundle / "prometheus-block.yml").read_text()
+    root = tmp_path / "root"
+    assert "/etc/prometheus: the generator keeps its jobs in" in install(bundle, root).stdout
+    plan = bundles.systemd(root, bundle / "prometheus-lines.yml")
+    relocate(plan)
+    config = root / "etc/prometheus/prometheus.yml"
+    before = config.read_text()
+    (generator,) = (each for each in plan.processes if each.name == "runscrape")
+    replace = replacer(plan.places)
+    environment = google.emulator.env("service_account") | {"PATH": os.environ["PATH"]}
+    execute([replace(word) for word in generator.argv], tmp_path, environment)
+    text = config.read_text()
+    above, _, block = text.partition("# BEGIN runscrape")
+    block, _, below = block.partition("# END runscrape\n")
+    assert above.rstrip(" ") + below == before
+    assert block.count("job_name: ") == 2
+    assert "scrape_config_files" not in text
+    promtool = str(releases_of("promtool")[0].path)
+    execute([promtool, "check", "config", str(config)], tmp_path, environment)
+    service = bundles.unit(root / "etc/systemd/system/runscrape.service")["Service"]
+    assert service["ReadWritePaths"] == ["/etc/prometheus"]
+    assert service["PrivateUsers"][-1] == "false"
 
 
 def test_proxy_unit(root: Path) -> None:
@@ -269,6 +300,20 @@ can_overlay = (
     == 0
 )
 
+BLOCK = """
+getent group prometheus >/dev/null || groupadd --system prometheus
+mkdir -p /etc/prometheus
+echo 'global: {}' >/etc/prometheus/prometheus.yml
+chgrp prometheus /etc/prometheus/prometheus.yml
+chmod 640 /etc/prometheus/prometheus.yml
+sh "$2/install.sh" >"$3/said" 2>&1
+cd /etc/prometheus
+runuser -u runscrape -- \\
+  sh -euc 'cp prometheus.yml .new; chgrp prometheus .new; mv .new prometheus.yml'
+stat --format '%G %a' prometheus.yml >"$3/file"
+runuser -u nobody -- sh -c '>other || cat prometheus.yml' >"$3/nobody" 2>&1 || true
+"""
+
 HERE = """
 getent group prometheus >/dev/null || groupadd --system prometheus
 sh "$2/install.sh" >"$3/first" 2>&1
@@ -309,6 +354,23 @@ def test_install_for_real(written: Written, tmp_path: Path) -> None:
     assert "No such file" in (tmp_path / "out/private-file").read_text()
     assert "daemon-reload" in programs.calls("systemctl")
     assert "Prometheus 2.42 here does not know" in (tmp_path / "out/first").read_text()
+
+
+@pytest.mark.skipif(not can_overlay, reason="no root, or no mounts to be had")
+def test_the_generators_user_may_write_the_block(google: Google, tmp_path: Path) -> None:
+    """For Prometheus 2.42 install.sh lets the generator's user, and nobody else, write Debian's
+    prometheus.yml anew, also one that only the group prometheus may read.
+    """
+    bundle = google.write(
+        tmp_path / "b", *("--platform", "systemd", "--prometheus-version", "2.42")
+    )
+    programs = Programs(tmp_path / "programs", "systemctl")
+    (tmp_path / "out").mkdir()
+    command = ["unshare", "--mount", "sh", "-euc", OVERLAY + BLOCK, "sh"]
+    environment = {"PATH": programs.path}
+    execute([*command, "/mnt", str(bundle), str(tmp_path / "out")], tmp_path, environment)
+    assert (tmp_path / "out/file").read_text() == "prometheus 640\n"
+    assert (tmp_path / "out/nobody").read_text().count("Permission denied") == 2
 
 
 def test_the_readmes_commands(google: Google, tmp_path: Path) -> None:

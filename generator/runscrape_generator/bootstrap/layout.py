@@ -11,7 +11,14 @@ from typing import Any
 from runscrape_generator.bootstrap import checks, health
 from runscrape_generator.bootstrap.bundle import Planned
 from runscrape_generator.bootstrap.platforms import PLACES, RUN_AS, Choices, Platform
-from runscrape_generator.bootstrap.processes import RELOAD, Commands, commands, retention_size
+from runscrape_generator.bootstrap.processes import (
+    DEBIANS_CONFIG,
+    RELOAD,
+    Commands,
+    commands,
+    keeps_a_block,
+    retention_size,
+)
 from runscrape_generator.bootstrap.quadlet import quadlets
 from runscrape_generator.bootstrap.settings import BODY_SIZE_LIMIT, SAMPLE_LIMIT
 from runscrape_generator.bootstrap.templates import render
@@ -106,13 +113,15 @@ def plan(asked: Asked) -> dict[str, Planned]:
     Not what the generator writes (prometheus.yml, the inventory, targets), and not the secrets.
     """
     choices = asked.choices
-    processes = commands(choices, asked.settings.mode)
+    processes = commands(choices, asked.settings)
     values = _values(asked, processes)
     config = PLACES[choices.platform].bundle_config
     templates = {f"{config}/{path}": name for path, name in _COMMON.items()}
     templates |= _PLATFORM[choices.platform]
     if choices.platform is Platform.SYSTEMD:
         del templates[f"{config}/prometheus.yml.j2"]
+    if keeps_a_block(choices, asked.settings):
+        del templates[f"{config}/scrape/runscrape.yml"]  # prometheus-lines.yml has its jobs
     templates["grafana/dashboards/runscrape.json"] = "common/dashboard.json"
     templates["README.md"] = f"{choices.platform}/README.md"
     if choices.grafana:
@@ -180,6 +189,7 @@ def _values(asked: Asked, processes: Commands) -> dict[str, Any]:
         "full_version": _full_version(choices.prometheus_image),
         "retention_size": retention_size(choices),
         "gateway": settings.mode is Mode.GATEWAY,
+        "into": DEBIANS_CONFIG if keeps_a_block(choices, settings) else None,
         "limits": _global_limits(choices),
         "version": version("runscrape"),
         "program_root": choices.program_dir.removesuffix("/bin"),

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runscrape_generator.bootstrap.platforms import CONFIG, PLACES, STATE, Choices, Platform
-from runscrape_generator.config.settings import Mode
+from runscrape_generator.config import releases
+from runscrape_generator.config.settings import AUTO, Mode, Settings
 
 METRICS = f"{STATE}/metrics"
 JOBS = "jobs/cloudrun.yml"
 """Below the state: what scrape_config_files names under systemd."""
 RELOAD = f"{STATE}/reload"
 """The file that a unit watches under systemd, to reload Prometheus as root."""
+DEBIANS_CONFIG = "/etc/prometheus/prometheus.yml"
+"""Debian's Prometheus' own configuration."""
 EXPORTER = "/bin/node_exporter"
 """In node_exporter's image."""
 DEBIAN_EXPORTER = "/usr/bin/prometheus-node-exporter"
@@ -37,11 +40,21 @@ class Commands:
     """The proxy in the pod of the operator's Prometheus."""
 
 
-def commands(choices: Choices, mode: Mode) -> Commands:
+def keeps_a_block(choices: Choices, settings: Settings) -> bool:
+    """Whether the jobs are kept in the distribution's own prometheus.yml, in a block.
+
+    Before 2.43 Prometheus cannot read them from a file of their own (scrape_config_files).
+    """
+    version = settings.prometheus_version
+    is_old = version != AUTO and releases.release(version) < (2, 43)
+    return choices.platform is Platform.SYSTEMD and is_old
+
+
+def commands(choices: Choices, settings: Settings) -> Commands:
     """Give the argument list of every process of the platform."""
-    once = _once(choices, mode)
+    once = _once(choices, settings)
     return Commands(
-        proxy=_proxy(choices, mode),
+        proxy=_proxy(choices, settings.mode),
         prometheus=_prometheus(choices),
         exporter=_exporter(choices),
         first=once,
@@ -58,11 +71,14 @@ def _program(choices: Choices, name: str) -> str:
     return name
 
 
-def _once(choices: Choices, mode: Mode) -> tuple[tuple[str, ...], ...]:
+def _once(choices: Choices, settings: Settings) -> tuple[tuple[str, ...], ...]:
     runscrape, config = _program(choices, "runscrape"), ("--config", f"{CONFIG}/runscrape.yaml")
-    generate = (runscrape, "generate", *config, "--output", f"{STATE}/{output(choices)}")
+    written = ("--output", f"{STATE}/{output(choices)}")
+    if keeps_a_block(choices, settings):
+        written = ("--into", DEBIANS_CONFIG)
+    generate = (runscrape, "generate", *config, *written)
     targets = (runscrape, "targets", *config, "--output", f"{STATE}/targets.json")
-    return (generate, targets) if mode is Mode.GATEWAY else (generate,)
+    return (generate, targets) if settings.mode is Mode.GATEWAY else (generate,)
 
 
 def output(choices: Choices) -> str:

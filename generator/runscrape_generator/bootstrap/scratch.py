@@ -17,10 +17,12 @@ from runscrape_generator.bootstrap import settings as bootstrap_settings
 from runscrape_generator.bootstrap.bundle import Step
 from runscrape_generator.bootstrap.folder import Folder
 from runscrape_generator.bootstrap.platforms import Choices, Platform
-from runscrape_generator.config.settings import Mode, Settings
+from runscrape_generator.config.settings import Format, Mode, Settings
 from runscrape_generator.errors import RunscrapeError, WriteError
 from runscrape_generator.progress import Progress
 
+BLOCK = "prometheus-block.yml"
+"""Shows the jobs that the generator will keep in a prometheus.yml of the user's."""
 _STALE = 3
 """The exit code where some scopes came from the inventory."""
 
@@ -113,7 +115,11 @@ def _runs(choices: Choices, scratch: Path) -> list[_Run]:
         scratch / places.bundle_config / "runscrape.yaml", choices, scratch
     )
     state = scratch / places.bundle_state
-    runs = [_Run("generate", replace(settings, output=state / processes.output(choices)))]
+    if processes.keeps_a_block(choices, settings):
+        shown = replace(settings, output=scratch / BLOCK, format=Format.SCRAPE_CONFIGS)
+        runs = [_Run("generate", shown)]
+    else:
+        runs = [_Run("generate", replace(settings, output=state / processes.output(choices)))]
     if settings.mode is Mode.GATEWAY:
         runs.append(_Run("targets", replace(settings, output=state / "targets.json")))
     if choices.operator:
@@ -131,11 +137,10 @@ def made(
     Its hidden files are for the next run in the same folder, and there is none in this one.
     """
     planned = {step.path for step in decided}
-    for name in generated(choices):
-        for path in sorted((scratch / name).rglob("*")):
-            relative = str(path.relative_to(scratch))
-            if path.is_file() and not path.name.startswith(".") and relative not in planned:
-                planned.add(relative)
-                data = path.read_bytes()
-                if folder.read(relative) != data:
-                    yield relative, data
+    found = {path for name in generated(choices) for path in (scratch / name).rglob("*")}
+    for path in sorted({*found, scratch / BLOCK}):
+        relative = str(path.relative_to(scratch))
+        if path.is_file() and not path.name.startswith(".") and relative not in planned:
+            data = path.read_bytes()
+            if folder.read(relative) != data:
+                yield relative, data

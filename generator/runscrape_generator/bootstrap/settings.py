@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from runscrape_generator.bootstrap.platforms import CONFIG, STATE, Choices, Platform
+from runscrape_generator.bootstrap.processes import keeps_a_block
 from runscrape_generator.cloudrun.credentials import open_access
 from runscrape_generator.config import load as configuration
 from runscrape_generator.config import releases
@@ -61,7 +62,7 @@ def document(loaded: Loaded, choices: Choices, known: Known, *, operator: bool) 
     """Write runscrape.yaml for the bundle."""
     ours: dict[str, object] = {
         "project": list(resolved(loaded)),
-        **_places(choices, operator=operator),
+        **_places(choices, loaded.settings, operator=operator),
         **_version(loaded, known),
     }
     leave_out = ours.keys() | ({"template", "metrics_file", "targets_file"} if operator else set())
@@ -90,7 +91,7 @@ def _with_limits(rules: Any, *, whole: bool) -> list[object]:
 
 def unused(loaded: Loaded, choices: Choices) -> list[str]:
     """Name what the user set and the bundle sets otherwise, a message each."""
-    ours = _places(choices, operator=False)
+    ours = _places(choices, loaded.settings, operator=False)
     given = {key for key, place in loaded.origins.items() if place != "default"}
     differing = {key for key in given & ours.keys() if loaded.shown.get(key) != ours[key]}
     overruled = sorted(differing | (given & _OF_ONE_RUN - {"verbosity"}))
@@ -105,7 +106,7 @@ def _given(loaded: Loaded) -> dict[str, object]:
     }
 
 
-def _places(choices: Choices, *, operator: bool) -> dict[str, object]:
+def _places(choices: Choices, settings: Settings, *, operator: bool) -> dict[str, object]:
     """Say where things are on the platform; nothing that the user says can change it."""
     places = choices.places
     ours: dict[str, object] = {
@@ -123,7 +124,8 @@ def _places(choices: Choices, *, operator: bool) -> dict[str, object]:
     }
     if choices.platform is Platform.SYSTEMD:
         # Prometheus and its configuration belong to the distribution: it is given jobs.
-        return ours | {"format": Format.SCRAPE_CONFIGS.value}
+        block = keeps_a_block(choices, settings)
+        return ours | {"format": (Format.PROMETHEUS if block else Format.SCRAPE_CONFIGS).value}
     return ours | {"template": f"{CONFIG}/prometheus.yml.j2"}
 
 
