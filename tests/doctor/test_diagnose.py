@@ -21,7 +21,7 @@ from runscrape_generator.doctor.evidence import (
     TokenAnswer,
 )
 from runscrape_generator.doctor.remedies import Programs
-from runscrape_generator.doctor.targets import Secret, Target, TokenRequest, Way
+from runscrape_generator.doctor.targets import Secret, Target, TokenRequest, Transport
 from runscrape_generator.model import Service
 from tests.doctor.test_answer import APP, ROBOT
 
@@ -34,7 +34,7 @@ ASKING = replace(TARGET, token=TokenRequest(url="http://x/token", params=(("audi
 GATEWAY = replace(
     TARGET,
     url="http://api-x7k2mq4wza-uc.a.run.app:80/metrics",
-    way=Way(proxy_url="http://127.0.0.1:7777"),
+    transport=Transport(proxy_url="http://127.0.0.1:7777"),
 )
 CLAIMS = Claims(
     issuer="https://accounts.google.com", audience=URL, email="a@b.iam.gserviceaccount.com"

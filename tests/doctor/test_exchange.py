@@ -11,7 +11,7 @@ import pytest
 
 from runscrape_generator.doctor.evidence import Exchange, Failed, Stage
 from runscrape_generator.doctor.http.exchange import Request, exchange
-from runscrape_generator.doctor.targets import Way
+from runscrape_generator.doctor.targets import Transport
 from tests.kit.authority import Authority
 from tests.kit.odd_server import OddServer, Script, answers, drips, hangs, sends
 
@@ -113,17 +113,17 @@ def test_tls(authority: Authority) -> None:
     """A certificate is believed by tls_config alone: its CA, its server name, or not at all."""
     pem = authority.file.read_text()
     with OddServer(otherwise=answers(200, b"x"), tls=authority.server("localhost")) as server:
-        for way, how in (
-            (Way(ca_file=authority.file), None),
-            (Way(ca=pem), None),
-            (Way(insecure=True), None),
-            (Way(), Failed.UNTRUSTED),
-            (Way(ca_file=Path("/nowhere")), Failed.UNTRUSTED),
-            (Way(ca_file=authority.file, server_name="other.example"), Failed.WRONG_NAME),
-            (Way(ca_file=authority.file, cert_file=Path("/nowhere")), Failed.TLS),
+        for transport, how in (
+            (Transport(ca_file=authority.file), None),
+            (Transport(ca=pem), None),
+            (Transport(insecure=True), None),
+            (Transport(), Failed.UNTRUSTED),
+            (Transport(ca_file=Path("/nowhere")), Failed.UNTRUSTED),
+            (Transport(ca_file=authority.file, server_name="other.example"), Failed.WRONG_NAME),
+            (Transport(ca_file=authority.file, cert_file=Path("/nowhere")), Failed.TLS),
         ):
-            made = exchange(Request(url=server.url, way=way), QUIET)
-            assert (made.failure.how if made.failure else None) == how, way
+            made = exchange(Request(url=server.url, transport=transport), QUIET)
+            assert (made.failure.how if made.failure else None) == how, transport
             assert Stage.TLS in stages(made)
 
 
@@ -132,15 +132,15 @@ def test_through_a_proxy(authority: Authority) -> None:
     known = "Basic " + b64encode(b"me:p@ss").decode()
     with OddServer(tunnel=authority.server("api.example"), otherwise=answers(200, b"x")) as proxy:
         url = proxy.url.replace("http://", "http://me:p%40ss@")
-        way = Way(proxy_url=url, ca_file=authority.file)
-        made = exchange(Request(url="https://api.example/metrics", way=way), QUIET)
+        transport = Transport(proxy_url=url, ca_file=authority.file)
+        made = exchange(Request(url="https://api.example/metrics", transport=transport), QUIET)
         assert made.failure is None
         assert stages(made)[:4] == [Stage.DNS, Stage.CONNECTION, Stage.TUNNEL, Stage.TLS]
         assert proxy.tunnels == {"api.example": 1}
-        assert "p@ss" not in repr(made) + repr(way)
+        assert "p@ss" not in repr(made) + repr(transport)
     with OddServer(otherwise=answers(200, b"x")) as proxy:
-        way = Way(proxy_url=proxy.url.replace("http://", "http://me:p%40ss@"))
-        exchange(Request(url="http://api.example:80/metrics", way=way), QUIET)
+        transport = Transport(proxy_url=proxy.url.replace("http://", "http://me:p%40ss@"))
+        exchange(Request(url="http://api.example:80/metrics", transport=transport), QUIET)
         assert proxy.asked[0].target == "http://api.example:80/metrics"
         assert proxy.asked[0].headers["proxy-authorization"] == known
 
@@ -160,7 +160,9 @@ def test_a_refused_tunnel(authority: Authority) -> None:
     """What the proxy says of its refusal is kept, its status and its words."""
     refusal = answers(407, b"who are you?\n")
     with OddServer(tunnel=authority.server("x"), refuse=lambda _: refusal) as proxy:
-        made = exchange(Request(url="https://api.example/", way=Way(proxy_url=proxy.url)), QUIET)
+        made = exchange(
+            Request(url="https://api.example/", transport=Transport(proxy_url=proxy.url)), QUIET
+        )
     assert made.failure is not None
     assert made.failure.how is Failed.REFUSED_BY_PROXY
     assert "407" in made.failure.reason
@@ -170,7 +172,7 @@ def test_a_refused_tunnel(authority: Authority) -> None:
 def test_a_proxy_behind_tls(authority: Authority) -> None:
     """A proxy may speak TLS itself; its certificate counts, too."""
     with OddServer(otherwise=answers(200, b"x"), tls=authority.server("localhost")) as proxy:
-        way = Way(proxy_url=proxy.url, ca_file=authority.file)
-        made = exchange(Request(url="http://api.example/metrics", way=way), QUIET)
+        transport = Transport(proxy_url=proxy.url, ca_file=authority.file)
+        made = exchange(Request(url="http://api.example/metrics", transport=transport), QUIET)
     assert made.failure is None
     assert proxy.asked[0].target == "http://api.example/metrics"

@@ -130,7 +130,7 @@ def test_prometheus_fails_alone(site: Clinic, error: str, expected: str) -> None
     assert error in words_of(found["api"]["cause"])
 
 
-def test_prometheus_3(site: Clinic) -> None:
+def test_prometheus_3(site: Clinic, tmp_path: Path) -> None:
     """What Prometheus 3 does not take is a cause with a Prometheus 3, and a warning with a 2."""
     target = {
         "labels": {"job": job(site, "no-type")["job_name"]},
@@ -144,6 +144,12 @@ def test_prometheus_3(site: Clinic) -> None:
     (differs,) = new["no-type"]["warnings"]  # it says that it has the target up
     assert differs["name"] == "prometheus-has-it-up"
     assert "here no-content-type" in differs["seen"]
+    config = tmp_path / "runscrape.yaml"  # no Prometheus runs yet, and it will be a 3
+    settings = yaml.safe_load(site.config.read_text())
+    config.write_text(yaml.safe_dump(settings | {"prometheus_version": "3.5"}))
+    words = ("--prometheus-config", str(site.output), "--config", str(config))
+    unasked = by_name(json.loads(run("doctor", "--json", *words)[1]))
+    assert cause(unasked["no-type"]) == "no-content-type"
     old = seen(site, targets=[target], jobs=[])
     assert cause(old["no-type"]) == ""
     assert [each["name"] for each in old["no-type"]["warnings"]] == ["content-type-for-3"]

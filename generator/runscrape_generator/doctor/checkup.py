@@ -69,7 +69,7 @@ class Checkup:
 
     def examine(self, target: Target) -> Evidence:
         """Look at one target; takes a few scrape timeouts at most."""
-        evidence = Evidence(target=target)
+        evidence = Evidence(target=target, prometheus_version=self.version)
         if target.problem is not None:
             return evidence
         if target.token is not None:
@@ -143,7 +143,7 @@ class Checkup:
         if not audience or known is None or known.username is None:
             return None
         wanted = TokenRequest(
-            url=f"{target.way.proxy_url.rstrip('/')}/token",
+            url=f"{target.transport.proxy_url.rstrip('/')}/token",
             client_id=known.username,
             secret=known.secret,
             params=(("audience", audience),),

@@ -219,8 +219,8 @@ class Evidence:
     facts: Facts = field(default_factory=Facts)
     probes: tuple[Probe, ...] = ()
     seen: Seen | None = None
-    prometheus_version: tuple[int, int] | None = None
-    """Of the Prometheus that reads the answer; None where nobody says."""
+    prometheus_version: tuple[int, int] = (2, 42)
+    """Of the Prometheus that reads the answer."""
     audiences: frozenset[str] = frozenset()
     """What the inventory would have the proxy mint for."""
     trouble: str = ""

@@ -146,7 +146,6 @@ def _completed(
         evidence,
         audiences=known.audiences,
         seen=prometheus.seen(evidence.target, options.prometheus_config) if prometheus else None,
-        prometheus_version=prometheus.version if prometheus else None,
     )
 
 

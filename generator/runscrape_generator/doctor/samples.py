@@ -19,7 +19,7 @@ from prometheus_client.samples import Sample
 from runscrape_generator.doctor import protobuf, text_format
 from runscrape_generator.doctor.evidence import Answer, Samples
 from runscrape_generator.doctor.jobs.relabel import relabel
-from runscrape_generator.doctor.scrape import UTF8_NAMES, Version
+from runscrape_generator.doctor.scrape import PROMETHEUS_3, Version
 from runscrape_generator.doctor.targets import Limits, Target
 from runscrape_generator.text import ELLIPSIS, printable, show
 
@@ -43,7 +43,7 @@ class MalformedError(Exception):
 def read(answer: Answer, target: Target, now: float, version: Version = (2, 42)) -> Samples:
     """Read the body of ``answer``, as ``version`` does; ``now`` in seconds since 1970."""
     try:
-        found = list(_parsed(answer, utf8=version >= UTF8_NAMES))
+        found = list(_parsed(answer, utf8=version >= PROMETHEUS_3))
     except MalformedError as error:
         return Samples(malformed=str(error))
     kept = list(_relabelled((sample for _, sample in found), target))

@@ -12,7 +12,8 @@ Version = tuple[int, int]
 
 SCRAPE_PROTOCOLS = (2, 49)
 """Where ``scrape_protocols`` came, and with it the quality of each."""
-UTF8_NAMES = (3, 0)
+PROMETHEUS_3 = (3, 0)
+"""From here on names may be UTF-8, and an answer needs a Content-Type."""
 
 _TYPES: Mapping[str, str] = {
     "PrometheusProto": "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;"
@@ -63,19 +64,21 @@ def scrape(
         headers |= target.credentials.headers()
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
-    return exchange(Request(url=url or target.url, headers=headers, way=target.way), seconds)
+    return exchange(
+        Request(url=url or target.url, headers=headers, transport=target.transport), seconds
+    )
 
 
 def accept(protocols: tuple[str, ...], version: Version) -> str:
     """Give the Accept header of a version of Prometheus (``scrape/scrape.go``, acceptHeader)."""
     if version < SCRAPE_PROTOCOLS and not protocols:
         return _OLD_ACCEPT
-    usual = _USUAL_3 if version >= UTF8_NAMES else _USUAL_2
-    weight = len(_TYPES) + (1 if version >= UTF8_NAMES else 0)
+    usual = _USUAL_3 if version >= PROMETHEUS_3 else _USUAL_2
+    weight = len(_TYPES) + (1 if version >= PROMETHEUS_3 else 0)
     parts = []
     for name in protocols or usual:
         kind = _TYPES.get(name, "*/*")
-        if version >= UTF8_NAMES and name in _ESCAPED:
+        if version >= PROMETHEUS_3 and name in _ESCAPED:
             kind += ";escaping=allow-utf-8"
         parts.append(f"{kind};q=0.{weight}")
         weight -= 1

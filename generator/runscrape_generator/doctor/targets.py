@@ -39,7 +39,7 @@ class SecretSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class Transport:
     """How a client of Prometheus' makes its connections: ``tls_config`` and ``proxy_url``."""
 
     ca_file: Path | None = None
@@ -63,7 +63,7 @@ class TokenRequest:
     params: tuple[tuple[str, str], ...] = ()
     """``endpoint_params``."""
     scopes: tuple[str, ...] = ()
-    way: Way = field(default_factory=Way)
+    transport: Transport = field(default_factory=Transport)
 
     @property
     def audience(self) -> str:
@@ -126,7 +126,7 @@ class Target:
     """Seconds."""
     token: TokenRequest | None = None
     credentials: Credentials | None = None
-    way: Way = field(default_factory=Way)
+    transport: Transport = field(default_factory=Transport)
     limits: Limits = field(default_factory=Limits)
     honor_timestamps: bool = True
     follow_redirects: bool = True
@@ -149,13 +149,13 @@ class Target:
     @property
     def gateway(self) -> bool:
         """Whether Prometheus asks an HTTP proxy to make the scrape: ``GET http://HOST/PATH``."""
-        return bool(self.way.proxy_url) and not self.url.startswith("https:")
+        return bool(self.transport.proxy_url) and not self.url.startswith("https:")
 
     @property
     def at_proxy(self) -> str:
         """The URL at which runscrape-proxy is asked; empty where it is not."""
         if self.gateway:
-            return self.way.proxy_url
+            return self.transport.proxy_url
         return self.token.url if self.token else ""
 
     @property

@@ -51,7 +51,9 @@ def _requests(wanted: TokenRequest, secret: Secret) -> Iterator[Request]:
         ({"client_id": wanted.client_id, "client_secret": str(secret)}, _FORM),
     ):
         body = urlencode(sorted((form | more).items())).encode()
-        yield Request(url=wanted.url, method="POST", headers=headers, body=body, way=wanted.way)
+        yield Request(
+            url=wanted.url, method="POST", headers=headers, body=body, transport=wanted.transport
+        )
 
 
 def _read(made: Exchange) -> TokenAnswer:

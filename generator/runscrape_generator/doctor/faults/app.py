@@ -10,6 +10,7 @@ from runscrape_generator.doctor.answer import Who, first_line, who_answered
 from runscrape_generator.doctor.evidence import Answer, Evidence, Exchange, Failed, Samples, Stage
 from runscrape_generator.doctor.findings import Fault, Value, found
 from runscrape_generator.doctor.remedies import fitting_timeout, path_values
+from runscrape_generator.doctor.scrape import PROMETHEUS_3
 from runscrape_generator.doctor.targets import Limits
 from runscrape_generator.text import plural, printable
 
@@ -27,7 +28,6 @@ KNOWN_TYPES = {
     "application/vnd.google.protobuf",
 }
 """What Prometheus 3 parses without ``fallback_scrape_protocol``."""
-PROMETHEUS_3 = (3, 0)
 
 
 def fault(evidence: Evidence) -> Fault | None:
@@ -118,7 +118,7 @@ def _of_body(answer: Answer, evidence: Evidence) -> Fault | None:
     if kind := _other_kind(answer):
         detail = f"{kind}: {first_line(answer)}"
         return found("not-metrics", detail, **_working(evidence))
-    if lacks_content_type(answer, evidence) and (evidence.prometheus_version or (0,)) >= (3,):
+    if lacks_content_type(answer, evidence) and evidence.prometheus_version >= PROMETHEUS_3:
         return found("no-content-type", _content_type(answer))
     return _of_samples(samples, limits) if samples is not None else None
 

@@ -9,6 +9,7 @@ from runscrape_generator.doctor.evidence import Evidence
 from runscrape_generator.doctor.faults.app import lacks_content_type
 from runscrape_generator.doctor.findings import Fault, found
 from runscrape_generator.doctor.remedies import USUAL_MAXIMUM, fitting_timeout
+from runscrape_generator.doctor.scrape import PROMETHEUS_3
 from runscrape_generator.doctor.skew import TOLERATED, offset
 
 _OK = 200
@@ -56,7 +57,7 @@ def _of_token(evidence: Evidence) -> Iterator[Fault]:
 
 
 def _of_scrape(evidence: Evidence) -> Iterator[Fault]:
-    ca_file = evidence.target.way.ca_file
+    ca_file = evidence.target.transport.ca_file
     if ca_file is not None and not ca_file.is_file():
         yield found("ca-file-missing", str(ca_file), ca_file=str(ca_file))
     if first := evidence.target.redirected_from:
@@ -84,5 +85,5 @@ def _of_samples(evidence: Evidence) -> Iterator[Fault]:
         yield found("timestamps-off", samples.skewed)
     if samples.count == 0:
         yield found("no-samples")
-    if lacks_content_type(answer, evidence) and (evidence.prometheus_version or (0,)) < (3,):
+    if lacks_content_type(answer, evidence) and evidence.prometheus_version < PROMETHEUS_3:
         yield found("content-type-for-3")

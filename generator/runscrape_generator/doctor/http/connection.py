@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from runscrape_generator.addresses import without_login
 from runscrape_generator.doctor.evidence import Failed, Failure, Stage
 from runscrape_generator.doctor.http.steps import StepFailedError, Steps
-from runscrape_generator.doctor.targets import Way
+from runscrape_generator.doctor.targets import Transport
 from runscrape_generator.text import one_line, printable, show
 
 _PIECE = 64 * 1024
@@ -21,10 +21,10 @@ _MOMENT = 0.5
 _PORTS = {"http": 80, "https": 443}
 
 
-def connect(target: str, way: Way, steps: Steps) -> socket.socket:
+def connect(target: str, transport: Transport, steps: Steps) -> socket.socket:
     """Connect to the server, or to the HTTP proxy before it, and start TLS where it is https."""
     url = urlsplit(target)
-    proxy = urlsplit(way.proxy_url) if way.proxy_url else None
+    proxy = urlsplit(transport.proxy_url) if transport.proxy_url else None
     first = proxy or url
     for each in (url, first):
         if each.scheme not in _PORTS:
@@ -43,11 +43,11 @@ def connect(target: str, way: Way, steps: Steps) -> socket.socket:
     )
     try:
         if proxy is not None and proxy.scheme == "https":
-            connection = _secured(connection, host, Way(ca_file=way.ca_file), steps)
+            connection = _secured(connection, host, Transport(ca_file=transport.ca_file), steps)
         if url.scheme == "https":
             if proxy is not None:
                 _tunnel(connection, url, proxy, steps)
-            connection = _secured(connection, url.hostname or "", way, steps)
+            connection = _secured(connection, url.hostname or "", transport, steps)
     except StepFailedError:
         connection.close()
         raise
@@ -112,25 +112,31 @@ def login(url: SplitResult, header: str) -> dict[str, str]:
     return {header: "Basic " + b64encode(pair.encode()).decode()}
 
 
-def _secured(connection: socket.socket, host: str, way: Way, steps: Steps) -> ssl.SSLSocket:
+def _secured(
+    connection: socket.socket, host: str, transport: Transport, steps: Steps
+) -> ssl.SSLSocket:
     def start() -> ssl.SSLSocket:
         connection.settimeout(steps.left)
-        context = _context(way)
-        return context.wrap_socket(connection, server_hostname=way.server_name or host)
+        context = _context(transport)
+        return context.wrap_socket(connection, server_hostname=transport.server_name or host)
 
     secured: ssl.SSLSocket = steps.take(Stage.TLS, start, _certificate)
     return secured
 
 
-def _context(way: Way) -> ssl.SSLContext:
+def _context(transport: Transport) -> ssl.SSLContext:
     """Trust what ``tls_config`` says in place of the system's authorities, as Prometheus does."""
-    ca_file = str(way.ca_file) if way.ca_file is not None and way.ca_file.is_file() else None
-    context = ssl.create_default_context(cafile=ca_file, cadata=way.ca or None)
-    if way.insecure:
+    ca_file = (
+        str(transport.ca_file)
+        if transport.ca_file is not None and transport.ca_file.is_file()
+        else None
+    )
+    context = ssl.create_default_context(cafile=ca_file, cadata=transport.ca or None)
+    if transport.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if way.cert_file is not None:
-        context.load_cert_chain(way.cert_file, way.key_file)
+    if transport.cert_file is not None:
+        context.load_cert_chain(transport.cert_file, transport.key_file)
     return context
 
 

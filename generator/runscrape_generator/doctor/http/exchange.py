@@ -20,7 +20,7 @@ from runscrape_generator.addresses import without_login
 from runscrape_generator.doctor.evidence import Answer, Exchange, Failure, Stage
 from runscrape_generator.doctor.http.connection import connect, login
 from runscrape_generator.doctor.http.steps import StepFailedError, Steps
-from runscrape_generator.doctor.targets import Way
+from runscrape_generator.doctor.targets import Transport
 
 MAX_BODY = 128 * 1024 * 1024
 """Bytes of a body that are read; Prometheus itself has no limit unless the job says one."""
@@ -39,7 +39,7 @@ class Request:
     method: str = "GET"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes | None = field(default=None, repr=False)
-    way: Way = field(default_factory=Way)
+    transport: Transport = field(default_factory=Transport)
 
 
 def exchange(request: Request, seconds: float) -> Exchange:
@@ -50,7 +50,7 @@ def exchange(request: Request, seconds: float) -> Exchange:
     failure: Failure | None = None
     connection: socket.socket | None = None
     try:
-        connection = connect(request.url, request.way, steps)
+        connection = connect(request.url, request.transport, steps)
         response = _ask(request, connection, steps)
         answer = _answer(response)
         body = steps.take(Stage.BODY, lambda: _read(response), _size)
@@ -115,9 +115,9 @@ def _head(request: Request) -> bytes:
     host = url.netloc.rpartition("@")[2]
     headers = {"Host": host, **login(url, "Authorization"), **request.headers}
     headers["Connection"] = "close"
-    if request.way.proxy_url and url.scheme == "http":
+    if request.transport.proxy_url and url.scheme == "http":
         place = f"http://{host}{place}"
-        headers |= login(urlsplit(request.way.proxy_url), "Proxy-Authorization")
+        headers |= login(urlsplit(request.transport.proxy_url), "Proxy-Authorization")
     if request.body is not None:
         headers["Content-Length"] = str(len(request.body))
     lines = [f"{request.method} {place} HTTP/1.1"]

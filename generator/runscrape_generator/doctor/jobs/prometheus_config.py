@@ -123,8 +123,8 @@ def _of_job(job: Data, defaults: Defaults) -> Iterator[Target]:
     for groups, problem in _discovered(job, defaults):
         if problem is not None:
             url = str(job.get("proxy_url") or "")
-            way = replace(scrape_config.way(job, defaults), proxy_url=url)
-            yield Target(job=str(job.get("job_name")), problem=problem, way=way)
+            transport = replace(scrape_config.transport(job, defaults), proxy_url=url)
+            yield Target(job=str(job.get("job_name")), problem=problem, transport=transport)
             found += 1
         for target in scrape_config.targets(job, groups, defaults):
             if job.get("oauth2") or target.gateway or target.host.endswith(".run.app"):
@@ -195,7 +195,9 @@ def _of_url(data: Data, defaults: Defaults, proxy: str) -> tuple[list[Group], Pr
         headers |= known.headers() if known else {}
     except OSError as error:
         return [], Problem("secret-unreadable", f"{error.filename}: {error.strerror}")
-    request = Request(url=url, headers=headers, way=scrape_config.way(data, defaults, url))
+    request = Request(
+        url=url, headers=headers, transport=scrape_config.transport(data, defaults, url)
+    )
     made = exchange(request, _HTTP_SD_SECONDS)
     problem = _not_got(made, at_proxy=bool(proxy) and urlsplit(proxy)[1] == urlsplit(url)[1])
     if problem is not None or made.answer is None:

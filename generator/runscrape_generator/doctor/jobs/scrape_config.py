@@ -25,7 +25,7 @@ from runscrape_generator.doctor.targets import (
     SecretSource,
     Target,
     TokenRequest,
-    Way,
+    Transport,
 )
 from runscrape_generator.text import show
 
@@ -71,10 +71,10 @@ def targets(job: Data, groups: Iterable[Group], defaults: Defaults) -> Iterator[
                 yield target
 
 
-def way(data: Data, defaults: Defaults, url: str = "") -> Way:
+def transport(data: Data, defaults: Defaults, url: str = "") -> Transport:
     """Read how a job, or its ``oauth2`` block, gets to a URL: ``tls_config`` and its proxy."""
     tls: Data = data.get("tls_config") or {}
-    return Way(
+    return Transport(
         ca_file=defaults.path(tls.get("ca_file")),
         ca=str(tls.get("ca") or ""),
         cert_file=defaults.path(tls.get("cert_file")),
@@ -93,7 +93,7 @@ def token_request(data: Data, defaults: Defaults) -> TokenRequest:
         secret=secret(data, "client_secret", defaults),
         params=tuple((str(k), str(v)) for k, v in (data.get("endpoint_params") or {}).items()),
         scopes=tuple(map(str, data.get("scopes") or ())),
-        way=way(data, defaults, str(data.get("token_url") or "")),
+        transport=transport(data, defaults, str(data.get("token_url") or "")),
     )
 
 
@@ -120,7 +120,7 @@ def _base(job: Data, defaults: Defaults) -> Target:
         job=str(job.get("job_name") or ""),
         token=token_request(oauth2, defaults) if oauth2 else None,
         credentials=credentials(job, defaults),
-        way=way(job, defaults),
+        transport=transport(job, defaults),
         limits=Limits(
             samples=int(job.get("sample_limit") or 0),
             body_bytes=size(job.get("body_size_limit")),
@@ -189,8 +189,8 @@ def _target(base: Target, job: Data, found: Mapping[str, str], defaults: Default
         return dataclasses.replace(made, problem=problem)
     seconds = durations.parse(labels["__scrape_timeout__"])
     url = _url(address, labels, job.get("params") or {})
-    way = dataclasses.replace(base.way, proxy_url=proxy_for(job, url))
-    return dataclasses.replace(made, url=url, timeout=seconds, way=way)
+    transport = dataclasses.replace(base.transport, proxy_url=proxy_for(job, url))
+    return dataclasses.replace(made, url=url, timeout=seconds, transport=transport)
 
 
 def proxy_for(data: Data, url: str) -> str:
