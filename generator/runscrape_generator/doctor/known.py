@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import urlsplit
 
 from runscrape_generator.cloudrun.discovery import discover
@@ -18,7 +19,7 @@ from runscrape_generator.publish import inventory
 from runscrape_generator.selection.decide import decide
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Known:
     """Services, and where they are known from."""
 
@@ -27,24 +28,21 @@ class Known:
     """What the inventory would have the proxy mint for; empty without an inventory."""
     listed: Listed | None = None
     """What Google listed, where there was no inventory."""
-    _by_host: Mapping[str, Service] = field(init=False, default_factory=dict)
 
-    def __post_init__(self) -> None:
-        hosts = {
+    @cached_property
+    def by_host(self) -> Mapping[str, Service]:
+        """The service that answers at each host."""
+        return {
             urlsplit(url).hostname or "": service
             for service in self.services
             for url in (service.uri, *service.urls, *service.tag_urls)
             if url
         }
-        object.__setattr__(self, "_by_host", hosts)
 
-    def at(self, host: str) -> Service | None:
-        """Find the service that answers at a host."""
-        return self._by_host.get(host)
-
-    def named(self, place: tuple[str, str, str]) -> Service | None:
-        """Find a service by project, region and name."""
-        return next((s for s in self.services if (s.project, s.region, s.name) == place), None)
+    @cached_property
+    def by_place(self) -> Mapping[tuple[str, str, str], Service]:
+        """Each service by project, region and name."""
+        return {(one.project, one.region, one.name): one for one in self.services}
 
 
 def known_services(settings: Settings, progress: Progress) -> Known:
@@ -67,7 +65,9 @@ def _audiences(services: tuple[Service, ...], settings: Settings) -> frozenset[s
 def attach(target: Target, known: Known) -> Target:
     """Say which service a target is that somebody wrote by hand, as far as anybody can tell."""
     host = target.host
-    service = known.named(target.place) or known.named(_meta_place(target)) or known.at(host)
+    by_place = known.by_place
+    service = by_place.get(target.place) or by_place.get(_meta_place(target))
+    service = service or known.by_host.get(host)
     if service is not None:
         return dataclasses.replace(target, service=service)
     match = WITH_NUMBER.fullmatch(host)

@@ -6,7 +6,7 @@ https://github.com/prometheus/client_model/blob/master/io/prometheus/client/metr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -20,41 +20,22 @@ from prometheus_client.samples import Sample
 
 MEDIA_TYPE = "application/vnd.google.protobuf"
 
-_STRING, _DOUBLE, _UINT64, _INT64, _ENUM_AS_INT, _MESSAGE = 9, 1, 4, 3, 5, 11
+_TYPES = {"double": 1, "int64": 3, "uint64": 4, "int32": 5, "string": 9, "message": 11}
 """``FieldDescriptorProto.Type``."""
 _KINDS = ("counter", "gauge", "summary", "untyped", "histogram", "gaugehistogram")
 
-_FIELDS: Mapping[str, tuple[tuple[str, int, int, str], ...]] = {
-    "MetricFamily": (
-        ("name", 1, _STRING, ""),
-        ("type", 3, _ENUM_AS_INT, ""),
-        ("metric", 4, _MESSAGE, "Metric"),
-    ),
-    "Metric": (
-        ("label", 1, _MESSAGE, "LabelPair"),
-        ("gauge", 2, _MESSAGE, "Value"),
-        ("counter", 3, _MESSAGE, "Value"),
-        ("summary", 4, _MESSAGE, "Summary"),
-        ("untyped", 5, _MESSAGE, "Value"),
-        ("timestamp_ms", 6, _INT64, ""),
-        ("histogram", 7, _MESSAGE, "Histogram"),
-    ),
-    "LabelPair": (("name", 1, _STRING, ""), ("value", 2, _STRING, "")),
-    "Value": (("value", 1, _DOUBLE, ""),),
-    "Summary": (
-        ("sample_count", 1, _UINT64, ""),
-        ("sample_sum", 2, _DOUBLE, ""),
-        ("quantile", 3, _MESSAGE, "Quantile"),
-    ),
-    "Quantile": (("quantile", 1, _DOUBLE, ""), ("value", 2, _DOUBLE, "")),
-    "Histogram": (
-        ("sample_count", 1, _UINT64, ""),
-        ("sample_sum", 2, _DOUBLE, ""),
-        ("bucket", 3, _MESSAGE, "Bucket"),
-    ),
-    "Bucket": (("cumulative_count", 1, _UINT64, ""), ("upper_bound", 2, _DOUBLE, "")),
+_SCHEMA = {
+    "MetricFamily": "string name = 1; int32 type = 3; repeated Metric metric = 4",
+    "Metric": "repeated LabelPair label = 1; Value gauge = 2; Value counter = 3; "
+    "Summary summary = 4; Value untyped = 5; int64 timestamp_ms = 6; Histogram histogram = 7",
+    "LabelPair": "string name = 1; string value = 2",
+    "Value": "double value = 1",
+    "Summary": "uint64 sample_count = 1; double sample_sum = 2; repeated Quantile quantile = 3",
+    "Quantile": "double quantile = 1; double value = 2",
+    "Histogram": "uint64 sample_count = 1; double sample_sum = 2; repeated Bucket bucket = 3",
+    "Bucket": "uint64 cumulative_count = 1; double upper_bound = 2",
 }
-_REPEATED = {"metric", "label", "quantile", "bucket"}
+"""The fields that are read, as metrics.proto has them."""
 
 
 @cache
@@ -62,15 +43,17 @@ def message(name: str) -> Any:
     """Make the class of one of the messages."""
     pool = descriptor_pool.DescriptorPool()
     file = descriptor_pb2.FileDescriptorProto(name="metrics.proto", package="x", syntax="proto2")
-    for message_name, fields in _FIELDS.items():
+    for message_name, fields in _SCHEMA.items():
         described = file.message_type.add(name=message_name)
-        for field, number, kind, of in fields:
+        for one in fields.split("; "):
+            *repeated, kind, field, _, number = one.split()
+            is_message = kind in _SCHEMA
             described.field.add(
                 name=field,
-                number=number,
-                type=kind,
-                type_name=f".x.{of}" if of else None,
-                label=3 if field in _REPEATED and of else 1,
+                number=int(number),
+                type=_TYPES["message" if is_message else kind],
+                type_name=f".x.{kind}" if is_message else None,
+                label=3 if repeated else 1,
             )
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"x.{name}"))
