@@ -27,8 +27,15 @@ PARAM = "${HOME}%{HOME}"
 """What some consumers would put a variable of their environment in the place of."""
 LITERAL = urlencode({"a": PARAM})
 
+PAGES: Mapping[str, Mapping[str, Any]] = {
+    "/metrics": {},
+    "/login": {"body": "<html>log in</html>", "content_type": "text/html"},
+    "/login-as-text": {"body": "<html>log in</html>"},
+    "/blank": {"content_type": None},
+}
+"""What one service answers, by path."""
 SERVICES: Mapping[str, Mapping[str, Any]] = {
-    "api": {"labels": {"team": "web"}},
+    "api": {"labels": {"team": "web"}, "app": {"paths": PAGES}},
     "shop": {},
     "hello": {"invoker_iam_disabled": True},
     "untyped": {"app": {"paths": {"/metrics": {"content_type": None}}}},
@@ -128,7 +135,7 @@ def scene(folder: Path) -> Iterator[Scene]:
 
 
 def refused(scene: Scene) -> list[dict[str, Any]]:
-    """Jobs that the proxy refuses: two ask for a token, two for a scrape through the gateway."""
+    """Jobs that fail: refused a token, or a scrape through the gateway, or with odd answers."""
     uri = scene.google.world.service("my-project/us-central1/api").uri
     assert uri
     host = uri.removeprefix("https://")
@@ -142,8 +149,9 @@ def refused(scene: Scene) -> list[dict[str, Any]]:
     def job(name: str, host: str, **fields: Any) -> dict[str, Any]:
         return {"job_name": name, "static_configs": [{"targets": [host]}], **fields}
 
-    def by_token(name: str, **wrong: Any) -> dict[str, Any]:
-        return job(name, f"{host}:443", scheme="https", oauth2=right | wrong, **scene.way)
+    def by_token(name: str, path: str = "/metrics", **wrong: Any) -> dict[str, Any]:
+        way = {"scheme": "https", "metrics_path": path, **scene.way}
+        return job(name, f"{host}:443", oauth2=right | wrong, **way)
 
     def by_gateway(name: str, host: str, password: str) -> dict[str, Any]:
         login = {"username": "prometheus", "password": password}
@@ -152,6 +160,7 @@ def refused(scene: Scene) -> list[dict[str, Any]]:
     return [
         by_token("invalid_client", client_secret="wrong"),
         by_token("invalid_target", endpoint_params={"audience": f"{uri}/x"}),
+        *(by_token(path, path) for path in PAGES if path != "/metrics"),
         by_gateway("407", host, "wrong"),
         by_gateway("403", "api.example.com", SECRET),
     ]
@@ -164,14 +173,15 @@ def targets_of(address: str) -> list[dict[str, Any]]:
     return active
 
 
-def until_error(address: str, job: str, shown: str) -> None:
-    """Wait until a job's only target says that this is wrong."""
+def until_error(address: str, job: str, shown: str) -> str:
+    """Wait until a job's only target says that this is wrong; gives all that it says."""
 
     def error() -> str:
         found = [each for each in targets_of(address) if each["labels"].get("job") == job]
         return str(found[0]["lastError"]) if found else ""
 
     until(lambda: shown in error(), why=shown, changing=error, pause=0.1)
+    return error()
 
 
 def url_of(address: str, service: str) -> str:

@@ -29,6 +29,8 @@ from tests.consumers.scene import (
     until_health,
     url_of,
 )
+from tests.docs.reference import PROXY
+from tests.docs.tables import shows, symptoms
 from tests.kit.consumers import Program, releases_of, why_missing
 from tests.kit.prometheus import prometheus
 
@@ -285,6 +287,27 @@ def test_refusals_show_on_the_targets_page(first: Results, servers: Servers, ver
     new = server.release.release >= (2, 45)
     for job, shown in SHOWN.items():
         until_error(server.address, job, shown[new])
+
+
+START = 'expected a valid start token, got "<"'
+ANSWERS = {
+    "/login": ("is not a valid start token", START, 'received unsupported Content-Type "text/html'),
+    "/login-as-text": ("is not a valid start token", START, START),
+    "/blank": ("", "", "sending blank Content-Type and no fallback_scrape_protocol specified"),
+}
+"""What is said of odd answers: up to Prometheus 2.44, from 2.45 on, and from 3.0 on."""
+
+
+@each_release
+def test_odd_answers_are_in_the_manual(first: Results, servers: Servers, version: str) -> None:
+    """What is no metrics, or does not say that it is, shows as the manual's table has it."""
+    assert first
+    server = servers[version, "--into"]
+    age = (server.release.release >= (2, 45)) + (server.release.release >= (3, 0))
+    for job, shown in ANSWERS.items():
+        if shown[age]:
+            error = until_error(server.address, job, shown[age])
+            assert [row for row in symptoms(PROXY) if shows(row, error)], error
 
 
 @each_release
