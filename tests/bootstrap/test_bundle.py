@@ -225,6 +225,19 @@ def test_a_default_is_taken_back(google: Google, tmp_path: Path) -> None:
         assert (changed / name).read_text() == (plain / name).read_text()
 
 
+def test_samples_have_room(
+    google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A retention size that the volume cannot hold ends with 2, and nothing is written."""
+    sizes = ("--volume-size", "1Ti", "--retention-size")
+    assert run(google, tmp_path / "b", *sizes, "1024GB", platform="kubernetes") == 2
+    assert "1024GB do not fit on a volume of 1Ti (--volume-size)" in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()
+    assert run(google, tmp_path / "b", *sizes, "900GB", platform="kubernetes") == 0
+    manifest = (tmp_path / "b/manifests/prometheus.yaml").read_text()
+    assert "--storage.tsdb.retention.size=900GB" in manifest
+
+
 def test_one_scrape_has_limits(google: Google, tmp_path: Path) -> None:
     """Each job is limited in samples and size, the gateway's by the global section of a Prometheus
     that has it; a rule of the user's sets others, and an edited file is not given ours again.

@@ -39,6 +39,11 @@ Check = tuple[Callable[[str], bool], str]
 """Whether a value is good, and what completes ``'…' is not …``."""
 
 
+def size_in_bytes(text: str) -> int:
+    """Read a size as Prometheus (``16GB``) or Kubernetes (``16Gi``) writes it: both by 1024."""
+    return int(text[:-2]) << {"M": 20, "G": 30, "T": 40}[text[-2]]
+
+
 def cron_schedule(seconds: float) -> str | None:
     """Write a period as cron does; None where it cannot: it begins anew each hour and each day."""
     minutes, odd = divmod(seconds, 60)

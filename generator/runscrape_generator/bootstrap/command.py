@@ -98,7 +98,7 @@ def choices(given: Mapping[str, Any], known: Manifest | None, folder: Folder) ->
     values = {**options.DEFAULTS, **before, **now}
     platform = _platform(given["platform"] or (known.platform if known else None))
     found = options.mistakes(platform, now, values)
-    found = found or _odd_period(platform, values)
+    found = found or [*_odd_period(platform, values), *_no_room(platform, values)]
     if not checks.is_path(given["directory"]):
         found.append(f"DIR: {given['directory']!r} is not a path without spaces")
     if found:
@@ -127,6 +127,16 @@ def _odd_period(platform: Platform, values: Mapping[str, Any]) -> list[str]:
         return []
     why = "with --operator take what divides an hour or a day, such as 30m or 6h"
     return [f"--every: cron cannot start a CronJob every {every}; {why}"]
+
+
+def _no_room(platform: Platform, values: Mapping[str, Any]) -> list[str]:
+    """Refuse samples that would fill the volume: Prometheus ends there."""
+    size, volume = values["retention_size"], values["volume_size"]
+    if platform is not Platform.KUBERNETES or size is None:
+        return []
+    if checks.size_in_bytes(size) < checks.size_in_bytes(volume):
+        return []
+    return [f"--retention-size: {size} do not fit on a volume of {volume} (--volume-size)"]
 
 
 def _is_empty(value: Any) -> bool:
