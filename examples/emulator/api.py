@@ -42,7 +42,7 @@ class Api:
         self.url = f"http://{self._server.address}"
         self._pool = ThreadPoolExecutor(_MAX_CALLS, thread_name_prefix="emulator-grpc")
         self._grpc = grpc.server(self._pool, options=[("grpc.so_reuseport", 0)])
-        self._grpc.add_generic_rpc_handlers((_Handlers(self._list_services),))
+        self._grpc.add_generic_rpc_handlers((_Handlers(self.list_services),))
         self._grpc_port = self._grpc.add_insecure_port("127.0.0.1:0")
         self._grpc.start()
         self._server.listen(on=True)
@@ -69,7 +69,7 @@ class Api:
             relay(sock, inner)
         self._server.forget(inner)
 
-    def _list_services(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+    def list_services(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         asked = run_v2.ListServicesRequest.deserialize(request)
         metadata = {str(key): value for key, value in context.invocation_metadata()}
         try:

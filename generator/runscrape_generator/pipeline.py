@@ -77,11 +77,11 @@ def _guard(
 ) -> None:
     """Refuse to shrink what the inventory has or, where that is lost, what the output has."""
     if known is not None:
-        old, new = known, frozenset(targets(decisions))
+        old, new = known, frozenset(targets_of(decisions))
     else:
         there = formats.ours(_output(places), settings)
-        old = guard.targets(there) if there else frozenset()
-        new = guard.targets(data) if old else frozenset()
+        old = guard.targets_in(there) if there else frozenset()
+        new = guard.targets_in(data) if old else frozenset()
     guard.check(old, new, max_removed=settings.max_removed)
 
 
@@ -108,7 +108,7 @@ def _render(
     return formats.render_targets(decisions, settings, yaml=suffix in {".yml", ".yaml"})
 
 
-def targets(decisions: Iterable[Decision]) -> Iterable[guard.Target]:
+def targets_of(decisions: Iterable[Decision]) -> Iterable[guard.Target]:
     """List job, ``host:port`` and metrics path of everything that is kept."""
     for decision in decisions:
         for endpoint in decision.endpoints:

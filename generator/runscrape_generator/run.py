@@ -13,7 +13,7 @@ from typing import TextIO
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import LockedError, RunscrapeError
 from runscrape_generator.log import NOTICE
-from runscrape_generator.pipeline import Made, make, targets
+from runscrape_generator.pipeline import Made, make, targets_of
 from runscrape_generator.progress import Progress
 from runscrape_generator.publish import (
     diff,
@@ -38,7 +38,7 @@ from runscrape_generator.publish.places import (
 )
 from runscrape_generator.publish.promtool import Promtool
 from runscrape_generator.publish.publish import Published, Reloading, publish
-from runscrape_generator.render.formats import Kind
+from runscrape_generator.render.formats import FileKind
 from runscrape_generator.render.scrape_config import scrape_configs
 from runscrape_generator.summary import Summary
 
@@ -130,7 +130,7 @@ def _documents(
     if places.inventory is not None:
         listed = inventory.render(made.decisions, made.recalled.scopes)
         known = WholeFile(
-            places.inventory, listed, Kind.INVENTORY, "--inventory", force=settings.force
+            places.inventory, listed, FileKind.INVENTORY, "--inventory", force=settings.force
         )
     if places.output is not None and settings.into is not None:
         output = Block(places.output, scrape_configs(made.jobs, settings))
@@ -187,7 +187,7 @@ def _summary(
     command: Command, settings: Settings, places: Places, made: Made, published: Published
 ) -> Summary:
     """Count jobs, or for ``targets`` those; what is new to the inventory, and what only it has."""
-    found = frozenset(targets(made.decisions))
+    found = frozenset(targets_of(made.decisions))
     known = made.known or frozenset()
     of_jobs = command == "generate"
     now, before = (_names(found), _names(known)) if of_jobs else (found, known)

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 METRICS_PREFIX: Final = "runscrape_proxy_"
 
 
-class Kind(StrEnum):
+class CredentialKind(StrEnum):
     """How tokens are minted."""
 
     SERVICE_ACCOUNT = "service_account"
@@ -46,7 +46,7 @@ class Minter(Protocol):
     """One way to mint, as :func:`runscrape_proxy.google.find.load` found it."""
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> CredentialKind:
         """Which way this is."""
         ...
 

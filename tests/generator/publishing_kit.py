@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from runscrape_generator.publish.documents import Block, WholeFile
-from runscrape_generator.render.formats import Kind
+from runscrape_generator.render.formats import FileKind
 from tests.kit.ports import free_port
 from tests.kit.prometheus import get, prometheus
 from tests.kit.waiting import QUIET as PATIENCE
@@ -48,8 +48,8 @@ def inventory_of(version: str) -> bytes:
 
 def documents(inventory: Path, output: Path, version: str) -> tuple[WholeFile, WholeFile]:
     return (
-        WholeFile(inventory, inventory_of(version), Kind.INVENTORY, "--inventory"),
-        WholeFile(output, output_of(version), Kind.JOBS),
+        WholeFile(inventory, inventory_of(version), FileKind.INVENTORY, "--inventory"),
+        WholeFile(output, output_of(version), FileKind.JOBS),
     )
 
 

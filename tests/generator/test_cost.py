@@ -105,8 +105,8 @@ def test_an_inventory_is_known_by_its_beginning(settings: Settings) -> None:
     """Whose file it is takes no look at the services in it."""
     assert settings.inventory_path is not None
     data = settings.inventory_path.read_bytes()
-    steps = steps_of(lambda: formats.is_ours(data, formats.Kind.INVENTORY))
-    assert formats.kind(data) is formats.Kind.INVENTORY
+    steps = steps_of(lambda: formats.is_ours(data, formats.FileKind.INVENTORY))
+    assert formats.kind(data) is formats.FileKind.INVENTORY
     assert steps < 10
 
 

@@ -333,7 +333,7 @@ class Peak:
 def test_side_by_side(make_emulator: MakeEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Projects are listed side by side, up to --concurrency at once and never more."""
     peak = Peak()
-    monkeypatch.setattr(Api, "_list_services", peak.around(Api._list_services))
+    monkeypatch.setattr(Api, "list_services", peak.around(Api.list_services))
     content = world(faults={"list_services": [{"latency": 0.3}]})
     projects = tuple(f"p-{n}" for n in range(20))
     content["projects"] = dict.fromkeys(projects, content["projects"]["demo"])

@@ -8,7 +8,7 @@ from runscrape_generator.config.settings import Format, Mode
 from runscrape_generator.model import Scope
 from runscrape_generator.publish import guard, inventory
 from runscrape_generator.render import formats
-from runscrape_generator.render.formats import Kind
+from runscrape_generator.render.formats import FileKind
 
 from .services import render, service, targets
 
@@ -34,42 +34,42 @@ LABELS = "labels: {service_name: s, project_id: p, location: r}"
 )
 def test_read_back(text: str, expected: set[tuple[str, str, str]]) -> None:
     """Whatever the file holds, targets of services are found, and others are not."""
-    assert guard.targets(text.encode()) == expected
+    assert guard.targets_in(text.encode()) == expected
 
 
 def test_not_unicode() -> None:
     """Bytes that are no text list nothing."""
-    assert guard.targets(b"\xff\xfe\xfa") == frozenset()
+    assert guard.targets_in(b"\xff\xfe\xfa") == frozenset()
 
 
 @pytest.mark.parametrize("each", Format)
 @pytest.mark.parametrize("mode", Mode)
 def test_jobs_are_known_for_jobs(each: Format, mode: Mode) -> None:
     """Every format of generate is told from a list of targets and from an inventory."""
-    assert formats.kind(render([service()], format=each, mode=mode).encode()) is Kind.JOBS
+    assert formats.kind(render([service()], format=each, mode=mode).encode()) is FileKind.JOBS
 
 
 @pytest.mark.parametrize("yaml", [True, False])
 def test_targets_are_known_for_targets(yaml: bool) -> None:  # noqa: FBT001 (a parameter)
     """JSON or YAML, a list of targets is told from a configuration."""
-    assert formats.kind(targets([service()], as_yaml=yaml).encode()) is Kind.TARGETS
+    assert formats.kind(targets([service()], as_yaml=yaml).encode()) is FileKind.TARGETS
 
 
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        ("global:\n  scrape_interval: 15s\nscrape_configs:\n- job_name: node\n", Kind.JOBS),
-        ("# by hand\nscrape_configs: []\n", Kind.JOBS),
-        ("- targets: ['n:9100']\n  labels: {job_name: x}\n", Kind.TARGETS),
-        ('[ {"labels": {}, "targets": []} ]', Kind.TARGETS),
-        (inventory.render([], [Scope("demo", "us-central1")]).decode(), Kind.INVENTORY),
-        ('{"version":1,"scopes":{}}', Kind.INVENTORY),
+        ("global:\n  scrape_interval: 15s\nscrape_configs:\n- job_name: node\n", FileKind.JOBS),
+        ("# by hand\nscrape_configs: []\n", FileKind.JOBS),
+        ("- targets: ['n:9100']\n  labels: {job_name: x}\n", FileKind.TARGETS),
+        ('[ {"labels": {}, "targets": []} ]', FileKind.TARGETS),
+        (inventory.render([], [Scope("demo", "us-central1")]).decode(), FileKind.INVENTORY),
+        ('{"version":1,"scopes":{}}', FileKind.INVENTORY),
         ("", None),
         ("[]\n", None),
         ("# some text\n", None),
         ("\ufeff\xff", None),
     ],
 )
-def test_kind_of_what_others_wrote(text: str, kind: Kind | None) -> None:
+def test_kind_of_what_others_wrote(text: str, kind: FileKind | None) -> None:
     """What people wrote by hand is known as well; what could be anything is nothing."""
     assert formats.kind(text.encode()) is kind

@@ -251,7 +251,7 @@ def test_jobs_of_the_output_are_no_services(name: str) -> None:
 
 def test_kubernetes_names_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where two hashes were the same, the later resource would take the other's place."""
-    monkeypatch.setattr("runscrape_generator.selection.naming._digest", lambda _: "0badcafe")
+    monkeypatch.setattr("runscrape_generator.selection.naming.digest_of", lambda _: "0badcafe")
     assert kubernetes("cloudrun/a.b") == kubernetes("cloudrun/a-b")
     services = [service("thief", custom_audiences=("demo.us-central1.victim",))]
     services.append(service("victim"))

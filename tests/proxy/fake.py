@@ -14,7 +14,7 @@ import time
 
 from runscrape_proxy import cli
 from runscrape_proxy.errors import MintError
-from runscrape_proxy.model import Kind, Minted
+from runscrape_proxy.model import CredentialKind, Minted
 from runscrape_proxy.serving import server
 
 LIFETIME, BRIEF = 3600, 20
@@ -24,7 +24,7 @@ LIFETIME, BRIEF = 3600, 20
 class FakeMinter:
     """Mints tokens that look like Google's and are signed by nobody."""
 
-    kind = Kind.SERVICE_ACCOUNT
+    kind = CredentialKind.SERVICE_ACCOUNT
     identity = "prometheus@demo.iam.gserviceaccount.com"
 
     def __init__(self, delay: float = 0.0) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from runscrape_proxy.errors import MintError
-from runscrape_proxy.model import Kind, Minted
+from runscrape_proxy.model import CredentialKind, Minted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ class Issuer:
 class Minter:
     """A minter for real threads; ``gate`` closed is a Google that hangs."""
 
-    kind = Kind.SERVICE_ACCOUNT
+    kind = CredentialKind.SERVICE_ACCOUNT
     identity = "prometheus@demo.iam.gserviceaccount.com"
 
     def __init__(self, clock: Callable[[], float], issuer: Issuer | None = None) -> None:

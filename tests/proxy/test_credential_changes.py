@@ -14,7 +14,7 @@ from runscrape_proxy.errors import MintError
 from runscrape_proxy.google import kubernetes
 from runscrape_proxy.google.credentials import Credentials
 from runscrape_proxy.google.find import CredentialSettings
-from runscrape_proxy.model import Kind
+from runscrape_proxy.model import CredentialKind
 from tests.proxy.harness import COMMAND, eventually
 from tests.proxy.issuer import UNBOUND, Asked, Told, jwt, serving
 
@@ -88,7 +88,7 @@ def test_a_file_that_is_replaced(
     assert not found.refresh()
     path.write_bytes(google.credentials("impersonated_service_account").read_bytes())
     assert found.refresh()
-    assert found.kind is Kind.IMPERSONATED
+    assert found.kind is CredentialKind.IMPERSONATED
     assert found.mint(AUDIENCE, timeout=PATIENCE)
     before, after = f"{IDENTITY} (service_account)", f"{IDENTITY} (impersonated_service_account)"
     assert f"{after}, not {before}" in caplog.text
@@ -129,7 +129,7 @@ def test_a_login_that_comes_after_the_start(google: Emulator, tmp_path: Path) ->
     assert not found.refresh()
     path.write_bytes(google.credentials("impersonated_service_account").read_bytes())
     assert found.refresh()
-    assert (found.kind, found.path) == (Kind.IMPERSONATED, path)
+    assert (found.kind, found.path) == (CredentialKind.IMPERSONATED, path)
     path.unlink()
     assert not found.refresh(again=True), "what comes next would be another identity"
     assert found.mint(AUDIENCE, timeout=PATIENCE)
@@ -144,7 +144,7 @@ def test_a_file_does_not_replace_what_works(google: Emulator, tmp_path: Path) ->
     assert not found.refresh()
     assert found.path is None
     assert found.refresh(again=True)
-    assert found.kind is Kind.SERVICE_ACCOUNT
+    assert found.kind is CredentialKind.SERVICE_ACCOUNT
 
 
 @pytest.mark.parametrize(

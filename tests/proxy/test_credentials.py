@@ -19,7 +19,7 @@ from emulator import Emulator
 from runscrape_proxy.errors import CredentialsError, MintError
 from runscrape_proxy.google.credentials import Credentials
 from runscrape_proxy.google.find import CredentialSettings
-from runscrape_proxy.model import Kind
+from runscrape_proxy.model import CredentialKind
 from tests.proxy.harness import eventually
 
 if TYPE_CHECKING:
@@ -88,48 +88,68 @@ def claims(token: Minted) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("asked", "kind", "email", "issuer"),
     [
-        (("service_account",), Kind.SERVICE_ACCOUNT, IDENTITY, "service_account"),
-        (("service_account", SCRAPER), Kind.IMPERSONATED, SCRAPER, "generate_id_token"),
-        (("metadata",), Kind.METADATA, IDENTITY, "metadata"),
-        (("metadata", SCRAPER), Kind.IMPERSONATED, SCRAPER, "generate_id_token"),
+        (("service_account",), CredentialKind.SERVICE_ACCOUNT, IDENTITY, "service_account"),
+        (("service_account", SCRAPER), CredentialKind.IMPERSONATED, SCRAPER, "generate_id_token"),
+        (("metadata",), CredentialKind.METADATA, IDENTITY, "metadata"),
+        (("metadata", SCRAPER), CredentialKind.IMPERSONATED, SCRAPER, "generate_id_token"),
         # Only the delegate that the file names may act as the identity: the chain is needed.
-        (("impersonated_service_account",), Kind.IMPERSONATED, IDENTITY, "generate_id_token"),
+        (
+            ("impersonated_service_account",),
+            CredentialKind.IMPERSONATED,
+            IDENTITY,
+            "generate_id_token",
+        ),
         (
             ("impersonated_service_account", SCRAPER),
-            Kind.IMPERSONATED,
+            CredentialKind.IMPERSONATED,
             SCRAPER,
             "generate_id_token",
         ),
-        (("external_account_file",), Kind.EXTERNAL_ACCOUNT, IDENTITY, "generate_id_token"),
-        (("external_account_url",), Kind.EXTERNAL_ACCOUNT, IDENTITY, "generate_id_token"),
-        (("external_account_file", SCRAPER), Kind.EXTERNAL_ACCOUNT, SCRAPER, "generate_id_token"),
+        (
+            ("external_account_file",),
+            CredentialKind.EXTERNAL_ACCOUNT,
+            IDENTITY,
+            "generate_id_token",
+        ),
+        (("external_account_url",), CredentialKind.EXTERNAL_ACCOUNT, IDENTITY, "generate_id_token"),
+        (
+            ("external_account_file", SCRAPER),
+            CredentialKind.EXTERNAL_ACCOUNT,
+            SCRAPER,
+            "generate_id_token",
+        ),
         (
             ("external_account_no_impersonation", SCRAPER),
-            Kind.EXTERNAL_ACCOUNT,
+            CredentialKind.EXTERNAL_ACCOUNT,
             SCRAPER,
             "generate_id_token",
         ),
-        (("authorized_user", SCRAPER), Kind.AUTHORIZED_USER, SCRAPER, "generate_id_token"),
+        (
+            ("authorized_user", SCRAPER),
+            CredentialKind.AUTHORIZED_USER,
+            SCRAPER,
+            "generate_id_token",
+        ),
         (
             ("authorized_user", IDENTITY, DELEGATE),
-            Kind.AUTHORIZED_USER,
+            CredentialKind.AUTHORIZED_USER,
             IDENTITY,
             "generate_id_token",
         ),
     ],
 )
 def test_each_kind_mints(
-    google: Emulator, asked: tuple[str, ...], kind: Kind, email: str, issuer: str
+    google: Emulator, asked: tuple[str, ...], kind: CredentialKind, email: str, issuer: str
 ) -> None:
     """Each kind mints a token of its own identity by its own way, and asks nobody else."""
     found = minter(google, *asked)
     assert found.kind is kind
-    assert found.identity == ("" if kind is Kind.METADATA else email)
+    assert found.identity == ("" if kind is CredentialKind.METADATA else email)
     token = found.mint(AUDIENCE, timeout=PATIENCE)
     assert claims(token)["aud"] == AUDIENCE
     assert claims(token)["email"] == email
     assert 3590 < token.seconds <= claims(token)["exp"] - claims(token)["iat"] == 3600
-    assert token.repeats == (found.kind is Kind.METADATA)
+    assert token.repeats == (found.kind is CredentialKind.METADATA)
     assert found.identity == email
     assert google.counts()["mints"] == {issuer: {AUDIENCE: 1}}
     assert ("metadata" in google.counts()["issuers"]) == ("metadata" in asked)
@@ -279,10 +299,10 @@ def test_order_of_sources(google: Emulator, tmp_path: Path) -> None:
     named = {"GOOGLE_APPLICATION_CREDENTIALS": str(google.credentials("external_account_file"))}
     well_known = {"CLOUDSDK_CONFIG": str(gcloud)}
     none = CredentialSettings()
-    assert Credentials(option, environ=named | well_known).kind is Kind.SERVICE_ACCOUNT
-    assert Credentials(none, environ=named | well_known).kind is Kind.EXTERNAL_ACCOUNT
-    assert Credentials(none, environ=well_known).kind is Kind.IMPERSONATED
-    assert Credentials(none, environ={"HOME": str(tmp_path)}).kind is Kind.METADATA
+    assert Credentials(option, environ=named | well_known).kind is CredentialKind.SERVICE_ACCOUNT
+    assert Credentials(none, environ=named | well_known).kind is CredentialKind.EXTERNAL_ACCOUNT
+    assert Credentials(none, environ=well_known).kind is CredentialKind.IMPERSONATED
+    assert Credentials(none, environ={"HOME": str(tmp_path)}).kind is CredentialKind.METADATA
     with pytest.raises(CredentialsError, match="NO_GCE_CHECK"):
         Credentials(none, environ={"NO_GCE_CHECK": "true"})
 

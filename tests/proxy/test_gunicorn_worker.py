@@ -74,7 +74,7 @@ def test_nowhere_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "SHARED_MEMORY", "/nowhere")
     monkeypatch.setattr("tempfile.gettempdir", nowhere)
     with pytest.raises(StartError, match="mount a tmpfs"):
-        server._heartbeat_folder()
+        server.heartbeat_folder()
 
 
 LIMITED = """

@@ -78,13 +78,13 @@ class Choices:
     """What was given now or on an earlier run, by option: a later run need not say it again."""
 
     @property
-    def places(self) -> Places:
+    def places(self) -> PlatformPlaces:
         """Where things are on the platform."""
         return PLACES[self.platform]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class PlatformPlaces:
     """Where the programs find each other, as they themselves see it."""
 
     proxy: str
@@ -113,8 +113,8 @@ class Places:
         return f"http://{self.prometheus}/-/reload"
 
 
-PLACES: Mapping[Platform, Places] = {
-    Platform.COMPOSE: Places(
+PLACES: Mapping[Platform, PlatformPlaces] = {
+    Platform.COMPOSE: PlatformPlaces(
         proxy="proxy:7777",
         prometheus="prometheus:9090",
         exporter="metrics:9101",
@@ -124,7 +124,7 @@ PLACES: Mapping[Platform, Places] = {
         bundle_state="state",
         bundle_secret="secrets/client-secret",
     ),
-    Platform.KUBERNETES: Places(
+    Platform.KUBERNETES: PlatformPlaces(
         proxy="127.0.0.1:7777",
         prometheus="127.0.0.1:9090",
         exporter="127.0.0.1:9101",
@@ -136,7 +136,7 @@ PLACES: Mapping[Platform, Places] = {
         bundle_state="state",
         bundle_secret="secrets/client-secret",
     ),
-    Platform.SYSTEMD: Places(
+    Platform.SYSTEMD: PlatformPlaces(
         proxy="127.0.0.1:7777",
         prometheus="127.0.0.1:9090",
         exporter="127.0.0.1:9101",

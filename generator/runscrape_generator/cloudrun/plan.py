@@ -140,11 +140,11 @@ def _plan(
     regions: dict[str, set[str]] = {project: set() for project in named}
     for hit in sorted(hits, key=lambda hit: (hit.project, hit.region)):
         regions.setdefault(ids.get(hit.project, hit.project), set()).add(hit.region)
-    remembered: dict[str, dict[str, bool]] = {}
+    known_regions: dict[str, dict[str, bool]] = {}
     for scope, services in known.items():
-        remembered.setdefault(scope.project, {})[scope.region] = bool(services)
+        known_regions.setdefault(scope.project, {})[scope.region] = bool(services)
     if containers(settings):
-        for project in remembered.keys() - ids.keys():
+        for project in known_regions.keys() - ids.keys():
             regions.setdefault(project, set())
     return Plan(
         tuple(
@@ -152,7 +152,7 @@ def _plan(
                 project=project,
                 named=project in named,
                 found=frozenset(regions[project]),
-                known=remembered.get(project, {}),
+                known=known_regions.get(project, {}),
             )
             for project in (*named, *sorted(regions.keys() - named.keys()))
         ),

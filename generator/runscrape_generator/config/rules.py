@@ -15,8 +15,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
-from runscrape_generator.config import durations
-from runscrape_generator.config import vocabulary as words
+from runscrape_generator.config import durations, vocabulary
 from runscrape_generator.config.fields import OneOrMany
 from runscrape_generator.config.scrape_config import ScrapeConfig
 
@@ -37,10 +36,10 @@ def _key(text: str, default: Any = None) -> Any:
 class Match:
     """Which services a rule is for: globs, all of which must match; none match all."""
 
-    project: words.ProjectGlob = _key("A glob on the project's id.", "*")
-    region: words.RegionGlob = _key("A glob on the region's name.", "*")
-    service: words.ServiceGlob = _key("A glob on the service's name.", "*")
-    labels: words.RunLabelGlobs = _key(
+    project: vocabulary.ProjectGlob = _key("A glob on the project's id.", "*")
+    region: vocabulary.RegionGlob = _key("A glob on the region's name.", "*")
+    service: vocabulary.ServiceGlob = _key("A glob on the service's name.", "*")
+    labels: vocabulary.RunLabelGlobs = _key(
         "Cloud Run labels that the service must carry; the values are globs.", {}
     )
 
@@ -53,15 +52,15 @@ def _every_service() -> Match:
 class _Scraping:
     """What a rule sets for a service as a whole, or for one of its endpoints."""
 
-    scrape_interval: words.Duration | None = _key("How often to scrape.")
-    scrape_timeout: words.Duration | None = _key("How long a scrape may take.")
-    params: words.Params = _key("URL parameters of the scrape.", {})
-    labels: words.Labels = _key(
+    scrape_interval: vocabulary.Duration | None = _key("How often to scrape.")
+    scrape_timeout: vocabulary.Duration | None = _key("How long a scrape may take.")
+    params: vocabulary.Params = _key("URL parameters of the scrape.", {})
+    labels: vocabulary.Labels = _key(
         "Labels to put on the target; {project}, {region}, {service} and {label.KEY} stand for the "
         "service's own.",
         {},
     )
-    job: words.JobName | None = _key(
+    job: vocabulary.JobName | None = _key(
         "The job's name; {project}, {region} and {service} stand for the service's own."
     )
 
@@ -82,7 +81,7 @@ class _Scraping:
 class EndpointRule(_Scraping):
     """One of several paths to scrape on a service, each its own job."""
 
-    path: words.MetricsPath = Field(description="The path to scrape.")
+    path: vocabulary.MetricsPath = Field(description="The path to scrape.")
 
 
 def _path_alone(value: Any) -> Any:
@@ -99,7 +98,9 @@ def _distinct(endpoints: tuple[EndpointRule, ...]) -> tuple[EndpointRule, ...]:
     return endpoints
 
 
-_Endpoint = Annotated[EndpointRule, BeforeValidator(_path_alone, words.MetricsPath | EndpointRule)]
+_Endpoint = Annotated[
+    EndpointRule, BeforeValidator(_path_alone, vocabulary.MetricsPath | EndpointRule)
+]
 _Endpoints = Annotated[
     tuple[_Endpoint, ...], Field(min_length=1), AfterValidator(_distinct), OneOrMany()
 ]
@@ -127,14 +128,16 @@ class Rule(_Scraping):
         default_factory=_every_service,
         description="Which services the rule is for; without it, all.",
     )
-    skip: words.OnOff | None = _key("true skips the service; false undoes that of a rule before.")
-    audience: words.Audience | None = _key("What its tokens are made for.")
-    target: words.Target | None = _key("The host to scrape: a custom domain.")
+    skip: vocabulary.OnOff | None = _key(
+        "true skips the service; false undoes that of a rule before."
+    )
+    audience: vocabulary.Audience | None = _key("What its tokens are made for.")
+    target: vocabulary.Target | None = _key("The host to scrape: a custom domain.")
     endpoints: _Endpoints | None = _key("Paths to scrape, each as a job of its own.")
     token_header: Literal["Authorization", "X-Serverless-Authorization"] | None = _key(
         "Where the gateway puts the token: the second, where the service uses the first."
     )
-    app_credentials: words.CredentialsName | None = _key(
+    app_credentials: vocabulary.CredentialsName | None = _key(
         "The file in the proxy's --gateway-credentials with what the service wants for itself in "
         "Authorization, such as Bearer TOKEN; the token goes in X-Serverless-Authorization."
     )

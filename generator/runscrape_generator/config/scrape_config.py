@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from runscrape_generator.config import vocabulary as words
+from runscrape_generator.config import vocabulary
 from runscrape_generator.config.fields import OneOrMany
 from runscrape_generator.config.job_fields import (
     SECRET,
@@ -66,7 +66,7 @@ class TlsConfig(Block):
     key: Annotated[Any, Refused(f"{SECRET}: use 'key_file'")] = None
     key_file: AnyText = since(vmagent="1.79")
     server_name: AnyText = since(vmagent="1.79")
-    insecure_skip_verify: words.OnOff = since(vmagent="1.79")
+    insecure_skip_verify: vocabulary.OnOff = since(vmagent="1.79")
     min_version: _TlsVersion = since("2.35", "1.79")
     max_version: _TlsVersion = since("2.41")
 
@@ -77,7 +77,7 @@ class OAuth2(Block):
     tls_config: TlsConfig = since("2.31", "1.79")
     proxy_url: ProxyUrl = since("2.35", "1.79")
     no_proxy: AnyText = since("2.43")
-    proxy_from_environment: words.OnOff = since("2.43")
+    proxy_from_environment: vocabulary.OnOff = since("2.43")
     client_id: Annotated[Any, Refused("use --client-id")] = None
     client_secret: Annotated[Any, Refused("use --client-secret-file")] = None
     client_secret_file: Annotated[Any, Refused("use --client-secret-file")] = None
@@ -213,28 +213,28 @@ _Refusing: Any = create_model(  # type: ignore[call-overload]
 class Job(_Refusing):  # type: ignore[misc] # made of a table
     """The fields of a job that a rule may set."""
 
-    honor_labels: words.OnOff = since(vmagent="1.79")
-    honor_timestamps: words.OnOff = since(vmagent="1.79")
-    track_timestamps_staleness: words.OnOff = since("2.48")
-    enable_compression: words.OnOff = since("2.49", "1.112")
-    enable_http2: words.OnOff = since("2.35")
+    honor_labels: vocabulary.OnOff = since(vmagent="1.79")
+    honor_timestamps: vocabulary.OnOff = since(vmagent="1.79")
+    track_timestamps_staleness: vocabulary.OnOff = since("2.48")
+    enable_compression: vocabulary.OnOff = since("2.49", "1.112")
+    enable_http2: vocabulary.OnOff = since("2.35")
     scrape_protocols: Annotated[list[_Protocol], Field(min_length=1)] = since(
         "2.49", values=_NEW_PROTOCOLS
     )
     fallback_scrape_protocol: _Protocol = since("3.0")
-    scrape_native_histograms: words.OnOff = since("3.8")
-    scrape_classic_histograms: words.OnOff = since(
+    scrape_native_histograms: vocabulary.OnOff = since("3.8")
+    scrape_classic_histograms: vocabulary.OnOff = since(
         "2.45", renamed="always_scrape_classic_histograms"
     )
-    always_scrape_classic_histograms: words.OnOff = since("3.0")
-    convert_classic_histograms_to_nhcb: words.OnOff = since("3.0")
+    always_scrape_classic_histograms: vocabulary.OnOff = since("3.0")
+    convert_classic_histograms_to_nhcb: vocabulary.OnOff = since("3.0")
     native_histogram_bucket_limit: Limit = since("2.45")
     native_histogram_min_bucket_factor: Factor = since("2.50")
     metric_name_validation_scheme: Literal["utf8", "legacy", ""] = since("2.55")
     metric_name_escaping_scheme: Literal["allow-utf-8", "underscores", "dots", "values", ""] = (
         since("3.4")
     )
-    extra_scrape_metrics: words.OnOff = since("3.10")
+    extra_scrape_metrics: vocabulary.OnOff = since("3.10")
     scrape_failure_log_file: AnyText = since("2.55")
     body_size_limit: Size = since("2.28")
     sample_limit: Limit = since(vmagent="1.79")
@@ -247,19 +247,19 @@ class Job(_Refusing):  # type: ignore[misc] # made of a table
     oauth2: OAuth2 = since(vmagent="1.79")
     proxy_url: ProxyUrl = since(vmagent="1.79")
     no_proxy: AnyText = since("2.43")
-    proxy_from_environment: words.OnOff = since("2.43")
+    proxy_from_environment: vocabulary.OnOff = since("2.43")
     http_headers: dict[Annotated[str, BeforeValidator(_settable)], Header] = since("2.54")
     relabel_configs: list[Relabeling] = since(vmagent="1.79")
     metric_relabel_configs: list[Relabeling] = since(vmagent="1.79")
 
     # vmagent's own
     headers: list[AnyText] = since(None, "1.79")
-    disable_compression: words.OnOff = since(None, "1.79")
-    disable_keepalive: words.OnOff = since(None, "1.79")
-    stream_parse: words.OnOff = since(None, "1.79")
-    no_stale_markers: words.OnOff = since(None, "1.112")
-    scrape_align_interval: words.Duration = since(None, "1.79")
-    scrape_offset: words.Duration = since(None, "1.79")
+    disable_compression: vocabulary.OnOff = since(None, "1.79")
+    disable_keepalive: vocabulary.OnOff = since(None, "1.79")
+    stream_parse: vocabulary.OnOff = since(None, "1.79")
+    no_stale_markers: vocabulary.OnOff = since(None, "1.112")
+    scrape_align_interval: vocabulary.Duration = since(None, "1.79")
+    scrape_offset: vocabulary.Duration = since(None, "1.79")
     series_limit: Limit = since(None, "1.79")
     max_scrape_size: VmagentSize = since(None, "1.112")
     proxy_tls_config: TlsConfig = since(None, "1.79")

@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic.dataclasses import dataclass
 from pydantic.json_schema import SkipJsonSchema
 
-from runscrape_generator.config import vocabulary as words
+from runscrape_generator.config import vocabulary
 from runscrape_generator.config.fields import Number
 from runscrape_generator.config.messages import Place, dotted
 from runscrape_generator.config.option import COMMANDS, PREFIX, Option, fields, option, setting
@@ -83,31 +83,31 @@ _ASKERS = ("generate", "doctor", "iam")
 class Settings:
     """Everything in force for one command."""
 
-    projects: words.Projects = setting(
+    projects: vocabulary.Projects = setting(
         _LISTING,
         "Google Cloud project to list; by default the one that the credentials name.",
         key="project",
         default=(),
     )
-    organizations: words.ResourceIds = setting(
+    organizations: vocabulary.ResourceIds = setting(
         _LISTING,
         "Organization to list: every project in it where Cloud Asset Inventory finds services.",
         key="organization",
         default=(),
     )
-    folders: words.ResourceIds = setting(
+    folders: vocabulary.ResourceIds = setting(
         _LISTING,
         "Folder to list, likewise, with the folders in it.",
         key="folder",
         default=(),
     )
-    regions: words.Regions = setting(
+    regions: vocabulary.Regions = setting(
         _LISTING,
         "Region to list; by default all regions.",
         key="region",
         default=(),
     )
-    api_endpoint: words.ApiEndpoint | None = setting(
+    api_endpoint: vocabulary.ApiEndpoint | None = setting(
         _LISTING,
         "Address of the Run Admin API, if it is not Google's public one. With http:// it is asked "
         "in plaintext; credentials go there on this machine only, and only if it wants some.",
@@ -115,24 +115,24 @@ class Settings:
     concurrency: _Concurrency = setting(
         _LISTING, "How many calls to Google to make at once.", default=32
     )
-    timeout: words.Seconds = setting(
+    timeout: vocabulary.Seconds = setting(
         _LISTING,
         "How long one call to Google may take, retries included.",
         default="60s",
     )
 
-    include: words.ServiceGlobs = setting(
+    include: vocabulary.ServiceGlobs = setting(
         _SELECTION, "Keep only services whose name matches one of these globs.", default=()
     )
-    exclude: words.ServiceGlobs = setting(
+    exclude: vocabulary.ServiceGlobs = setting(
         _SELECTION, "Skip services whose name matches one of these globs.", default=()
     )
-    label: words.RunLabels = setting(
+    label: vocabulary.RunLabels = setting(
         _SELECTION,
         "Keep only services that have this Cloud Run label; with several, all of them.",
         default={},
     )
-    opt_in: words.OnOff = setting(
+    opt_in: vocabulary.OnOff = setting(
         _SELECTION,
         'Keep only services whose prometheus.io/scrape annotation is "true".',
         default=False,
@@ -170,18 +170,18 @@ class Settings:
         "scraped through the proxy.",
         default="oauth2",
     )
-    template: words.File | None = setting(
+    template: vocabulary.File | None = setting(
         _JOBS,
         "Your own Jinja2 template, in which {{ cloud_run_jobs }} stands for the jobs.",
         commands=_GENERATE,
     )
-    token_url: words.TokenUrl = setting(
+    token_url: vocabulary.TokenUrl = setting(
         _JOBS,
         "Where Prometheus finds the proxy's token endpoint.",
         commands=_ASKERS,
         default="http://127.0.0.1:7777/token",
     )
-    gateway_url: words.GatewayUrl | None = setting(
+    gateway_url: vocabulary.GatewayUrl | None = setting(
         _JOBS,
         "Where Prometheus finds the proxy's gateway; by default the host of the token URL.",
         commands=("generate", "doctor"),
@@ -192,78 +192,78 @@ class Settings:
         commands=_GENERATE,
         default="file",
     )
-    targets_file: words.PlainText = setting(
+    targets_file: vocabulary.PlainText = setting(
         _JOBS,
         "The file of `runscrape targets` that the gateway's job reads, as Prometheus will see it.",
         commands=_GENERATE,
         default="targets.json",
     )
-    client_id: words.ClientId = setting(
+    client_id: vocabulary.ClientId = setting(
         _JOBS,
         "User name that Prometheus gives to the proxy.",
         commands=_ASKERS,
         default="prometheus",
     )
-    client_secret_file: words.PlainText | None = setting(
+    client_secret_file: vocabulary.PlainText | None = setting(
         _JOBS,
         "File with the password that goes with it, as Prometheus will see it.",
         commands=_ASKERS,
     )
-    job_name: words.JobName = setting(
+    job_name: vocabulary.JobName = setting(
         _JOBS,
         "Name of each job; the placeholders stand for the service's own.",
         default="cloudrun/{project}/{region}/{service}",
     )
-    scrape_interval: words.Duration | None = setting(
+    scrape_interval: vocabulary.Duration | None = setting(
         _JOBS, "How often to scrape; by default as Prometheus' global block says."
     )
-    scrape_timeout: words.Duration | None = setting(
+    scrape_timeout: vocabulary.Duration | None = setting(
         _JOBS, "How long a scrape may take; by default as Prometheus' global block says."
     )
-    metrics_path: words.MetricsPath = setting(
+    metrics_path: vocabulary.MetricsPath = setting(
         _JOBS, "Path of the metrics, where a service or a rule names no other.", default="/metrics"
     )
-    prometheus_version: words.PrometheusVersion = setting(
+    prometheus_version: vocabulary.PrometheusVersion = setting(
         _JOBS,
         "The oldest Prometheus that will read the output; auto: that of the server that --reload "
         "names, else promtool's, else 2.42.",
         commands=_GENERATE,
         default=AUTO,
     )
-    vmagent_version: words.VmagentVersion = setting(
+    vmagent_version: vocabulary.VmagentVersion = setting(
         _JOBS,
         "The oldest vmagent that will read the output of --format vmagent.",
         commands=_GENERATE,
         default="1.79",
     )
 
-    output: words.FileOrStdout = setting(
+    output: vocabulary.FileOrStdout = setting(
         _FILES,
         "File to write; by default, or with -, standard output.",
         commands=_WRITERS,
         short="-o",
     )
-    into: words.File | None = setting(
+    into: vocabulary.File | None = setting(
         _FILES,
         "Keep the jobs in a block of this prometheus.yml of yours, in place of --output.",
         commands=_GENERATE,
     )
-    force: words.OnOff = setting(
+    force: vocabulary.OnOff = setting(
         _FILES,
         "Replace a file that runscrape did not write, too, and keep it as NAME.orig.",
         commands=_WRITERS,
         default=False,
     )
-    inventory: words.File | None = setting(
+    inventory: vocabulary.File | None = setting(
         _FILES, "File that remembers what was found; by default inventory.json beside the output."
     )
-    dry_run: words.OnOff = setting(
+    dry_run: vocabulary.OnOff = setting(
         _FILES,
         "Print what would change as a unified diff, and write nothing.",
         commands=_WRITERS,
         default=False,
     )
-    watch: words.Seconds | None = setting(
+    watch: vocabulary.Seconds | None = setting(
         _FILES,
         "Keep running, and look again after each DURATION (10 % more or less), until SIGTERM.",
         commands=_WRITERS,
@@ -274,33 +274,33 @@ class Settings:
         commands=_WRITERS,
         default=50,
     )
-    metrics_file: words.File | None = setting(
+    metrics_file: vocabulary.File | None = setting(
         _FILES,
         "Write metrics about the run to this file (NAME.prom), for node_exporter's textfile "
         "collector.",
         commands=_WRITERS,
     )
-    promtool: words.Promtool = setting(
+    promtool: vocabulary.Promtool = setting(
         _FILES,
         "Check the output with promtool. auto: if it is installed; syntax: its syntax alone, where "
         "the files that it names are on another machine; none: never; else the program at PATH.",
         commands=_GENERATE,
         default="auto",
     )
-    reload: words.ReloadUrl | None = setting(
+    reload: vocabulary.ReloadUrl | None = setting(
         _FILES,
         "After a change, have Prometheus reload by a POST to this URL, http://HOST:PORT/-/reload.",
         commands=_GENERATE,
     )
-    reload_user: words.PlainText | None = setting(
+    reload_user: vocabulary.PlainText | None = setting(
         _FILES,
         "User for --reload, where Prometheus wants Basic authentication.",
         commands=_GENERATE,
     )
-    reload_password_file: words.File | None = setting(
+    reload_password_file: vocabulary.File | None = setting(
         _FILES, "File with the password of --reload-user.", commands=_GENERATE
     )
-    reload_command: words.PlainText | None = setting(
+    reload_command: vocabulary.PlainText | None = setting(
         _FILES,
         "After a change, have Prometheus reload by running this command.",
         commands=_GENERATE,

@@ -10,7 +10,7 @@ from runscrape_generator.errors import RefusedError
 from runscrape_generator.publish import files
 from runscrape_generator.publish.places import refusal
 from runscrape_generator.render import formats
-from runscrape_generator.render.formats import Kind
+from runscrape_generator.render.formats import FileKind
 from runscrape_generator.render.into import take_apart
 from runscrape_generator.render.scrape_config import Data
 
@@ -45,7 +45,7 @@ class WholeFile:
 
     path: Path
     data: bytes
-    kind: Kind
+    kind: FileKind
     option: str = "--output"
     force: bool = False
     """Replace a file that is not ours, too."""

@@ -82,7 +82,7 @@ def _message(what: str, gone: tuple[str, ...], total: int, max_removed: float) -
     )
 
 
-def targets(data: bytes) -> frozenset[Target]:
+def targets_in(data: bytes) -> frozenset[Target]:
     """What an output scrapes, as ``(PROJECT/REGION/SERVICE, host:port, metrics path)``.
 
     Empty where it cannot be read.

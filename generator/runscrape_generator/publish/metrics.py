@@ -24,7 +24,7 @@ from runscrape_generator.model import Scope
 from runscrape_generator.publish import files
 from runscrape_generator.publish.journal import Journal
 from runscrape_generator.render import formats
-from runscrape_generator.render.formats import Kind
+from runscrape_generator.render.formats import FileKind
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def record(settings: Settings, begun: float, measured: Measured | None, exit_cod
     if path is None or settings.dry_run:
         return
     try:
-        if path.is_file() and not formats.is_ours(files.read(path) or b"", Kind.METRICS):
+        if path.is_file() and not formats.is_ours(files.read(path) or b"", FileKind.METRICS):
             if not settings.force:
                 return
             real = files.resolve(path)

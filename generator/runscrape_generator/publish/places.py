@@ -13,13 +13,13 @@ from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import ConfigError, RefusedError
 from runscrape_generator.publish import files
 from runscrape_generator.render import formats, templates
-from runscrape_generator.render.formats import Kind
+from runscrape_generator.render.formats import FileKind
 
 _OWNER, _OTHERS = 0o600, 0o077
 
 Command = Literal["generate", "targets"]
 
-WRITES = {"generate": Kind.JOBS, "targets": Kind.TARGETS}
+WRITES = {"generate": FileKind.JOBS, "targets": FileKind.TARGETS}
 """What each command puts into its output."""
 
 
@@ -74,8 +74,8 @@ def require_replaceable(command: Command, settings: Settings, places: Places) ->
     """
     for path, kind, option in (
         (None if settings.into else places.output, WRITES[command], "--output"),
-        (places.inventory, Kind.INVENTORY, "--inventory"),
-        (places.metrics, Kind.METRICS, "--metrics-file"),
+        (places.inventory, FileKind.INVENTORY, "--inventory"),
+        (places.metrics, FileKind.METRICS, "--metrics-file"),
     ):
         if path is None or not path.is_file():
             continue
@@ -87,7 +87,7 @@ def require_replaceable(command: Command, settings: Settings, places: Places) ->
                 "place: name another file, or delete this one first"
             )
         if not settings.force and not formats.is_ours(data, kind):
-            old_template = kind is Kind.JOBS and settings.template is not None
+            old_template = kind is FileKind.JOBS and settings.template is not None
             raise RefusedError(refusal(path, kind, option, old_template=old_template))
 
 
@@ -109,7 +109,7 @@ def mode_of_output(settings: Settings, places: Places) -> int:
     return files.NEW_FILE & allowed | _OWNER
 
 
-def refusal(path: Path, kind: Kind, option: str, *, old_template: bool = False) -> str:
+def refusal(path: Path, kind: FileKind, option: str, *, old_template: bool = False) -> str:
     """Say that a file is not ours, and what can be done, on one line.
 
     With *old_template* it may be what the first release made of a template, without a mark in it.
@@ -121,7 +121,7 @@ def refusal(path: Path, kind: Kind, option: str, *, old_template: bool = False) 
             f"if runscrape 0.1 made it of the template (it left no mark in it), {force}; else name "
             "another file"
         )
-    elif kind is Kind.JOBS:
+    elif kind is FileKind.JOBS:
         ways = (
             f"let runscrape keep its jobs in a block of it (--into {path} in place of {option}), "
             "or write them to a file of their own (--format scrape-configs) that it names under "

@@ -33,7 +33,7 @@ from runscrape_generator.render.yaml import (
 )
 
 
-class Kind(StrEnum):
+class FileKind(StrEnum):
     """What a run writes, in words for people."""
 
     JOBS = "scrape jobs"
@@ -231,13 +231,15 @@ def _require_unique(names: Iterable[str], what: str) -> None:
 
 
 _LOOKS = {
-    Kind.INVENTORY: re.compile(rb'\A\s*\{\s*"(?:scopes|version)"'),
-    Kind.JOBS: re.compile(
+    FileKind.INVENTORY: re.compile(rb'\A\s*\{\s*"(?:scopes|version)"'),
+    FileKind.JOBS: re.compile(
         rb'^(?:(?:scrape_config(?:s|_files)|global|rule_files)[ \t]*:|- "?job_name"?[ \t]*:'
         rb'|"?kind"?:[ \t]*"?ScrapeConfig)',
         re.MULTILINE,
     ),
-    Kind.TARGETS: re.compile(rb'\A\s*\[\s*\{\s*"(?:targets|labels)"|^- "?targets"?:', re.MULTILINE),
+    FileKind.TARGETS: re.compile(
+        rb'\A\s*\[\s*\{\s*"(?:targets|labels)"|^- "?targets"?:', re.MULTILINE
+    ),
 }
 """What files of each kind hold and others do not; enough for those that people wrote as well.
 
@@ -251,26 +253,26 @@ _OUR_INVENTORY = re.compile(rb'\A\s*\{\s*(?:"scopes"\s*(?::\s*(?:\{|\Z)|\Z)|\Z)'
 """How it begins, also where the rest is cut off."""
 
 
-def is_ours(data: bytes, meant: Kind) -> bool:
+def is_ours(data: bytes, meant: FileKind) -> bool:
     """Whether runscrape wrote this file of the kind that is *meant*, or nothing is lost with it.
 
     Its content alone tells. A broken inventory is ours, too; it is of no use to anybody.
     """
-    if not data.strip() or (meant is Kind.INVENTORY and _OUR_INVENTORY.match(data)):
+    if not data.strip() or (meant is FileKind.INVENTORY and _OUR_INVENTORY.match(data)):
         return True
-    if meant is Kind.METRICS:
+    if meant is FileKind.METRICS:
         return bool(_METRICS.match(data))
-    if meant is Kind.JOBS or _HEADER.match(data):
+    if meant is FileKind.JOBS or _HEADER.match(data):
         return bool(_HEADER.match(data))
     try:
         content = json.loads(data)
     except ValueError:
         return False
-    if meant is Kind.INVENTORY:
+    if meant is FileKind.INVENTORY:
         return isinstance(content, dict) and isinstance(content.get("scopes"), dict)
     return isinstance(content, list) and all(map(file_sd.is_ours, content))
 
 
-def kind(data: bytes) -> Kind | None:
+def kind(data: bytes) -> FileKind | None:
     """What kind of file it is; None for what is none of these, or empty."""
     return next((each for each, look in _LOOKS.items() if look.search(data)), None)

@@ -66,7 +66,7 @@ def variant(name: str, path: str, differing: Mapping[str, object]) -> str:
     """*name* for another *path*, and for *differing* settings if there are any."""
     if not differing:
         return name + path
-    return f"{name}{path}-{_digest(json.dumps(differing, sort_keys=True, default=str))}"
+    return f"{name}{path}-{digest_of(json.dumps(differing, sort_keys=True, default=str))}"
 
 
 def gateway(settings: Settings) -> str:
@@ -76,11 +76,12 @@ def gateway(settings: Settings) -> str:
 
 def kubernetes(job: str) -> str:
     """A resource name for *job*: what RFC 1123 allows of it, and a hash that keeps it apart."""
-    digest = _digest(job)
+    digest = digest_of(job)
     room = _KUBERNETES_NAME_LIMIT - len(digest) - 1
     readable = re.sub(r"[^a-z0-9]+", "-", job.lower()).strip("-")[:room].rstrip("-")
     return f"{readable}-{digest}" if readable else digest
 
 
-def _digest(text: str) -> str:
+def digest_of(text: str) -> str:
+    """Give eight hexadecimal digits that stand for the text in a name."""
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]

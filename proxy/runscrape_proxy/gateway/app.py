@@ -21,7 +21,7 @@ from runscrape_proxy.gateway import headers as gateway_headers
 from runscrape_proxy.gateway import request as gateway_request
 from runscrape_proxy.gateway.body import Body
 from runscrape_proxy.gateway.log import GatewayLog
-from runscrape_proxy.gateway.scrape import PARKED, PATIENCE, Parked, Scrape
+from runscrape_proxy.gateway.scrape import PARKED, WAIT_SECONDS, Parked, Scrape
 from runscrape_proxy.gateway.targets import AUTHORIZATION, Targets
 from runscrape_proxy.http_client import Deadline
 
@@ -138,12 +138,12 @@ class Scrapes:
 
     def _wait(self, environ: WSGIEnvironment, scrape: Scrape) -> Answer:
         """Wait for the head of the answer, in this thread only if there is no other way."""
-        patience: float | None = environ.get(PATIENCE)
+        seconds: float | None = environ.get(WAIT_SECONDS)
         while True:
-            answer = scrape.asked.answer(scrape.deadline.left if patience is None else patience)
+            answer = scrape.asked.answer(scrape.deadline.left if seconds is None else seconds)
             if answer is not None:
                 return answer
-            if patience is not None:
+            if seconds is not None:
                 raise Parked(scrape)
 
     def _end(self, scrape: Scrape | None, refused: ScrapeError) -> None:

@@ -71,14 +71,14 @@ class Asked:
         """Give up before there is an answer."""
         self._asked.close()
 
-    def answer(self, patience: float) -> Answer | None:
-        """Read the head of the answer; None if nothing of it comes within ``patience`` seconds.
+    def answer(self, seconds: float) -> Answer | None:
+        """Read the head of the answer; None if nothing of it comes within ``seconds`` seconds.
 
         Raises ScrapeError, as :meth:`Client.ask`.
         """
         deadline = self._asked.deadline
         try:
-            answer = self._asked.answer(patience)
+            answer = self._asked.answer(seconds)
         except http_client.CallError as error:
             raise failure(self._host, error, deadline) from None
         return None if answer is None else Answer(answer, self._host, deadline, self._max_body)

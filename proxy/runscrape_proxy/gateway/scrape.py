@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from runscrape_proxy.gateway.targets import Target
     from runscrape_proxy.http_client import Deadline
 
-PATIENCE: Final = "runscrape.patience"
+WAIT_SECONDS: Final = "runscrape.wait_seconds"
 """In the WSGI environment of a server that takes Parked for what it is: the seconds for which a
 thread may wait for a service before it raises that."""
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from threading import Event
 
-    from runscrape_proxy.model import Kind, Minted, Minter
+    from runscrape_proxy.model import CredentialKind, Minted, Minter
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Credentials:
         """When the credentials in force were read, in seconds since the epoch."""
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> CredentialKind:
         """How tokens are minted at present."""
         return self._minter.kind
 

@@ -24,7 +24,7 @@ from runscrape_proxy.google.access_tokens import AccessTokens
 from runscrape_proxy.google.http import GoogleHttp
 from runscrape_proxy.google.mint import DirectMinter, ImpersonatingMinter
 from runscrape_proxy.google.remedies import clean
-from runscrape_proxy.model import Kind
+from runscrape_proxy.model import CredentialKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,11 +89,11 @@ class Finder:
         direct = self.http(direct=True)
         if self.settings.impersonate_service_account:
             source = _MACHINE(scopes=sources.SCOPES, universe_domain=sources.DEFAULT_UNIVERSE)
-            return self._impersonate(Kind.IMPERSONATED, source, {}, source_http=direct)
+            return self._impersonate(CredentialKind.IMPERSONATED, source, {}, source_http=direct)
         credentials = _MACHINE_ID_TOKENS(
             None, target_audience="", use_metadata_identity_endpoint=True
         )
-        return DirectMinter(Kind.METADATA, credentials, direct, identity="")
+        return DirectMinter(CredentialKind.METADATA, credentials, direct, identity="")
 
     def from_file(self, info: dict[str, Any], path: Path) -> Minter:
         """The minter for what a credentials file says.
@@ -127,14 +127,16 @@ class Finder:
             case "service_account":
                 credentials = _KEY_ID_TOKENS.from_service_account_info(info, target_audience="")
                 email = credentials.service_account_email
-                return DirectMinter(Kind.SERVICE_ACCOUNT, credentials, self.http(), identity=email)
+                return DirectMinter(
+                    CredentialKind.SERVICE_ACCOUNT, credentials, self.http(), identity=email
+                )
             case "impersonated_service_account" | "external_account":
                 return self._as_the_file_says(info, path)
         raise sources.cannot_mint(info, path)
 
     def _impersonate(
         self,
-        kind: Kind,
+        kind: CredentialKind,
         source: sources.Source,
         info: dict[str, Any],
         *,
@@ -145,7 +147,7 @@ class Finder:
         universe = info.get("universe_domain") or sources.DEFAULT_UNIVERSE
         http = self.http()
         return ImpersonatingMinter(
-            Kind.IMPERSONATED if kind is Kind.SERVICE_ACCOUNT else kind,
+            CredentialKind.IMPERSONATED if kind is CredentialKind.SERVICE_ACCOUNT else kind,
             self._access_tokens(source, source_http or http, info),
             http,
             target=target,

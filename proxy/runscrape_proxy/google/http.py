@@ -139,8 +139,8 @@ class Request:
             raise remedies.unreachable(url, error, self.deadline.seconds) from None
         except (h11.LocalProtocolError, ValueError):
             raise MintError(
-                f"{remedies.host_of(url)} cannot be asked: its URL or a header of the request is"
-                " not fit for HTTP",
+                f"{remedies.host_of_url(url)} cannot be asked: its URL or a header of the request"
+                " is not fit for HTTP",
                 remedy="check the credentials file and what it points to",
             ) from None
         return _Answer(answer.status, _fields(answer.headers), data)

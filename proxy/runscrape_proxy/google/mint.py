@@ -20,7 +20,7 @@ from google.auth.exceptions import GoogleAuthError
 from runscrape_proxy.errors import MintError
 from runscrape_proxy.google import jwt, remedies
 from runscrape_proxy.google.sources import resource_name
-from runscrape_proxy.model import Kind, Minted
+from runscrape_proxy.model import CredentialKind, Minted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,9 @@ class DirectMinter:
     ``identity`` is empty where only the first token tells it (the metadata server).
     """
 
-    def __init__(self, kind: Kind, credentials: Any, http: GoogleHttp, *, identity: str) -> None:
+    def __init__(
+        self, kind: CredentialKind, credentials: Any, http: GoogleHttp, *, identity: str
+    ) -> None:
         self.kind = kind
         self.identity = identity
         self._credentials = credentials
@@ -65,7 +67,7 @@ class DirectMinter:
             raise remedies.unusable(error) from None
         token = jwt.read(credentials.token, audience)
         self._note(token.email)
-        if self.kind is not Kind.METADATA:
+        if self.kind is not CredentialKind.METADATA:
             return Minted(token.value, token.seconds_left())
         # It has kept the token for a while: its own Date tells how long, or else our clock.
         return Minted(token.value, token.seconds_left(request.date, time.time()), repeats=True)
@@ -82,7 +84,7 @@ class ImpersonatingMinter:
 
     def __init__(
         self,
-        kind: Kind,
+        kind: CredentialKind,
         access_tokens: AccessTokens,
         http: GoogleHttp,
         *,

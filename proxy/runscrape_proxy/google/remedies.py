@@ -66,7 +66,7 @@ class _Refusal:
 def refused(url: str, status: int, body: bytes) -> MintError:
     """Google answered, and not with a token."""
     refusal = _take_apart(url, status, body.decode("utf-8", "replace"))
-    said = f"{host_of(url)} answered {status}"
+    said = f"{host_of_url(url)} answered {status}"
     if refusal.code:
         said += f" {refusal.code}"
     if refusal.message:
@@ -81,13 +81,13 @@ def unreachable(url: str, error: http_client.CallError, seconds: float) -> MintE
     reason, remedy = _UNREACHABLE.get(type(error), _NO_CONNECTION)
     if remedy is _NETWORK and _METADATA_PATH in url:
         remedy = _NO_METADATA
-    return MintError(reason.format(host=host_of(url), said=clean(str(error))), remedy=remedy)
+    return MintError(reason.format(host=host_of_url(url), said=clean(str(error))), remedy=remedy)
 
 
 def no_session(url: str, error: Exception) -> MintError:
     """The metadata server could not be asked over TLS."""
     return MintError(
-        f"{host_of(url)} did not answer over TLS ({type(error).__name__})",
+        f"{host_of_url(url)} did not answer over TLS ({type(error).__name__})",
         remedy="see GCE_METADATA_MTLS_MODE",
     )
 
@@ -95,7 +95,7 @@ def no_session(url: str, error: Exception) -> MintError:
 def too_slow(url: str, seconds: float) -> MintError:
     """The deadline passed."""
     remedy = _NO_METADATA if _METADATA_PATH in url else ""
-    return MintError(f"{host_of(url)} did not answer within {seconds:.3g} s", remedy=remedy)
+    return MintError(f"{host_of_url(url)} did not answer within {seconds:.3g} s", remedy=remedy)
 
 
 def unusable(error: Exception) -> MintError:
@@ -112,7 +112,7 @@ def unusable(error: Exception) -> MintError:
     return MintError(detail, remedy="check the credentials file and what it points to")
 
 
-def host_of(url: str) -> str:
+def host_of_url(url: str) -> str:
     """The name of a host, for a message."""
     return urlsplit(url).hostname or "the address of Google"
 

@@ -17,11 +17,11 @@ from google.auth import (
     impersonated_credentials,
     pluggable,
 )
-from google.oauth2 import credentials as user
+from google.oauth2 import credentials as user_credentials
 from google.oauth2 import service_account
 
 from runscrape_proxy.errors import CredentialsError
-from runscrape_proxy.model import Kind
+from runscrape_proxy.model import CredentialKind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ _FLAG: Final = "--impersonate-service-account NAME@PROJECT.iam.gserviceaccount.c
 
 
 _KEY: Final[Any] = service_account.Credentials  # google-auth's classes carry no types
-_LOGIN: Final[Any] = user.Credentials
+_LOGIN: Final[Any] = user_credentials.Credentials
 _WORKFORCE_LOGIN: Final[Any] = external_account_authorized_user.Credentials
 _CHAIN: Final[Any] = impersonated_credentials.Credentials
 _PROGRAM: Final[Any] = pluggable.Credentials
@@ -68,7 +68,7 @@ class Source(Protocol):
 class Impersonation:
     """Whom a file says to impersonate, and from where."""
 
-    kind: Kind
+    kind: CredentialKind
     source: Source
     target: str
     endpoint: str
@@ -76,22 +76,24 @@ class Impersonation:
     delegates: tuple[str, ...]
 
 
-def source_of(info: dict[str, Any], path: Path) -> tuple[Kind, Source]:
+def source_of(info: dict[str, Any], path: Path) -> tuple[CredentialKind, Source]:
     """Credentials that give access tokens for the IAM Credentials API.
 
     Raises CredentialsError for a kind that has none, and what google-auth raises for a bad file.
     """
     match info.get("type"):
         case "service_account":
-            return Kind.SERVICE_ACCOUNT, _KEY.from_service_account_info(info, scopes=SCOPES)
+            return CredentialKind.SERVICE_ACCOUNT, _KEY.from_service_account_info(
+                info, scopes=SCOPES
+            )
         case "authorized_user":
-            return Kind.AUTHORIZED_USER, _LOGIN.from_authorized_user_info(info)
+            return CredentialKind.AUTHORIZED_USER, _LOGIN.from_authorized_user_info(info)
         case "external_account_authorized_user":
-            return Kind.AUTHORIZED_USER, _WORKFORCE_LOGIN.from_info(info)
+            return CredentialKind.AUTHORIZED_USER, _WORKFORCE_LOGIN.from_info(info)
         case "external_account":
-            return Kind.EXTERNAL_ACCOUNT, _external(info)
+            return CredentialKind.EXTERNAL_ACCOUNT, _external(info)
         case "impersonated_service_account":
-            return Kind.IMPERSONATED, _CHAIN.from_impersonated_service_account_info(
+            return CredentialKind.IMPERSONATED, _CHAIN.from_impersonated_service_account_info(
                 _with_full_delegates(info), scopes=SCOPES
             )
     raise cannot_mint(info, path)
@@ -158,17 +160,17 @@ _USABLE: Final = (
 )
 
 
-def _below(info: dict[str, Any], path: Path) -> tuple[Kind, Source]:
+def _below(info: dict[str, Any], path: Path) -> tuple[CredentialKind, Source]:
     """The credentials that do the impersonating, themselves not impersonated."""
     if info["type"] == "external_account":
-        return Kind.EXTERNAL_ACCOUNT, _external(
+        return CredentialKind.EXTERNAL_ACCOUNT, _external(
             {key: value for key, value in info.items() if "impersonation" not in key}
         )
     below = info.get("source_credentials")
     if not isinstance(below, dict):
         raise CredentialsError(f"{path}: source_credentials is missing")
     _, source = source_of(below, path)
-    return Kind.IMPERSONATED, source
+    return CredentialKind.IMPERSONATED, source
 
 
 def _external(info: dict[str, Any]) -> Source:

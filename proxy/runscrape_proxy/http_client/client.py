@@ -83,14 +83,14 @@ class Asked:
         """What can be read once there is something of an answer."""
         return self._connection.sock
 
-    def answer(self, patience: float) -> Answer | None:
+    def answer(self, seconds: float) -> Answer | None:
         """Read the head of the answer; its body is still to come.
 
-        None if nothing of it comes within ``patience`` seconds. Raises CallError.
+        None if nothing of it comes within ``seconds`` seconds. Raises CallError.
         """
         head = None
         try:
-            if self._connection.await_head(self.deadline, patience):
+            if self._connection.await_head(self.deadline, seconds):
                 head = self._connection.read_head(self.deadline)
         except h11.RemoteProtocolError as error:
             self.close()

@@ -52,12 +52,12 @@ class Connection:
         with deadline.over(self.sock):
             self.sock.sendall(data)
 
-    def await_head(self, deadline: Deadline, patience: float) -> bool:
-        """Wait for the first of an answer; False if none comes within ``patience`` seconds.
+    def await_head(self, deadline: Deadline, seconds: float) -> bool:
+        """Wait for the first of an answer; False if none comes within ``seconds`` seconds.
 
         No buffer is held meanwhile. Raises OSError and CallError.
         """
-        while self._can_be_read(deadline, patience):
+        while self._can_be_read(deadline, seconds):
             self.sock.settimeout(0)
             try:
                 data: bytes = self.sock.recv(READ)  # type: ignore[assignment]  # as below
@@ -70,11 +70,11 @@ class Connection:
             return True
         return False
 
-    def _can_be_read(self, deadline: Deadline, patience: float) -> bool:
+    def _can_be_read(self, deadline: Deadline, seconds: float) -> bool:
         if isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
             return True
         with deadline.over(self.sock):
-            timeout = max(0.0, min(patience, deadline.left))
+            timeout = max(0.0, min(seconds, deadline.left))
             readable = wait_for_read(self.sock, timeout=timeout)  # type: ignore[arg-type]  # has a fileno
         deadline.check()
         return readable

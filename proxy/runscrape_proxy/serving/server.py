@@ -104,7 +104,7 @@ class ProxyArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
 
 
 class ServerLog(glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
-    """Gunicorn's own talk, in our format; without ``-v`` only what is wrong."""
+    """Gunicorn's own messages, in our format; without ``-v`` only what is wrong."""
 
     def setup(self, cfg: Any) -> None:
         """Leave the handlers to :mod:`runscrape_proxy.log`; log no requests."""
@@ -132,12 +132,12 @@ def _options(settings: Settings, connections: int) -> dict[str, object]:
         # Headers of another proxy never count here.
         "forwarded_allow_ips": "",
         "control_socket_disable": True,
-        "worker_tmp_dir": _heartbeat_folder(),
+        "worker_tmp_dir": heartbeat_folder(),
         "proc_name": "runscrape-proxy",
     }
 
 
-def _heartbeat_folder() -> str:
+def heartbeat_folder() -> str:
     """Find a folder for the file by which gunicorn's worker shows that it lives."""
     try:
         return SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else tempfile.gettempdir()

@@ -24,7 +24,7 @@ from gunicorn.http import errors as http_errors
 from gunicorn.http.body import ChunkedReader, LengthReader
 
 from runscrape_proxy.gateway.request import seconds_for
-from runscrape_proxy.gateway.scrape import PARKED, PATIENCE, Parked, Scrape
+from runscrape_proxy.gateway.scrape import PARKED, WAIT_SECONDS, Parked, Scrape
 from runscrape_proxy.serving.answers import BodyTooLarge, plain_answer, status_of
 from runscrape_proxy.serving.polling import PollingWorker
 from runscrape_proxy.serving.receiving import MAX_BODY
@@ -173,7 +173,7 @@ class ProxyWorker(PollingWorker):
         self, app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         conn = self._serving.connection
-        environ[PATIENCE] = SERVICE_SECONDS if len(self._ends) <= WARM_THREADS else 0.0
+        environ[WAIT_SECONDS] = SERVICE_SECONDS if len(self._ends) <= WARM_THREADS else 0.0
         environ[PARKED], conn.parked = conn.parked, None
         answer = app(environ, start_response)
         if not self._is_scrape(environ["RAW_URI"]):  # whose slots see to it
