@@ -1,5 +1,5 @@
 # One image for both commands, runscrape and runscrape-proxy:
-#   docker build -t localhost/runscrape:0.1.0 .
+#   docker build -t localhost/runscrape:0.2.0 .
 # For a build that can be repeated, pin the base by digest too:
 #   --build-arg PYTHON_IMAGE=docker.io/library/python:3.13-slim-bookworm@sha256:…
 ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim-bookworm
@@ -20,7 +20,7 @@ RUN python -m pip --python /opt/runscrape/bin/python install --no-cache-dir --di
  && python -m pip --python /opt/runscrape/bin/python uninstall --yes --root-user-action=ignore setuptools
 
 FROM ${PYTHON_IMAGE}
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="runscrape" \
       org.opencontainers.image.description="Let Prometheus scrape Google Cloud Run services that require authentication." \
