@@ -89,6 +89,15 @@ class Service:
         if self._inventory is not None:
             self._inventory.refresh()
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a mint at this moment."""
+        return self.tokens.waiting
+
+    def holds(self, audience: str) -> bool:
+        """Whether there is a token at hand for an audience."""
+        return self.tokens.holds(audience)
+
     def start(self) -> None:
         """Start the threads, in the process that serves."""
         self.tokens.start()

@@ -29,6 +29,11 @@ class Bare:
     def __init__(self, app: WSGIApplication) -> None:
         self.app = app
 
+    waiting = 0
+
+    def holds(self, _audience: str) -> bool:
+        return True
+
     def start(self) -> None:
         pass
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import selectors
+import signal
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import pytest
 
+from runscrape_proxy.serving.receiving import audience_in
+from tests.bench import load
 from tests.kit.authority import Authority
 from tests.proxy.gateway_kit import service, write_inventory
 from tests.proxy.harness import (
@@ -291,3 +296,52 @@ def test_the_end_of_a_crowd(start_proxy: StartProxy) -> None:
         eventually(lambda: "audiences 1.0" in proxy.get("/metrics").text, "the request to be there")
         assert proxy.stop() == 0
         assert read_all(connection).startswith(b"HTTP/1.1 200 OK")
+
+
+COLD = 300
+
+
+def test_a_held_token_before_those_that_are_to_come(proxy: Proxy) -> None:
+    """A request for a token that is held is answered before most of a crowd that was there first.
+
+    All of it is sent while the worker is stopped, so that it is there at once.
+    """
+    audiences = [f"https://fail-{number}.a.run.app" for number in range(COLD)]
+    assert proxy.token(API).status == 200
+    (worker,) = children_of(proxy.process.pid)
+    os.kill(worker, signal.SIGSTOP)
+    with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
+        try:
+            for audience in (*audiences, API):
+                connection = socket.create_connection(proxy.address, PATIENCE)
+                stack.enter_context(connection).sendall(load.token_request(audience))
+                selector.register(connection, selectors.EVENT_READ, audience)
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        answered: list[str] = []
+        while API not in answered:
+            for key, _ in selector.select(PATIENCE):
+                selector.unregister(key.fileobj)
+                answered.append(key.data)
+        assert len(answered) < COLD / 4
+
+
+@pytest.mark.parametrize(
+    ("request_line", "body", "audience"),
+    [
+        ("POST /token", "audience=https%3A%2F%2Fa.run.app&grant_type=x", "https://a.run.app"),
+        ("POST /token", "grant_type=x&audience=https://a.run.app", "https://a.run.app"),
+        ("POST /token", "resource=a+b", "a b"),
+        ("POST /?audience=b", "", "b"),
+        ("POST /?x=1&resource=b", "", "b"),
+        ("POST /token", "xaudience=b", ""),
+        ("POST /token", "audience=", ""),
+        ("POST /token", "", ""),
+        ("POST /token", "audience=%ff%zz", "\ufffd%zz"),
+        ("GET /?audience=b", "", ""),
+    ],
+)
+def test_whom_a_request_asks_for(request_line: str, body: str, audience: str) -> None:
+    """The audience in a form or query, read only to choose who comes first."""
+    request = f"{request_line} HTTP/1.1\r\nHost: localhost\r\n\r\n{body}"
+    assert audience_in(request.encode()) == audience

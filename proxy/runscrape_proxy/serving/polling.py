@@ -100,7 +100,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         Gunicorn by itself would wait here for up to 2 s until the client closes, each client that
         does not, and answer nobody meanwhile.
         """
-        with self._dropped_on_error(conn):
+        with self.dropped_on_error(conn):
             conn.sock.setblocking(False)
             if fs.cancelled() or fs.exception() or not fs.result():
                 self._start_closing(conn)
@@ -123,7 +123,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
     def tick(self, now: float) -> None:
         """Give up the connections whose time is over."""
         for connection in [each for each in self.waiting if each.until <= now]:
-            with self._dropped_on_error(connection):
+            with self.dropped_on_error(connection):
                 if wait_for_read(connection.sock, timeout=0.0):
                     continue  # it was this process that was late: what has come is read first
                 if connection.phase is Phase.RECEIVING and connection.received:
@@ -135,6 +135,10 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         # A worker that stops gives its clients no longer than that.
         for connection in self.waiting:
             connection.until = min(connection.until, deadline)
+
+    def begin(self, connection: Connection, request: bytes) -> None:  # noqa: ARG002  for subclasses
+        """Have a whole request served."""
+        self.serve(connection)
 
     def serve(self, connection: Connection) -> bool:
         """Give a whole request a thread; False, and an answer, if there is not a single one."""
@@ -207,7 +211,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
 
     def _ready(self, connection: Connection, _sock: object) -> None:
         """The client has sent something, or closed."""
-        with self._dropped_on_error(connection):
+        with self.dropped_on_error(connection):
             if connection.phase is Phase.CLOSING:
                 self._drain(connection)
             elif connection.secured:
@@ -233,7 +237,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         self._stop_waiting(connection)
         connection.initialized = True
         connection.parser = OneRequest(self.cfg, [request], connection.client)
-        self.serve(connection)
+        self.begin(connection, request)
 
     def _start_handshake(self, connection: Connection) -> None:
         try:
@@ -260,7 +264,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         self.method_queue.defer(self._shaken_hands, connection, event)
 
     def _shaken_hands(self, connection: Connection, event: int) -> None:
-        with self._dropped_on_error(connection):
+        with self.dropped_on_error(connection):
             if not event:
                 self.drop(connection)
             elif connection.secured:
@@ -295,7 +299,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             self.drop(connection)
 
     @contextlib.contextmanager
-    def _dropped_on_error(self, connection: Connection) -> Iterator[None]:
+    def dropped_on_error(self, connection: Connection) -> Iterator[None]:
         """Let nothing about a connection end the loop that serves all of them."""
         try:
             yield

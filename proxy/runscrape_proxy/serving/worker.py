@@ -15,6 +15,7 @@ import signal
 import socket
 import threading
 import time
+from collections import deque
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
@@ -27,7 +28,7 @@ from runscrape_proxy.gateway.request import seconds_for
 from runscrape_proxy.gateway.scrape import PARKED, WAIT_SECONDS, Parked, Scrape
 from runscrape_proxy.serving.answers import BodyTooLarge, plain_answer, status_of
 from runscrape_proxy.serving.polling import PollingWorker
-from runscrape_proxy.serving.receiving import MAX_BODY
+from runscrape_proxy.serving.receiving import MAX_BODY, audience_in
 from runscrape_proxy.serving.threads import Threads
 from runscrape_proxy.settings import WARM_THREADS
 
@@ -53,6 +54,12 @@ STUCK_SECONDS: Final = 0.5
 MAX_STUCK: Final = 64
 """How many such answers are held at once, whose threads nobody needs."""
 
+COLD_AT_ONCE: Final = 8
+"""Requests for tokens that are not held whose threads work, and do not wait for Google yet."""
+
+COLD_SECONDS: Final = 0.002
+"""How soon it is looked at again whether there is room for the next of them; one always gets it."""
+
 TOLD_TIMEOUT: Final = "X-PROMETHEUS-SCRAPE-TIMEOUT-SECONDS"
 
 
@@ -66,6 +73,8 @@ class ProxyWorker(PollingWorker):
         self._serving = threading.local()
         self._parked: dict[Connection, Scrape] = {}
         """Scrapes that wait for their services, without a thread."""
+        self._cold: deque[Connection] = deque()
+        """Requests for tokens that are not held, before they get a thread."""
 
     def get_thread_pool(self) -> Threads:
         """Make the pool that requests run in."""
@@ -94,6 +103,28 @@ class ProxyWorker(PollingWorker):
         stuck.sort(key=lambda connection: connection.answered_at)
         for connection in stuck[: max(self.tpool.queued, len(stuck) - MAX_STUCK)]:
             cut_off(connection)
+
+    def begin(self, connection: Connection, request: bytes) -> None:
+        """Serve a request; one for a token that is not held comes after those that are under way.
+
+        Else a thousand of them at once, as when Prometheus starts, would hold up all others.
+        """
+        audience = audience_in(request)
+        if audience and not self.app.service.holds(audience):
+            self._cold.append(connection)
+        else:
+            super().begin(connection, request)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Serve what has come, then some of what has to wait."""
+        super().wait_for_and_dispatch_events(COLD_SECONDS if self._cold else timeout)
+        if not self._cold:
+            return
+        working = len(self._ends) + self.tpool.queued - self.app.service.waiting
+        for _ in range(min(len(self._cold), max(1, COLD_AT_ONCE - working))):
+            connection = self._cold.popleft()
+            with self.dropped_on_error(connection):
+                self.serve(connection)
 
     def handle(self, conn: Connection) -> bool | Scrape:
         """Serve one request of a connection, in a thread of the pool.

@@ -126,6 +126,11 @@ class Tokens:
         patience = self._mint_timeout if timeout is None else min(timeout, self._mint_timeout)
         return self._get_minted(audience, patience)
 
+    def holds(self, audience: str) -> bool:
+        """Whether :meth:`get` would answer without waiting."""
+        entry = self._ledger.entries.get(audience)
+        return entry is not None and schedule.is_usable(entry.token, self._clock())
+
     def expires_in(self, token: Token) -> int:
         """What a client may count on, in whole seconds.
 
