@@ -23,7 +23,7 @@ GENERATOR = (
     ("selection",),
     ("cloudrun",),
     ("config",),
-    ("model", "errors", "text", "addresses", "signals", "log", "progress"),
+    ("model", "errors", "text", "addresses", "signals", "log", "progress", "regular_file"),
 )
 """From top to bottom; what stands on one line may import each other."""
 

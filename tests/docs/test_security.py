@@ -29,4 +29,4 @@ def test_what_is_said_is_tested(row: list[str]) -> None:
     assert named
     assert re.sub(r"`tests/[\w/]+\.py::test_\w+`", "", row[1]).strip() == "", "nothing but tests"
     for file, test in named:
-        assert re.search(rf"^def {test}\(", (ROOT / file).read_text(), re.MULTILINE), test
+        assert re.search(rf"^ *def {test}\(", (ROOT / file).read_text(), re.MULTILINE), test

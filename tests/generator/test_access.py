@@ -25,6 +25,7 @@ from runscrape_generator.errors import ConfigError, DiscoveryError
 from tests.conftest import DEMO_WORLD, MakeEmulator
 from tests.generator.recorder import Recorder
 from tests.generator.tls_front import tls_front
+from tests.kit.programs import clean_environment
 
 
 @pytest.mark.parametrize(
@@ -336,3 +337,27 @@ def test_no_token(
     assert (project, region) == ("demo", None)
     assert told.startswith(reason)
     assert "\n" not in told
+
+
+def test_no_descriptors_left(emulator: Emulator) -> None:
+    """Too few file descriptors for a connection are one error with its remedy, where gRPC would
+    end the process.
+    """
+    code = (
+        "import os, resource, sys\n"
+        "from runscrape_generator.cli import main\n"
+        "used = len(os.listdir('/proc/self/fd'))\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (used + 6, used + 6))\n"
+        "sys.exit(main.main(sys.argv[1:]))"
+    )
+    words = ["generate", "--project", "demo", "--api-endpoint", emulator.api, "--promtool", "none"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (4, ""), done.stderr
+    assert "Too many open files" in done.stderr
+    assert "ulimit -n" in done.stderr

@@ -144,7 +144,7 @@ def test_user_and_password(server: Listener) -> None:
         (b" s3cret\r\n", ""),
         (None, "No such file"),
         (b"\n", "holds no password"),
-        (b"x" * 5000, "too much for one"),
+        (b"x" * 5000, "larger than 4096 bytes"),
         (b"\xff", "is not UTF-8 text"),
     ],
 )
@@ -174,7 +174,7 @@ def test_a_pipe_is_no_password(tmp_path: Path) -> None:
     chosen = Settings(
         reload="http://x/-/reload", reload_user="a", reload_password_file=tmp_path / "pipe"
     )
-    with pytest.raises(ConfigError, match="is no regular file"):
+    with pytest.raises(ConfigError, match="not a regular file"):
         reload.reloader(chosen)
 
 

@@ -185,6 +185,15 @@ def test_a_file_that_cannot_be_read(template: Path) -> None:
         render([service()], template=template)
 
 
+@pytest.mark.parametrize("name", ["../outside", "/etc/hostname", "sub/../../outside"])
+def test_files_of_other_folders_are_out_of_reach(template: Path, name: str) -> None:
+    """A template includes files of its own folder, and no others."""
+    (template.parent.parent / "outside").write_text("# outside\n")
+    template.write_text(f"{{% include '{name}' %}}\n{PLAIN}")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        render([service()], template=template)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

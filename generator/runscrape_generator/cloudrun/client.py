@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import resource
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from runscrape_generator.cloudrun.credentials import Access
 from runscrape_generator.cloudrun.rest import ListingError
 from runscrape_generator.cloudrun.retries import Retries
 from runscrape_generator.cloudrun.services import service_of
+from runscrape_generator.errors import DiscoveryError
 from runscrape_generator.model import Scope, Service
 
 PAGE_SIZE = 500
@@ -44,6 +47,27 @@ class ServicesPage:
     seconds: float
 
 
+_DESCRIPTORS = 16
+"""What a channel of gRPC needs at once; where it gets none, gRPC ends the process (SIGABRT)."""
+
+
+def require_descriptors() -> None:
+    """Raise DiscoveryError where a channel would not get the file descriptors that it needs."""
+    held = []
+    try:
+        for _ in range(_DESCRIPTORS):
+            held.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))  # noqa: PERF401 - closed below
+    except OSError as error:
+        soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        raise DiscoveryError(
+            f"cannot ask Google: {error.strerror} (the limit of this process is {soft}); "
+            "raise it (ulimit -n, LimitNOFILE= of systemd), or have others close theirs"
+        ) from error
+    finally:
+        for each in held:
+            os.close(each)
+
+
 class RunApi:
     """One gRPC channel for every scope; safe to call from many threads.
 
@@ -51,6 +75,7 @@ class RunApi:
     """
 
     def __init__(self, access: Access, retries: Retries) -> None:
+        require_descriptors()
         self._retries = retries
         self._channel = _channel(access)
         self._metadata = tuple(access.headers().items()) if access.address.plaintext else ()

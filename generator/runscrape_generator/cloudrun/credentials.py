@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import warnings
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import google.auth
+from google.auth import _cloud_sdk
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError
 
 from runscrape_generator.cloudrun.address import ApiAddress, api_address
 from runscrape_generator.cloudrun.network import Network
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import ConfigError, DiscoveryError
+from runscrape_generator.regular_file import require_regular
 from runscrape_generator.text import one_line
 
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
@@ -21,6 +25,8 @@ SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 what may be done is IAM's."""
 
 _no_token: Any = RefreshError  # google-auth does not annotate it
+_unusable: Any = DefaultCredentialsError
+_MAX_BYTES = 1 << 20
 
 LOGIN = (
     "run 'gcloud auth application-default login', "
@@ -89,7 +95,7 @@ def open_access(settings: Settings) -> Access:
     if named and address.plaintext:
         return Access(address, projects)
     try:
-        credentials, project = _default(Network())
+        credentials, project = find_default(Network().token_request())
     except GoogleAuthError as error:
         if named:
             return Access(address, projects, problem=error)
@@ -111,18 +117,28 @@ def with_credentials(access: Access) -> Access:
     if access.address.plaintext and not access.address.loopback:
         raise ValueError(access.address.target)
     try:
-        credentials, _ = _default(access.network)
+        credentials, _ = find_default(access.network.token_request())
     except GoogleAuthError as error:
         return dataclasses.replace(access, problem=error)
     return dataclasses.replace(access, credentials=credentials)
 
 
-def _default(network: Network) -> tuple[Any, str | None]:
+def find_default(request: Any) -> tuple[Any, str | None]:
+    """Find Application Default Credentials, and the project that they name.
+
+    Raises GoogleAuthError, also where the file is a pipe, which google-auth would wait for.
+    """
+    named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    path = Path(named or _cloud_sdk.get_application_default_credentials_path())  # type: ignore[no-untyped-call]
+    try:
+        require_regular(path, _MAX_BYTES)
+    except FileNotFoundError:
+        pass  # google-auth knows more places, and says so where there is none
+    except OSError as error:
+        raise _unusable(f"credentials file {path}: {error.strerror}") from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "no quota project": told by the call that needs one
-        found: tuple[Any, str | None] = google.auth.default(
-            scopes=SCOPES, request=network.token_request()
-        )
+        found: tuple[Any, str | None] = google.auth.default(scopes=SCOPES, request=request)
     return found
 
 

@@ -8,13 +8,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import google.auth
 import google.auth.transport.requests
 from google.auth import compute_engine, external_account, impersonated_credentials
 from google.auth.exceptions import GoogleAuthError, TransportError
 from google.oauth2 import credentials as user
 from google.oauth2 import service_account
 
+from runscrape_generator.cloudrun.credentials import SCOPES, find_default
 from runscrape_generator.doctor.checkup import Mint
 from runscrape_generator.doctor.evidence import TokenAnswer
 from runscrape_generator.doctor.remedies import member
@@ -22,7 +22,6 @@ from runscrape_generator.doctor.targets import Secret
 from runscrape_generator.doctor.token import claims
 from runscrape_generator.text import one_line, printable
 
-SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _CANNOT = (
     "{kind} cannot mint an ID token: give --impersonate-service-account EMAIL, an account that "
     "{who} may impersonate"
@@ -94,7 +93,7 @@ def _source(audience: str, impersonate: str, request: Any, known: dict[str, str]
     Notes in ``known`` who asks, and for whom, as soon as that is known.
     """
     found: Any
-    found, _ = google.auth.default(scopes=SCOPES, request=request)
+    found, _ = find_default(request)
     if impersonate:
         known["account"] = impersonate
         known["account_project"] = impersonate.partition("@")[2].partition(".")[0]

@@ -11,8 +11,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from runscrape_generator.model import Service
+from runscrape_generator.regular_file import read_regular
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
+_LARGEST_SECRET = 1 << 20
 
 
 class Secret(str):
@@ -35,7 +37,7 @@ class SecretSource:
         """Read it as Prometheus does: without white space at either end. Raises OSError."""
         if self.file is None:
             return self.value
-        return Secret(self.file.read_text(encoding="utf-8", errors="replace").strip())
+        return Secret(read_regular(self.file, _LARGEST_SECRET).decode(errors="replace").strip())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,9 +18,13 @@ import stat
 from pathlib import Path
 
 from runscrape_generator.errors import WriteError
+from runscrape_generator.regular_file import read_regular
 
 NEW_FILE = 0o644
 """The mode of a file that was not there, less the umask."""
+
+MAX_BYTES = 256 * 1024 * 1024
+"""More than any file that Prometheus reads, ours among them: what is larger is something else."""
 
 _NEW = ".runscrape-new"
 _FIRST_RELEASE = (".runscrape-lock", ".runscrape-reloaded", ".runscrape-previous")
@@ -96,12 +100,12 @@ def temporary_name(path: Path, folder: Path | None = None) -> Path:
 def read(path: Path) -> bytes | None:
     """Read the file; None where there is none. Raises WriteError: what cannot be read is kept."""
     try:
-        return path.read_bytes()
+        return read_regular(path, MAX_BYTES)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise WriteError(
-            f"cannot compare with {path}: {error.strerror}; let this user read it"
+            f"cannot compare with {path}: {error.strerror}; let this user read it, or move it away"
         ) from error
 
 

@@ -24,6 +24,7 @@ from pydantic import AfterValidator, BaseModel, Field, NonNegativeInt, Validatio
 
 from runscrape_generator.model import Decision, Endpoint, Scope, Service
 from runscrape_generator.publish.guard import Target
+from runscrape_generator.regular_file import read_regular
 from runscrape_generator.render.file_sd import target_labels
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class Inventory:
 def load(path: Path) -> Inventory | None:
     """Read an inventory; None where there is none, or none that can be used (with a warning)."""
     try:
-        return parse(_content(path))
+        return parse(read_regular(path, MAX_BYTES))
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -66,16 +67,6 @@ def load(path: Path) -> Inventory | None:
         f"until it is written anew, nothing stands in for what Google does not list"
     )
     return None
-
-
-def _content(path: Path) -> bytes:
-    if path.exists() and not path.is_file():
-        raise CorruptError("not a regular file")
-    with path.open("rb") as file:
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise CorruptError(f"larger than {MAX_BYTES} bytes")
-    return content
 
 
 class _Endpoint(BaseModel, strict=True):

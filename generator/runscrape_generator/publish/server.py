@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from requests.auth import HTTPBasicAuth
 from runscrape_generator.addresses import is_loopback
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import ConfigError
+from runscrape_generator.regular_file import read_regular
 
 _LONGEST_PASSWORD = 4096
 _READ_AT_ONCE = 64 * 1024
@@ -92,14 +92,11 @@ def _login(settings: Settings) -> Login | None:
     if settings.reload_user is None or path is None:
         return None
     try:
-        if path.exists() and not path.is_file():
-            raise FileNotFoundError(errno.ENOENT, "is no regular file")
-        with path.open("rb") as file:
-            password = file.read(_LONGEST_PASSWORD + 1).decode().strip()
+        password = read_regular(path, _LONGEST_PASSWORD).decode().strip()
     except OSError as error:
         raise ConfigError(f"--reload-password-file: {path}: {error.strerror}") from error
     except UnicodeDecodeError:
         raise ConfigError(f"--reload-password-file: {path}: is not UTF-8 text") from None
-    if not 0 < len(password) <= _LONGEST_PASSWORD:
-        raise ConfigError(f"--reload-password-file: {path}: holds no password, or too much for one")
+    if not password:
+        raise ConfigError(f"--reload-password-file: {path}: holds no password")
     return Login(settings.reload_user, password)
