@@ -4,6 +4,7 @@
 #   make docs    rewrites the reference in generator/README.md and proxy/README.md
 #   make lock    pins every dependency anew, with the hashes of all its files
 #   make fuzz    random input, for FUZZ_SECONDS (120)
+#   make soak    ten minutes of faults (SOAK_SECONDS) with a real Prometheus, planned from SOAK_SEED
 #   make bench   ratios against the bare minimum of the same stack
 #   make screenshots   pictures of the proxy's page, by headless Chromium
 
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := $(VENV)/.demo
 
-.PHONY: google demo test lint format fuzz bench docs screenshots lock setup prometheus checkers consumers clean
+.PHONY: google demo test lint format fuzz soak bench docs screenshots lock setup prometheus checkers consumers clean
 
 setup: $(STAMP)
 
@@ -85,6 +86,9 @@ google: $(STAMP)
 
 fuzz: $(STAMP)
 	@PYTHONPATH=examples $(BIN)/python -m tests.fuzz
+
+soak: $(STAMP) checkers consumers
+	@PYTHONPATH=examples $(BIN)/python -m tests.soak
 
 bench: $(STAMP)
 	@PYTHONPATH=examples $(BIN)/python -m tests.bench

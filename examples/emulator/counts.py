@@ -62,6 +62,7 @@ SECTIONS = (
     "locations",  # project → HTTP status → n
     "searches",  # scope, such as folders/12 → HTTP status → n
     "scrapes",  # project/region/service → HTTP status → n
+    "refused_tokens",  # project/region/service → what is wrong with the ID token → n
     "proxy",  # CONNECT: accepted or refused → host → n
 )
 """The sections of ``Emulator.counts()``."""

@@ -83,7 +83,8 @@ class Services:
             return front_end.forbidden(request)
         try:
             identity = self._state.tokens.identity(token, (*_audiences(service), _GCLOUD))
-        except TokenError:
+        except TokenError as error:
+            self._state.counts.add("refused_tokens", service.key, str(error))
             return front_end.unauthorized(request)
         if identity in invokers or "allAuthenticatedUsers" in invokers:
             return None

@@ -145,10 +145,10 @@ class Tokens:
             self._verified[token] = claims
         if claims.get("iss") not in (ISSUER, "accounts.google.com"):
             raise TokenError("wrong issuer")
-        if claims.get("exp", 0) <= self.clock():
-            raise TokenError("expired")
         if claims.get("aud") not in audiences:
             raise TokenError("wrong audience")
+        if claims.get("exp", 0) <= self.clock():
+            raise TokenError("expired")
         return str(claims.get("email") or self._emails.get(claims.get("sub", ""), ""))
 
     def access_token(self, identity: str, lifetime: float, scopes: Iterable[str]) -> str:
