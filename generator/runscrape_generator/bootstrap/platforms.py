@@ -7,7 +7,7 @@ On all of them the programs see the same two folders: ``/etc/runscrape`` (what p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -42,39 +42,39 @@ class Choices:
     grafana_image: str
     kubectl_image: str
     """For the CronJob of Prometheus Operator users."""
-    grafana: bool = False
+    grafana: bool
     """Run Grafana too; compose only."""
-    operator: bool = False
+    operator: bool
     """Write resources for the Prometheus Operator too; Kubernetes only."""
-    every: str = "5m"
+    every: str
     """A Prometheus duration: how often the generator looks."""
-    credentials_file: Path | None = None
+    credentials_file: Path | None
     """None: the metadata server, or workload identity."""
-    google_service_account: str | None = None
+    google_service_account: str | None
     """None: ``runscrape@PROJECT.iam.gserviceaccount.com`` of the first project."""
-    namespace: str = "runscrape"
+    namespace: str
     """Of the Kubernetes objects."""
-    program_dir: str = "/opt/runscrape/bin"
+    program_dir: str
     """Of the systemd units: the folder with both commands."""
-    operator_label: tuple[str, ...] = ()
+    operator_label: tuple[str, ...]
     """``key=value`` that the user's own Prometheus selects objects by."""
-    retention: str = "15d"
-    retention_size: str | None = None
+    retention: str
+    retention_size: str | None
     """As Prometheus writes sizes; None: by the volume's."""
-    volume_size: str = "20Gi"
-    storage_class: str | None = None
-    alertmanager: tuple[str, ...] = ()
+    volume_size: str
+    storage_class: str | None
+    alertmanager: tuple[str, ...]
     """``host:port`` each."""
-    external_label: tuple[str, ...] = ()
+    external_label: tuple[str, ...]
     """``name=value`` each, of Prometheus."""
-    object_label: tuple[str, ...] = ()
+    object_label: tuple[str, ...]
     """``key=value`` each, of Kubernetes."""
-    ingress_namespace: tuple[str, ...] = ()
-    image_pull_secret: tuple[str, ...] = ()
-    user: int = RUN_AS
-    group: int = RUN_AS
+    ingress_namespace: tuple[str, ...]
+    image_pull_secret: tuple[str, ...]
+    user: int
+    group: int
     """Who the compose containers run as: they read the secret and write the state folder."""
-    remembered: Mapping[str, object] = field(default_factory=dict)
+    remembered: Mapping[str, object]
     """What was given now or on an earlier run, by option: a later run need not say it again."""
 
     @property

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import logging
 import os
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from runscrape_generator.bootstrap import bundle, secrets
+from runscrape_generator.bootstrap import bundle, secrets, warnings
 from runscrape_generator.bootstrap import scratch as scratch_copy
 from runscrape_generator.bootstrap import settings as bootstrap_settings
 from runscrape_generator.bootstrap.bundle import Fate, Manifest, Step
@@ -53,10 +52,8 @@ def write(
         with scratch_copy.shown_as(scratch, choices.directory):
             own = scratch_copy.copy_config(choices, folder, scratch)
             loaded, progress = load(str(own) if manifest.digests and own.exists() else None)
-        with scratch_copy.shown_as(
-            scratch, choices.directory
-        ):  # again: now it is decided how to log
-            decided = _decide(choices, folder, manifest, (loaded, own), scratch)
+        with scratch_copy.shown_as(scratch, choices.directory):  # load() has set up the log anew
+            decided = _decide(choices, folder, manifest, loaded, scratch)
             code = scratch_copy.generate(choices, progress, scratch)
             made = dict(scratch_copy.made(choices, folder, decided, scratch))
     if show:
@@ -65,7 +62,7 @@ def write(
             diff.unified(folder.path / path, folder.read(path), data) for path, data in made.items()
         )
     else:
-        _apply(choices, folder, (known, manifest), decided, made)
+        _apply(choices, folder, known, decided, made)
         _tell(choices, decided)
     return code
 
@@ -85,21 +82,14 @@ def _decide(
     choices: Choices,
     folder: Folder,
     manifest: Manifest,
-    settings: tuple[Loaded, Path],
+    loaded: Loaded,
     scratch: Path,
 ) -> tuple[Step, ...]:
     """Decide on each file, and have the scratch folder hold each as it will be."""
-    loaded, own = settings
-    warnings = [
-        _credentials_warning(choices),
-        _version_warning(choices, loaded),
-        _image_warning(choices),
-    ]
-    for line in filter(None, [*warnings, *bootstrap_settings.unused(loaded, choices)]):
+    for line in (*warnings.of(choices, loaded), *bootstrap_settings.unused(loaded, choices)):
         log.warning(line)
-    decided = bundle.steps(
-        folder, plan(_asked(choices, loaded, _known(choices, folder, manifest, own))), manifest
-    )
+    known = _known(choices, folder, manifest, scratch)
+    decided = bundle.steps(folder, plan(_asked(choices, loaded, known)), manifest)
     for step in decided:
         if step.planned and step.fate not in _EDITED:
             scratch_copy.put(scratch / step.path, step.planned.data)
@@ -108,11 +98,11 @@ def _decide(
     return decided
 
 
-def _known(choices: Choices, folder: Folder, manifest: Manifest, own: Path) -> Known:
+def _known(choices: Choices, folder: Folder, manifest: Manifest, scratch: Path) -> Known:
     containers = choices.platform is not Platform.SYSTEMD
     name = f"{choices.places.bundle_config}/runscrape.yaml"
     return Known(
-        own=own,
+        own=scratch / name,
         edited=bundle.is_edited(folder, name, manifest),
         version=prometheus_version(choices.prometheus_image) if containers else None,
     )
@@ -136,12 +126,11 @@ def _secrets(choices: Choices) -> list[str]:
 def _apply(
     choices: Choices,
     folder: Folder,
-    manifests: tuple[Manifest | None, Manifest],
+    known: Manifest | None,
     decided: Sequence[Step],
     made: Mapping[str, bytes],
 ) -> None:
-    """Write the bundle under its lock; ``manifests`` are the one that was read and the new one."""
-    known, manifest = manifests
+    """Write the bundle under its lock; ``known`` is the manifest as it was read."""
     path = folder.path.resolve() / MANIFEST
     lock_file = files.hidden(path, ".runscrape-lock").name
     with folder.created(lock_file):
@@ -160,7 +149,7 @@ def _apply(
                     secrets.drop_newline(changes, name)
             for name, data in made.items():
                 changes.write(name, data, owner=owner if name.startswith(state) else None)
-            bundle.apply(changes, decided, manifest)
+            bundle.apply(changes, decided, _manifest(choices, known))
             changes.commit()
 
 
@@ -180,49 +169,6 @@ def _make_folders(choices: Choices, changes: Changes, owner: Owner | None) -> No
         changes.make_folder("state/metrics", owner=owner)
         for name in ("prometheus", "grafana") if choices.grafana else ("prometheus",):
             changes.make_folder(f"data/{name}", owner=owner)
-
-
-def _credentials_warning(choices: Choices) -> str:
-    """Say why the containers' user could not read the credentials; empty where it can."""
-    path = choices.credentials_file
-    if path is None or choices.platform is not Platform.COMPOSE:
-        return ""
-    try:
-        found = path.stat()
-    except OSError as error:
-        return f"--credentials-file {path}: {error.strerror}; it has to be there when this runs"
-    if choices.user == found.st_uid:
-        needed = stat.S_IRUSR
-    else:
-        needed = stat.S_IRGRP if choices.group == found.st_gid else stat.S_IROTH
-    if found.st_mode & needed:
-        return ""
-    return (
-        f"--credentials-file {path}: the containers run as user {choices.user}, who cannot read it:"
-        f" chown {choices.user} it, or run bootstrap as its owner"
-    )
-
-
-def _version_warning(choices: Choices, loaded: Loaded) -> str:
-    """Say for which Prometheus the jobs are written where the image's tag does not tell."""
-    told = prometheus_version(choices.prometheus_image) or choices.platform is Platform.SYSTEMD
-    if told or loaded.origins["prometheus_version"] != "default":
-        return ""
-    return (
-        f"--prometheus-image {choices.prometheus_image}: its tag names no version of Prometheus"
-        " (2.27 or newer), so the jobs are such as 2.42 takes, too; --prometheus-version says which"
-        " it is"
-    )
-
-
-def _image_warning(choices: Choices) -> str:
-    """Say that a cluster can pull no image from ``localhost``, where the default is."""
-    if choices.platform is not Platform.KUBERNETES or not choices.image.startswith("localhost/"):
-        return ""
-    return (
-        f"--image {choices.image}: is on the machine that built it alone; name one in a registry"
-        " that the cluster reaches, or load it into the cluster's nodes"
-    )
 
 
 def _tell(choices: Choices, decided: Sequence[Step]) -> None:

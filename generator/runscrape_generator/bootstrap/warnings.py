@@ -1,0 +1,58 @@
+"""What is warned of: choices that are taken, and may not be what was meant."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+
+from runscrape_generator.bootstrap.layout import prometheus_version
+from runscrape_generator.bootstrap.platforms import Choices, Platform
+from runscrape_generator.config.load import Loaded
+
+
+def of(choices: Choices, loaded: Loaded) -> Iterator[str]:
+    """Give a line for each."""
+    yield from filter(None, (_credentials(choices), _version(choices, loaded), _image(choices)))
+
+
+def _credentials(choices: Choices) -> str:
+    """Say why the containers' user could not read the credentials; empty where it can."""
+    path = choices.credentials_file
+    if path is None or choices.platform is not Platform.COMPOSE:
+        return ""
+    try:
+        found = path.stat()
+    except OSError as error:
+        return f"--credentials-file {path}: {error.strerror}; it has to be there when this runs"
+    if choices.user == found.st_uid:
+        needed = stat.S_IRUSR
+    else:
+        needed = stat.S_IRGRP if choices.group == found.st_gid else stat.S_IROTH
+    if found.st_mode & needed:
+        return ""
+    return (
+        f"--credentials-file {path}: the containers run as user {choices.user}, who cannot read it:"
+        f" chown {choices.user} it, or run bootstrap as its owner"
+    )
+
+
+def _version(choices: Choices, loaded: Loaded) -> str:
+    """Say for which Prometheus the jobs are written where the image's tag does not tell."""
+    told = prometheus_version(choices.prometheus_image) or choices.platform is Platform.SYSTEMD
+    if told or loaded.origins["prometheus_version"] != "default":
+        return ""
+    return (
+        f"--prometheus-image {choices.prometheus_image}: its tag names no version of Prometheus"
+        " (2.27 or newer), so the jobs are such as 2.42 takes, too; --prometheus-version says which"
+        " it is"
+    )
+
+
+def _image(choices: Choices) -> str:
+    """Say that a cluster can pull no image from ``localhost``, where the default is."""
+    if choices.platform is not Platform.KUBERNETES or not choices.image.startswith("localhost/"):
+        return ""
+    return (
+        f"--image {choices.image}: is on the machine that built it alone; name one in a registry"
+        " that the cluster reaches, or load it into the cluster's nodes"
+    )
