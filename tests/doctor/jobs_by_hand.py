@@ -174,7 +174,7 @@ JOBS: dict[str, Job] = {
     ),
     "no-tls": Job(
         "tls-failed",
-        ("TLS: ",),
+        ("TLS: wrong version number",),
         job(static_configs=[{"targets": ["{google}"]}], proxy_url=""),
     ),
     "corporate": Job(

@@ -212,9 +212,14 @@ def test_the_targets_page_tells_the_remedy(scene: Scene) -> None:
 UNSEEN = {
     "`no fallback_scrape_protocol specified` (Prometheus 3)",
     "`expected a valid start token`, or `is not a valid start token` (Prometheus 2.42)",
-    "`407`, `502`, `503`, `504` from the gateway",
+    "`403`, `407`, `502`, `503`, `504` from the gateway",
+    "`invalid_request` … `no audience`",
+    "`dial tcp: lookup` … `no such host`",
+    "`proxyconnect tcp: dial tcp` … `connection refused`",
+    '`/metrics": dial tcp` … `connection refused`',
+    "`server returned HTTP status 504 Gateway Timeout`",
 }
-"""What this Prometheus does not say, or other tests see."""
+"""What this Prometheus does not say, or tests/doctor/test_causes.py sees."""
 
 
 def test_the_manual_has_what_the_targets_page_says(scene: Scene) -> None:

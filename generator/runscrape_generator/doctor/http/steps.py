@@ -75,6 +75,8 @@ def _words(error: Exception) -> str:
     """Take the system's words, without its numbers."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.replace("_", " ").lower()
     if isinstance(error, TimeoutError):
         return "timed out"
     if isinstance(error, http.client.IncompleteRead):
