@@ -81,11 +81,13 @@ def test_a_hostile_name_is_one_word(name: str, tmp_path: object) -> None:
 
 @pytest.mark.parametrize("name", UNUSABLE)
 def test_a_name_that_no_command_may_hold(name: str) -> None:
-    """A name that is an option to a program, or that a terminal acts on, is in no command."""
-    for words in commands(name):
-        assert "service_name" not in words
-        if name:
-            assert all(name not in word for word in words if "--project" in words)
+    """A name that is an option to a program, or that a terminal acts on, is in no command of it."""
+    found = [words for words in commands(name) if words[0] == "gcloud"]
+    assert found  # those that name no service
+    for words in found:
+        assert "services" not in words or words[1] == "services"
+        assert name not in words
+        assert not any(word.startswith("resource.") for word in words)
 
 
 def test_a_name_in_a_filter() -> None:

@@ -111,6 +111,7 @@ def test_an_older_job(site: Clinic) -> None:
     """A job that asks for another token than the file says is an old one."""
     found = seen(site, jobs=[other_job(site)])
     assert cause(found["api"]) == "old-job"
+    assert found["api"]["warnings"] == []
     assert "https://older.example.com" in words_of(found["api"]["cause"])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from tests.doctor.clinic import (
     run,
     words_of,
 )
-from tests.kit.odd_server import answers
+from tests.kit.odd_server import Asked, Connection, answers
+from tests.kit.waiting import QUIET
 
 JOB = "job_name: x, oauth2: {client_id: x}, static_configs: [{targets: [a]}]"
 GONE = {"back": Case("", was={"ingress": "internal"})}
@@ -193,24 +194,26 @@ def test_no_password_in_a_url(site: Clinic, tmp_path: Path) -> None:
         assert "hunter2" not in out + said
 
 
-def test_a_service_that_hangs_holds_up_no_other(tmp_path: Path) -> None:
-    """Thirty services of which three hang take as long as one that hangs."""
-    hanging = {
-        f"hang-{n}": Case("hangs", app(hang=True), rule={"scrape_timeout": "500ms"})
-        for n in range(3)
-    }
-    with clinic(tmp_path, {**hanging, **{f"api-{n}": Case("") for n in range(27)}}) as site:
-        began = time.monotonic()
-        _, content = diagnosed(site, "--concurrency", "8")
-        took = time.monotonic() - began
-    assert content["causes"] == {"hangs": 3}
-    assert content["well"] == 27
-    (slowest,) = {
-        round(sum(step["seconds"] or 0 for step in each["steps"]))
-        for each in content["targets"]
-        if each["cause"]
-    }
-    assert took < slowest + 10
+def test_targets_side_by_side(site: Clinic, tmp_path: Path) -> None:
+    """As many targets as --concurrency says are asked at once: none waits for another's answer."""
+    number = 24
+    all_asked = threading.Barrier(number)
+    metrics = answers(200, b"a 1\n", Content_Type="text/plain")
+
+    def together(client: Connection, asked: Asked) -> bool:
+        all_asked.wait(QUIET)  # breaks, and so does the answer, if they come one after the other
+        return metrics(client, asked)
+
+    site.odd.scripts = {"/metrics": together}
+    host = site.odd.url.removeprefix("http://")
+    groups = [{"targets": [host], "labels": {"__param_n": str(n)}} for n in range(number)]
+    oauth2 = site.oauth2("https://api-x7k2mq4wza-uc.a.run.app")
+    job = {"job_name": "x", "oauth2": oauth2, "static_configs": groups, "scrape_timeout": "30s"}
+    path = tmp_path / "prometheus.yml"
+    path.write_text(yaml.safe_dump({"scrape_configs": [job]}))
+    words = ("--prometheus-config", str(path), "--concurrency", str(number))
+    code, content = diagnosed(site, *words)
+    assert (code, content["well"]) == (0, number)
 
 
 def test_the_way_of_a_job(site: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

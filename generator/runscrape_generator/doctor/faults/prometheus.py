@@ -33,7 +33,7 @@ def after_the_scrape(evidence: Evidence) -> Fault | None:
 def differs(evidence: Evidence, fault: Fault) -> Fault | None:
     """Warn where a running Prometheus has up what doctor finds broken by ``fault``."""
     seen = evidence.seen
-    if seen is None or seen.health != "up":
+    if seen is None or seen.health != "up" or seen.other_job:
         return None
     ago = f"{seen.age:.0f} s ago" if seen.age is not None else "not long ago"
     return found("prometheus-has-it-up", f"up when it was scraped {ago}; here {fault.cause}")
