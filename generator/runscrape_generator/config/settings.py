@@ -192,7 +192,7 @@ class Settings:
         commands=_GENERATE,
         default="file",
     )
-    targets_file: vocabulary.PlainText = setting(
+    targets_file: vocabulary.FileElsewhere = setting(
         _JOBS,
         "The file of `runscrape targets` that the gateway's job reads, as Prometheus will see it.",
         commands=_GENERATE,
@@ -204,7 +204,7 @@ class Settings:
         commands=_ASKERS,
         default="prometheus",
     )
-    client_secret_file: vocabulary.PlainText | None = setting(
+    client_secret_file: vocabulary.FileElsewhere | None = setting(
         _JOBS,
         "File with the password that goes with it, as Prometheus will see it.",
         commands=_ASKERS,

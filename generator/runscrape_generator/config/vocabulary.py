@@ -19,7 +19,7 @@ _PORT = "(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
 _AUTHORITY = f"{_HOST}(?::{_PORT})?"
 _PATH = r"(?:/[^\x00-\x20\x7f?#]*)"
-_FILE = rf"{_PLAIN}*[^/\x00-\x1f\x7f]"
+_FILE = rf"(?!~[^/]*/){_PLAIN}*[^/\x00-\x1f\x7f]"
 
 
 def _region_hint(word: str) -> str:
@@ -61,6 +61,8 @@ def _path_hint(word: str) -> str:
 
 
 def _file_hint(word: str) -> str:
+    if word.startswith("~"):
+        return ": only a shell knows what ~ stands for, so write the folder out"
     return ": it names a folder" if word.endswith("/") else ""
 
 
@@ -177,4 +179,6 @@ VmagentVersion = Annotated[str, Text(_VMAGENT_RELEASE, _VMAGENT, "VERSION")]
 _A_FILE, _PROMTOOL = "the path of a file", "auto, syntax, none or the path of promtool"
 File = Annotated[Path, Text(_A_FILE, _FILE, "FILE", _file, _file_hint)]
 FileOrStdout = Annotated[Path | None, Text(_A_FILE, _FILE, "FILE", _file_or_stdout, _file_hint)]
-Promtool = Annotated[str, Text(_PROMTOOL, _FILE, "auto|syntax|none|PATH", _program)]
+FileElsewhere = Annotated[str, Text(_A_FILE, _FILE, "FILE", None, _file_hint)]
+"""As Prometheus will see it."""
+Promtool = Annotated[str, Text(_PROMTOOL, _FILE, "auto|syntax|none|PATH", _program, _file_hint)]
