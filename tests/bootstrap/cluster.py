@@ -28,7 +28,7 @@ KINDS: Mapping[str, Mapping[str, str]] = {
     },
     "apps/v1": {"statefulsets": "StatefulSet"},
     "networking.k8s.io/v1": {"networkpolicies": "NetworkPolicy"},
-    "batch/v1": {"cronjobs": "CronJob"},
+    "batch/v1": {"cronjobs": "CronJob", "jobs": "Job"},
     "rbac.authorization.k8s.io/v1": {"roles": "Role", "rolebindings": "RoleBinding"},
     "monitoring.coreos.com/v1": {"prometheuses": "Prometheus", "prometheusrules": "PrometheusRule"},
     "monitoring.coreos.com/v1alpha1": {"scrapeconfigs": "ScrapeConfig"},

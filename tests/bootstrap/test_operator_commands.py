@@ -133,6 +133,14 @@ def test_the_secret_ends_without_a_newline(site: Site) -> None:
     assert secret == secret.strip()
 
 
+def test_the_first_run_waits_for_no_clock(site: Site) -> None:
+    """The README's last command starts the CronJob's own pod at once."""
+    first = site.object("jobs", "runscrape-first")["spec"]["template"]["spec"]
+    cron = site.object("cronjobs", "runscrape")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert first["initContainers"] == cron["initContainers"]
+    assert first["containers"] == cron["containers"]
+
+
 def test_the_cronjob_keeps_the_objects(site: Site) -> None:
     """Its commands, by the image's shell and kubectl, with the rights of its Role alone, apply what
     came, prune what is gone, leave the rest alone, and change nothing where the generator refuses.
