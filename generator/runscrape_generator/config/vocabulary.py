@@ -6,6 +6,7 @@ RFC 3986 for URLs.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,8 @@ _PLAIN = r"[^\x00-\x1f\x7f]"
 _PORT = "(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
 _AUTHORITY = f"{_HOST}(?::{_PORT})?"
-_PATH = r"(?:/[^\x00-\x20\x7f?#]*)"
+_PATH = r"(?:/(?:[^\x00-\x20\x7f?#%]|%[0-9A-Fa-f]{2})*)"
+_LONE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 _FILE = rf"(?!~[^/]*/){_PLAIN}*[^/\x00-\x1f\x7f]"
 
 
@@ -57,7 +59,9 @@ def _target_hint(word: str) -> str:
 
 
 def _path_hint(word: str) -> str:
-    return "" if word.startswith("/") else ": begin with /"
+    if not word.startswith("/"):
+        return ": begin with /"
+    return ": a % that encodes nothing is %25" if _LONE_PERCENT.search(word) else ""
 
 
 def _file_hint(word: str) -> str:
