@@ -121,6 +121,7 @@ def file_sd(server: Server) -> None:
     private["oauth2"]["client_secret_file"] = str(server.scene.folder / "secret")
     for job in (private, public):
         job.update(server.scene.way)
+        job["file_sd_configs"][0]["refresh_interval"] = "1s"
     server.config.write_text(yaml.safe_dump(config))
     server.edit("scrape_configs:", "scrape_configs:")
 
