@@ -197,10 +197,11 @@ def test_close_leaves_nothing(make_emulator: MakeEmulator) -> None:
     emulator = make_emulator(many_services(2))
     for service in emulator.world.projects["demo"].services:
         assert scrape(emulator, emulator.id_token(service.uri or ""), service.key).ok
-    assert set(threading.enumerate()) > before
+    started = set(threading.enumerate()) - before
+    assert started
     emulator.close()
     emulator.close()
-    until(lambda: set(threading.enumerate()) <= before, "the last threads to end")
+    until(lambda: not any(each.is_alive() for each in started), "the last threads to end")
 
 
 def test_no_secret_in_reprs(emulator: Emulator) -> None:

@@ -23,6 +23,7 @@ from tests.conftest import MakeEmulator
 from tests.generator import odd_google
 from tests.generator.discovery_kit import EU, US, faulty, found, names, only, world
 from tests.generator.recorder import Recorder
+from tests.kit.waiting import until
 
 
 def test_every_region(emulator: Emulator) -> None:
@@ -171,7 +172,7 @@ def test_refused_page(make_emulator: MakeEmulator, code: str, reason: str, calls
 def test_failure_that_stays(make_emulator: MakeEmulator) -> None:
     """Regions that stay down cost their own timeout, side by side, and no other region."""
     down: dict[str, tuple[dict[str, Any], str]] = {
-        "us-east1": ({"hang": True}, "no answer within 2.5 s (ListServices, page 1)"),
+        "us-east1": ({"hang": True}, "no answer within 4 s (ListServices, page 1)"),
         "us-east4": ({"code": "UNAVAILABLE"}, "The service is currently unavailable"),
         "us-west1": ({"code": "RESOURCE_EXHAUSTED"}, "quota exceeded: "),
     }
@@ -181,8 +182,8 @@ def test_failure_that_stays(make_emulator: MakeEmulator) -> None:
     demo = {"regions": regions}
     emu = make_emulator(world(service, demo=demo, faults={"list_services": faults}))
     begun = time.monotonic()
-    discovery = found(emu, timeout=2.5)
-    assert time.monotonic() - begun < 3 * 2.5
+    discovery = found(emu, timeout=4)
+    assert time.monotonic() - begun < 3 * 4
     assert list(names(discovery)) == ["demo/europe-west1"]
     reasons = {failure.region: failure.reason for failure in discovery.failures}
     assert list(reasons) == list(down)
@@ -366,7 +367,7 @@ def test_google_out_of_reach(make_emulator: MakeEmulator) -> None:
     projects = tuple(f"p-{n}" for n in range(20))
     content["projects"] = dict.fromkeys(projects, content["projects"]["demo"])
     emu, talk = make_emulator(content), Recorder()
-    discovery = found(emu, talk, projects=projects, concurrency=4, timeout=1.0)
+    discovery = found(emu, talk, projects=projects, concurrency=4, timeout=4.0)
     assert [one.where for one in discovery.failures] == sorted(projects)
     assert len(emu.counts()["list_services"]) < 10
     assert [(total, sum(steps)) for _, total, steps in talk.bars] == [(20, 20)]
@@ -378,7 +379,7 @@ def test_part_of_google_out_of_reach(make_emulator: MakeEmulator) -> None:
     content = world({"name": "api", "region": "us-central1"}, faults={"list_services": [fault]})
     projects = ("p-0", "p-1")
     content["projects"] = dict.fromkeys(projects, content["projects"]["demo"])
-    discovery = found(make_emulator(content), projects=projects, concurrency=1, timeout=2.4)
+    discovery = found(make_emulator(content), projects=projects, concurrency=1, timeout=4.0)
     assert [f.region for f in discovery.failures] == ["us-central1"] * 2
 
 
@@ -400,6 +401,7 @@ import signal, sys
 from runscrape_generator.cloudrun.discovery import discover
 from runscrape_generator.config.settings import Settings
 from tests.generator.recorder import Recorder
+from tests.kit.waiting import until
 
 def end(*_):
     raise SystemExit(143)
@@ -420,10 +422,6 @@ def test_sigterm_while_hanging(make_emulator: MakeEmulator, kind: str) -> None:
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "listing\n"
-        asked_by = time.monotonic() + 20
-        while not emu.counts()[kind] and time.monotonic() < asked_by:
-            time.sleep(0.02)
-        begun = time.monotonic()
+        until(lambda: emu.counts()[kind], why="the listing to hang")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 143
-        assert time.monotonic() - begun < 10  # not the 300 s of the timeout
+        assert process.wait(100) == 143  # not the 300 s of the timeout

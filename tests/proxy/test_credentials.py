@@ -388,7 +388,7 @@ def test_the_deadline_holds(
     began = time.monotonic()
     with pytest.raises(MintError, match=r"did not answer within 0.2 s"):
         found.mint(AUDIENCE, timeout=0.2)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize(

@@ -35,24 +35,24 @@ def http(monkeypatch: pytest.MonkeyPatch) -> GoogleHttp:
 )
 def test_a_drip_ends_at_the_deadline(serve: Serve, http: GoogleHttp, answer: bytes) -> None:
     """Wherever an answer drips, it is given up at the deadline though no single byte is late."""
-    server = serve(answer, 0.02)
+    server = serve(answer, 0.1)
     began = time.monotonic()
     with pytest.raises(MintError, match=r"127\.0\.0\.1 did not answer within 0\.3 s"):
         http.within(0.3)(f"{server.url}/token", method="POST", body=b"x")
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 20, "all of it takes 50 s"
 
 
 def test_a_dripping_proxy_ends_at_the_deadline(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer of a CONNECT proxy has to come before the deadline too."""
-    server = serve(b"HTTP/1.1 200 Connection established\r\nX-Padding: " + b"x" * 500, 0.02)
+    server = serve(b"HTTP/1.1 200 Connection established\r\nX-Padding: " + b"x" * 500, 0.1)
     monkeypatch.setenv("HTTPS_PROXY", server.url)
     monkeypatch.setenv("NO_PROXY", "")
     began = time.monotonic()
     with pytest.raises(MintError, match=r"did not answer|the proxy on the way"):
         GoogleHttp().within(0.3)("https://oauth2.googleapis.com/token", method="POST", body=b"x")
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 20, "all of it takes 50 s"
     assert server.requests[0].startswith(b"CONNECT oauth2.googleapis.com:443")
 
 

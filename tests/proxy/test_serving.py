@@ -385,7 +385,7 @@ def test_sigterm_while_google_hangs(start_proxy: StartProxy) -> None:
         idle.sendall(b"POST /token HTTP/1.1\r\n")
         began = time.monotonic()
         assert proxy.stop() == 0
-        assert time.monotonic() - began < 1 + 2
+        assert time.monotonic() - began < PATIENCE
     for thread in threads:
         thread.join()
 
@@ -523,7 +523,7 @@ def test_warm_answers_while_cold_ones_hang(start_proxy: StartProxy) -> None:
     assert all(b"\r\nRetry-After: " in answer for answer in answers)
     at_once = [answer for answer in answers if b"8 requests wait for Google already" in answer]
     assert len(at_once) == 40 - 8
-    assert time.monotonic() - began < 2 + 4
+    assert time.monotonic() - began < 5 * 2, "eight at a time would take so long"
 
 
 def test_clients_that_do_not_close(start_proxy: StartProxy) -> None:
@@ -558,9 +558,8 @@ def test_silent_connections_hold_no_thread(start_proxy: StartProxy) -> None:
             stack.enter_context(socket.create_connection(proxy.address, timeout=PATIENCE))
             for _ in range(130)
         ]
-        began = time.monotonic()
         assert proxy.token(API).status == 200
-        assert time.monotonic() - began < 4
+        assert len(list(Path(f"/proc/{worker_of(proxy)}/task").iterdir())) < 20
         assert [read_all(connection) for connection in silent] == [b""] * 130
 
 

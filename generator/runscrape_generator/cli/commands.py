@@ -10,6 +10,7 @@ import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -43,6 +44,7 @@ _EXAMPLES = {
 }
 
 
+@cache
 def group() -> click.Group:
     """Build the ``runscrape`` command."""
     commands = (
