@@ -146,7 +146,7 @@ def test_refused_reload_brings_back_both_files(live: Stage) -> None:
 def test_refused_first_publish_leaves_no_file(stage: Stage) -> None:
     """Where there was no file before, there is none after a refusal."""
     stage.answer(REFUSED, DONE)
-    with pytest.raises(ReloadError):
+    with pytest.raises(ReloadError, match=r"made was removed, and Prometheus reloaded$"):
         stage.publish("1")
     assert visible(stage.folder) == []
     assert stage.notes() == []

@@ -138,15 +138,18 @@ class _Round:
                 "Nothing was changed by this run, so there is nothing to put back"
             )
         again = reloading.call()
+        first = bool(self.changes) and all(change.old is None for change in self.changes)
+        what, it = (
+            ("What this run made was removed", "")
+            if first
+            else ("The previous file was put back", " it")
+        )
         after = (
-            "and Prometheus reloaded it"
+            f"and Prometheus reloaded{it}"
             if again.outcome is Outcome.DONE
-            else f"but reloading it did not work either: {again.reason}"
+            else f"but reloading{it} did not work either: {again.reason}"
         )
-        return ReloadError(
-            f"Prometheus refused the reload: {answer.reason}. "
-            f"The previous file was put back, {after}"
-        )
+        return ReloadError(f"Prometheus refused the reload: {answer.reason}. {what}, {after}")
 
     def tell(self) -> None:
         for saved in self.saved:
