@@ -105,6 +105,7 @@ CASES: dict[str, tuple[int, Callable[[Desk], int]]] = {
     "`promtool …; nothing was changed: …`": (6, bad_template),
     "`… was not written by runscrape, and would be lost: …`": (5, by_hand),
     "`… would be read by Prometheus: …`": (0, seen_by_prometheus),
+    "`… lies beside the jobs: …`": (0, lambda desk: desk.demo("--format", "scrape-configs")),
     "`/-/reload answered 403: …`": (8, lambda desk: desk.demo("--reload", desk.reload_url)),
     "`/-/reload could not be asked: …`": (
         0,
