@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -15,6 +16,7 @@ import requests
 from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import AuthorizedSession
 
+from runscrape_generator.cloudrun.calls import CallPool
 from runscrape_generator.cloudrun.credentials import Access, open_access, with_credentials
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import RunscrapeError
@@ -48,6 +50,18 @@ class Policies:
         place = f"{service.project}/locations/{service.region}/services/{service.name}"
         url = f"{self._access.address.url}/v2/projects/{quote(place)}:getIamPolicy"
         return bindings(self._json("GET", url))
+
+    def of_services(
+        self, services: Iterable[Service], threads: int
+    ) -> Mapping[str, Bindings | Exception]:
+        """Read several side by side: by a service's id its policy, or why that cannot be read."""
+        calls: CallPool[str, Bindings] = CallPool(threads, SECONDS)
+        for service in services:
+            calls.submit(service.id, partial(self._one_of_many, service))
+        return dict(calls.outcomes())
+
+    def _one_of_many(self, service: Service, _until: float) -> Bindings:
+        return self.of_service(service)
 
     def of_project(self, project: str) -> Bindings:
         """Give the policy of a project: its own, without what folders and organisation bring."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
-from runscrape_generator.cloudrun.calls import CallPool
 from runscrape_generator.cloudrun.discovery import discover
-from runscrape_generator.cloudrun.policies import INVOKER, Bindings, Policies, UnreadableError
+from runscrape_generator.cloudrun.policies import INVOKER, Policies, UnreadableError
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.doctor.evidence import Evidence, Facts
 from runscrape_generator.doctor.targets import Target
@@ -84,18 +82,11 @@ def _invokers(services: Iterable[Service], settings: Settings) -> Mapping[str, f
         policies = Policies(settings)
     except UnreadableError:
         return {}
-    calls: CallPool[str, Bindings] = CallPool(settings.concurrency, PATIENCE)
-    for service in services:
-        calls.submit(service.id, partial(_policy, policies, service))
     return {
         key: found.get(INVOKER, frozenset())
-        for key, found in calls.outcomes()
+        for key, found in policies.of_services(services, settings.concurrency).items()
         if not isinstance(found, Exception)
     }
-
-
-def _policy(policies: Policies, service: Service, _until: float) -> Bindings:
-    return policies.of_service(service)
 
 
 def listed(targets: Iterable[Target], settings: Settings, progress: Progress) -> Listed:

@@ -11,6 +11,7 @@ from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.iam.needs import LISTER, Needs
 from runscrape_generator.model import Service
+from runscrape_generator.text import one_line
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +63,10 @@ def present(needs: Needs, settings: Settings) -> Present:
             projects[project] = Project(role=policies.has_role(project, LISTER), bindings=found)
         except UnreadableError as error:
             log.warning(f"project {project}: its policy cannot be read: {error}")
-    for service in needs.services:
-        try:
-            invokers[service.id] = policies.of_service(service).get(INVOKER, frozenset())
-        except UnreadableError as error:
-            log.warning(f"{service.id}: its policy cannot be read: {error}")
+    of_services = policies.of_services(needs.services, settings.concurrency)
+    for key, policy in sorted(of_services.items()):
+        if isinstance(policy, Exception):
+            log.warning(f"{key}: its policy cannot be read: {one_line(policy)}")
+        else:
+            invokers[key] = policy.get(INVOKER, frozenset())
     return Present(projects, invokers)
