@@ -60,6 +60,24 @@ def test_malformed(case: str) -> None:
     assert found.malformed.isprintable()
 
 
+OF_VERSIONS = {
+    '{"a.b"} 1\n': (2, 53),
+    '{"a.b", x="1"} 1\n': (2, 53),
+    " a 1\n": (3, 5),
+    "\ta 1\n": (3, 5),
+}
+"""Lines, and the release that was first seen to take them."""
+
+
+@pytest.mark.parametrize("body", OF_VERSIONS)
+def test_what_newer_releases_take(body: str) -> None:
+    """A line is malformed for a Prometheus that refuses it, and for no newer one that takes it."""
+    for version in ((2, 42), (2, 53), (3, 5)):
+        answer = Answer(200, {"content-type": "text/plain"}, body.encode())
+        found = samples.read(answer, TARGET, 0, version)
+        assert bool(found.malformed) is (version < OF_VERSIONS[body]), version
+
+
 def test_duplicate() -> None:
     """A series that is there twice is named with its second line; labels come in any order."""
     body = '# TYPE a counter\na{x="1",y="2"} 1\nb 1\na{y="2",x="1"} 2\n'

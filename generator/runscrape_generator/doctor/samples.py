@@ -19,7 +19,7 @@ from prometheus_client.samples import Sample
 from runscrape_generator.doctor import protobuf, text_format
 from runscrape_generator.doctor.evidence import Answer, Samples
 from runscrape_generator.doctor.jobs.relabel import relabel
-from runscrape_generator.doctor.scrape import PROMETHEUS_3, Version
+from runscrape_generator.doctor.scrape import Version
 from runscrape_generator.doctor.targets import Limits, Target
 from runscrape_generator.text import ELLIPSIS, printable, show
 
@@ -43,7 +43,7 @@ class MalformedError(Exception):
 def read(answer: Answer, target: Target, now: float, version: Version = (2, 42)) -> Samples:
     """Read the body of ``answer``, as ``version`` does; ``now`` in seconds since 1970."""
     try:
-        found = list(_parsed(answer, utf8=version >= PROMETHEUS_3))
+        found = list(_parsed(answer, version))
     except MalformedError as error:
         return Samples(malformed=str(error))
     kept = list(_relabelled((sample for _, sample in found), target))
@@ -57,7 +57,7 @@ def read(answer: Answer, target: Target, now: float, version: Version = (2, 42))
     )
 
 
-def _parsed(answer: Answer, *, utf8: bool) -> Iterator[tuple[str, Sample]]:
+def _parsed(answer: Answer, version: Version) -> Iterator[tuple[str, Sample]]:
     """Yield every sample with the type of its metric. Raises MalformedError."""
     kind = answer.content_type
     if kind == protobuf.MEDIA_TYPE:
@@ -67,7 +67,7 @@ def _parsed(answer: Answer, *, utf8: bool) -> Iterator[tuple[str, Sample]]:
             raise MalformedError(str(error)) from None
         return
     parse: Any = text_fd_to_metric_families
-    check: Callable[[str], str] = partial(text_format.problem, utf8=utf8)
+    check: Callable[[str], str] = partial(text_format.problem, version=version)
     if kind == "application/openmetrics-text":
         parse, check = openmetrics.text_fd_to_metric_families, _nothing
     lines = _Lines(_decoded(answer.body), check)
