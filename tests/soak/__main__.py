@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from tests.kit.consumers import releases_of
 from tests.soak import plan
 from tests.soak.faults import Faults
 from tests.soak.judge import Loss, all_losses, bad_looks, cause
@@ -93,6 +94,9 @@ def soak(seed: int, seconds: float, folder: Path) -> list[str]:
 
 def main() -> int:
     """Run a soak; 1 if anything is wrong."""
+    if not releases_of("prometheus"):
+        _say("Prometheus is not installed: make prometheus")
+        return 2
     seconds = float(os.environ.get("SOAK_SECONDS", "600"))
     seed = int(os.environ.get("SOAK_SEED") or random.SystemRandom().randrange(10**6))
     _say(f"SOAK_SEED={seed} SOAK_SECONDS={seconds:.0f}")

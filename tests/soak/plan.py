@@ -29,8 +29,8 @@ class Kind:
     """A kind of fault: how long it is on, and which scrapes may be lost by it.
 
     ``costs`` names the modes, empty where no scrape may be lost. They may be lost from ``spares``
-    seconds after the fault's begin until ``after`` seconds after its end. ``app`` and ``service``
-    are what the fault changes of one service's entry in the world, ``google`` of its faults.
+    seconds after the fault's begin until ``after`` seconds after its end. ``service`` is what the
+    fault changes of one service's entry in the world, ``google`` of the world's faults.
     """
 
     seconds: tuple[float, float] = (8, 16)
@@ -39,56 +39,44 @@ class Kind:
     after: float = INTERVAL
     restarts: bool = False
     """It ends the proxy: such come in the first half, so that one process lives for the second."""
-    app: Mapping[str, Any] = field(default_factory=dict)
     service: Mapping[str, Any] = field(default_factory=dict)
     google: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _service(**change: Any) -> Kind:
-    return Kind(costs=MODES, service=change)
-
-
-def _app(**change: Any) -> Kind:
-    return Kind(costs=MODES, app=change)
-
-
-def _issuer(**change: Any) -> Kind:
-    return Kind(google={"issuers": [change]})
-
-
-def _api(**change: Any) -> Kind:
-    return Kind(google={"list_services": [change]})
-
-
-SERVICES: Mapping[str, Kind] = {
-    "service-hangs": _app(hang=True),
-    "service-error": _app(status=500),
-    "service-resets": _service(trouble="crash"),
-    "service-busy": _service(trouble="busy"),
-    "service-slow": _app(latency=2 * INTERVAL),
-    "service-drips": _app(drip=True),
-    "service-breaks-off": _app(drop=True),
-    "service-malformed": _app(paths={"/metrics": {"odd": "malformed"}}),
+_TROUBLES: Mapping[str, Mapping[str, Any]] = {
+    "service-hangs": {"app": {"hang": True}},
+    "service-error": {"app": {"status": 500}},
+    "service-resets": {"trouble": "crash"},
+    "service-busy": {"trouble": "busy"},
+    "service-slow": {"app": {"latency": 2 * INTERVAL}},
+    "service-drips": {"app": {"drip": True}},
+    "service-breaks-off": {"app": {"drop": True}},
+    "service-malformed": {"app": {"paths": {"/metrics": {"odd": "malformed"}}}},
 }
+SERVICES = {name: Kind(costs=MODES, service=change) for name, change in _TROUBLES.items()}
 """Faults of one service; they cost its scrapes and no others."""
 
+_ISSUER: Mapping[str, Mapping[str, Any]] = {
+    "issuer-error": {"status": 503},
+    "issuer-hangs": {"hang": True},
+    "issuer-drops": {"drop": True},
+    "issuer-garbage": {"garbage": True},
+    "issuer-drips": {"drip": True},
+}
+"""On for less time than any token has left: nothing may be lost."""
+_API: Mapping[str, Mapping[str, Any]] = {
+    "api-error": {"code": "UNAVAILABLE"},
+    "api-denied": {"code": "PERMISSION_DENIED"},
+    "api-hangs": {"hang": True},
+    "api-unreachable": {"region": "us-*", "unreachable": True},
+    "api-omits": {"region": "us-*", "omitted": True},
+}
 _MOMENT = (0.0, 0.0)
 OTHERS: Mapping[str, Kind] = {
-    # Shorter than what is left of any token: nothing may be lost.
-    "issuer-error": _issuer(status=503),
-    "issuer-hangs": _issuer(hang=True),
-    "issuer-drops": _issuer(drop=True),
-    "issuer-garbage": _issuer(garbage=True),
-    "issuer-drips": _issuer(drip=True),
+    **{name: Kind(google={"issuers": [change]}) for name, change in _ISSUER.items()},
+    **{name: Kind(google={"list_services": [change]}) for name, change in _API.items()},
     # Longer: the first token ends after 54 s (renewal at half life, 10 % later), less 5 s.
-    "issuer-outage": Kind(
-        (90, 90), MODES, spares=45, after=72, google={"issuers": [{"status": 503}]}
-    ),
-    "api-error": _api(code="UNAVAILABLE"),
-    "api-denied": _api(code="PERMISSION_DENIED"),
-    "api-hangs": _api(hang=True),
-    "api-unreachable": _api(region="us-*", unreachable=True),
-    "api-omits": _api(region="us-*", omitted=True),
+    "issuer-outage": Kind((90, 90), MODES, 45, 72, google={"issuers": [{"status": 503}]}),
     "disk-full": Kind(),  # for proxy and generators, logs too
     "inventory-moved": Kind(_MOMENT),  # mv inventory.json x; mv x inventory.json
     "generator-descriptors": Kind(),
@@ -189,11 +177,10 @@ def world(faults: Sequence[Fault], on: Sequence[Fault], over: Sequence[Fault], t
 
 def _entry(name: str, project: str, on: Sequence[Fault], turn: int) -> dict[str, Any]:
     region = ("europe-west1", "us-central1")[len(name) % 2]
-    entry: dict[str, Any] = {"name": name, "region": region, "app": {}}
+    entry: dict[str, Any] = {"name": name, "region": region}
     if name == CHANGED:
         entry["annotations"] = {"prometheus.io/param-turn": str(turn)}
     for each in on:
         if each.service == name and project == PROJECTS[0]:
             entry |= KINDS[each.kind].service
-            entry["app"] = entry["app"] | dict(KINDS[each.kind].app)
     return entry
