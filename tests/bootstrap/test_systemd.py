@@ -174,6 +174,19 @@ def test_before_2_43_the_jobs_are_in_a_block(google: Google, tmp_path: Path) -> 
     assert service["PrivateUsers"][-1] == "false"
 
 
+def test_a_block_has_no_template(
+    google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A template of the user's is left out where the jobs are kept in a block, and that is said."""
+    (tmp_path / "mine.j2").write_text("{{ jobs }}\n")
+    config = tmp_path / "mine.yaml"
+    config.write_text("template: mine.j2\nprometheus_version: '2.42'\n")
+    bundle = google.write(tmp_path / "b", "--platform", "systemd", "--config", str(config))
+    said = f"{config}:1: template counts for a whole file, not a block"
+    assert said in capsys.readouterr().err
+    assert "template" not in (bundle / "root/etc/runscrape/runscrape.yaml").read_text()
+
+
 def test_proxy_unit(root: Path) -> None:
     """The proxy is socket activated, has no lasting user, and gets the secret as a credential."""
     units = root / "etc/systemd/system"

@@ -66,6 +66,8 @@ def document(loaded: Loaded, choices: Choices, known: Known, *, operator: bool) 
         **_version(loaded, known),
     }
     leave_out = ours.keys() | ({"template", "metrics_file", "targets_file"} if operator else set())
+    if keeps_a_block(choices, loaded.settings):
+        leave_out |= {"template"}
     theirs = {key: value for key, value in _given(loaded).items() if key not in leave_out}
     if loaded.settings.mode is Mode.OAUTH2 or operator:
         version = str(ours.get("prometheus_version", loaded.settings.prometheus_version))
@@ -95,7 +97,10 @@ def unused(loaded: Loaded, choices: Choices) -> list[str]:
     given = {key for key, place in loaded.origins.items() if place != "default"}
     differing = {key for key in given & ours.keys() if loaded.shown.get(key) != ours[key]}
     overruled = sorted(differing | (given & _OF_ONE_RUN - {"verbosity"}))
-    return [f"{loaded.origins[key]}: {key} is set by the bundle itself" for key in overruled]
+    lines = [f"{loaded.origins[key]}: {key} is set by the bundle itself" for key in overruled]
+    if "template" in given and keeps_a_block(choices, loaded.settings):
+        lines.append(f"{loaded.origins['template']}: template counts for a whole file, not a block")
+    return lines
 
 
 def _given(loaded: Loaded) -> dict[str, object]:
