@@ -132,7 +132,7 @@ def started(folder: Path, cloud: dict[str, Any]) -> Iterator[Page]:
         ]
         listing += ["--api-endpoint", google.api, "--output", "prometheus.yml"]
         subprocess.run(listing, env=google.env("service_account"), check=True)
-        address = f"127.0.0.1:{free_port(7777)}"
+        address = f"127.0.0.1:{free_port(0)}"
         proxy: list[str | Path] = [COMMANDS / "runscrape-proxy", "--listen", address, "--prewarm"]
         proxy += ["--inventory", "inventory.json"]
         with running("runscrape-proxy", proxy, log=folder / "proxy.log", env=env) as wait:

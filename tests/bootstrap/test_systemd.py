@@ -386,11 +386,13 @@ def test_the_generators_user_may_write_the_block(google: Google, tmp_path: Path)
     assert (tmp_path / "out/nobody").read_text().count("Permission denied") == 2
 
 
-def test_the_readmes_commands(google: Google, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["2.42", "2.53"])
+def test_the_readmes_commands(google: Google, tmp_path: Path, version: str) -> None:
     """The README's commands, typed in a shell, install the programs and the files, name only units
     that there are, and have Prometheus reloaded and never restarted.
     """
-    bundle = google.write(tmp_path / "b", "--platform", "systemd")
+    arguments = ["--platform", "systemd", "--prometheus-version", version]
+    bundle = google.write(tmp_path / "b", *arguments)
     fakes = ("apt-get", "python3", "gcloud", "systemctl", "promtool", "pip")
     programs = Programs(tmp_path / "programs", *fakes)
     programs.add("sudo", 'exec "$@"')
@@ -398,7 +400,7 @@ def test_the_readmes_commands(google: Google, tmp_path: Path) -> None:
     for commands in blocks(bundle / "README.md"):
         shell(commands.replace("/opt/runscrape/bin/pip", "pip"), bundle, environment)
     units = {path.name for path in (bundle / "root/etc/systemd/system").iterdir()}
-    enabled, reloaded = (call.split() for call in programs.calls("systemctl"))
+    enabled, reloaded = sorted(call.split() for call in programs.calls("systemctl"))
     assert enabled[:2] == ["enable", "--now"]
     assert set(enabled[2:]) == {
         name

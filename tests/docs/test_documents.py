@@ -85,6 +85,14 @@ def test_it_reads_on_any_screen(document: Path) -> None:
     assert not [line for line in text.splitlines() if line != line.rstrip()]
 
 
+def test_pictures_are_small() -> None:
+    """A picture of the documents is there for each state of the page, and under 150 KB."""
+    pictures = sorted((ROOT / "examples/screenshots").glob("*.png"))
+    names = [path.stem.removeprefix("proxy-") for path in pictures]
+    assert names == ["failing", "missing", "refused", "well"]
+    assert all(path.stat().st_size < 150_000 for path in pictures)
+
+
 def test_every_example_is_told_of() -> None:
     """Each folder of examples has a README or a docstring that says what it is, and is linked."""
     front = "".join((ROOT / path).read_text("utf-8") for path in DOCUMENTS[:3])
