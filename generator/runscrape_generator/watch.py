@@ -45,11 +45,13 @@ def watch(
     settings = load()
     hangup = hangup or Hangup()
     with hangup.installed():
-        first = True
+        first = well = True
         while True:
             try:
                 with hangup.armed():
-                    _round(command, settings, progress, stdout, hangup, first=first)
+                    well = _round(
+                        command, settings, progress, stdout, hangup, first=first, quiet=well
+                    )
                     first = False
                     hangup.heed()
                     sleep(interval(settings.watch or 0.0, uniform))
@@ -70,9 +72,14 @@ def _round(
     hangup: Hangup,
     *,
     first: bool,
-) -> None:
+    quiet: bool,
+) -> bool:
+    """Run once, and say whether that went well; with *quiet* nothing is said of a run like before.
+
+    The round after one that failed is told, so that the failure is not the last that is heard.
+    """
     try:
-        run.once(command, settings, progress, stdout=stdout, hold=hangup.disarmed, quiet=True)
+        run.once(command, settings, progress, stdout=stdout, hold=hangup.disarmed, quiet=quiet)
     except ConfigError as error:
         if first:
             raise
@@ -85,6 +92,9 @@ def _round(
         log.error(  # noqa: TRY400 - no traceback, which may hold anything
             f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
         )
+    else:
+        return True
+    return False
 
 
 def _tell(say: Callable[[str], None], error: RunscrapeError) -> None:

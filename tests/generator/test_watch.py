@@ -111,6 +111,20 @@ def test_failing_rounds(settings: Settings, google: Emulator) -> None:
     assert "svc-e" in text_of(settings)
 
 
+def test_the_round_after_a_failure_is_told(settings: Settings, google: Emulator) -> None:
+    """A failure is not the last that is heard, though nothing changed; later rounds are quiet."""
+    talk, _ = play(
+        lambda: settings,
+        lambda: None,
+        lambda: google.update(world("a")),
+        lambda: google.update(world()),
+        lambda: None,
+    )
+    said = [message for level, message in talk.told if level in {"summary", "error"}]
+    assert "refused to remove" in said[1]
+    assert [line.rpartition(", ")[2] for line in said[2:]] == ["nothing changed"]
+
+
 def test_first_round_may_fail(settings: Settings, google: Emulator) -> None:
     """Google may be down when the watch starts."""
     google.update(world(faults=failing("[eu]*")))
