@@ -35,7 +35,7 @@ DEMO_WORLD: dict[str, Any] = {
 """Two private services, a public one and an internal one in two regions of one project."""
 
 
-hypothesis.settings.register_profile("busy machine", deadline=None)
+hypothesis.settings.register_profile("busy machine", deadline=None, max_examples=30)
 hypothesis.settings.load_profile("busy machine")
 
 

@@ -82,7 +82,7 @@ def polled(*servers: Prometheus) -> Iterator[set[frozenset[str]]]:
 
     def poll() -> None:
         while True:
-            last = over.wait(0.01)
+            last = over.wait(0.03)
             found.update(frozenset(server.seen()) for server in servers)
             if last:
                 return

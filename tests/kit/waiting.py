@@ -12,7 +12,7 @@ T = TypeVar("T")
 QUIET = 30.0
 """Seconds without any change after which nothing more is expected, even on a busy machine."""
 _LONGEST = 20 * QUIET
-_PAUSE = 0.02
+_PAUSE, _LONGEST_PAUSE = 0.01, 0.2
 
 
 def until(
@@ -27,7 +27,8 @@ def until(
 
     Fails once neither what ``look`` gives nor what ``changing`` shows (a log, counts) has changed
     for ``quiet`` seconds. An OSError (nobody answers yet) counts as nothing. Of a pause in which
-    this process did not run only a second counts. ``pause`` is longer where a look is dear.
+    this process did not run only a second counts. ``pause`` is longer where a look is dear;
+    it grows with the time that it takes.
     """
     seen: object = None
     still = waited = 0.0
@@ -47,3 +48,4 @@ def until(
         if still > quiet or waited > _LONGEST:
             raise AssertionError(f"waited {waited:.0f} s for {why}; last seen: {found!r:.500}")
         time.sleep(pause)
+        pause = max(pause, min(pause * 1.2, _LONGEST_PAUSE))

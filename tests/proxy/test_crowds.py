@@ -155,7 +155,7 @@ def test_answers_that_nobody_reads(start_proxy: StartProxy, tmp_path: Path) -> N
             deaf.sendall(b"GET /targets HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert proxy.token(audience).status == 200
         assert proxy.get("/-/healthy").status == 200
-        assert memory(proxy) < 200
+        assert memory(proxy) < 300, "a hundred such answers are 800 MB"
 
 
 def test_large_heads(start_proxy: StartProxy) -> None:

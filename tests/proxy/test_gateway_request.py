@@ -185,7 +185,7 @@ TARGETS = st.lists(_PIECES, max_size=8).map("".join)
 
 @given(TARGETS)
 @example("/metrics?x=%c3%bc")
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_what_is_taken_has_one_reading(rest: str) -> None:
     """Other parsers of URLs see the same host, path and query, and nothing left to resolve."""
     target = "http://api.a.run.app" + rest
@@ -205,7 +205,7 @@ def test_what_is_taken_has_one_reading(rest: str) -> None:
 
 
 @given(st.text(alphabet=st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=40))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_authority(authority: str) -> None:
     """No authority is taken for a host but a name with its port."""
     try:

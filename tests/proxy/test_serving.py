@@ -475,6 +475,7 @@ def test_sighup_keeps_tokens(start_proxy: StartProxy) -> None:
 def test_no_second_proxy(start_proxy: StartProxy) -> None:
     """SIGUSR2, at which gunicorn would start a copy of itself beside it, is ignored."""
     proxy = start_proxy()
+    assert proxy.token(API).status == 200, "a worker that still starts would miss a signal"
     proxy.process.send_signal(signal.SIGUSR2)
     # Signals are handled one after the other, so that the first is done when the second is.
     proxy.process.send_signal(signal.SIGHUP)
