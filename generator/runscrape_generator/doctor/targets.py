@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
+from runscrape_generator.doctor.findings import Fault
 from runscrape_generator.model import Service
 from runscrape_generator.regular_file import read_regular
 
@@ -102,15 +103,6 @@ class Limits:
     label_value: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why Prometheus has no such target at all."""
-
-    cause: str
-    detail: str
-    values: Mapping[str, str] = field(default_factory=dict)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One target as Prometheus would scrape it."""
@@ -139,7 +131,8 @@ class Target:
     metric_relabel: tuple[Mapping[str, Any], ...] = ()
     headers: Mapping[str, tuple[SecretSource, ...]] = field(default_factory=lambda: _EMPTY)
     """``http_headers``: those that the job sends besides its own."""
-    problem: Problem | None = None
+    problem: Fault | None = None
+    """Why Prometheus has no such target at all."""
     redirected_from: str = ""
     """The URL that was asked first, where the app sent Prometheus on to another one."""
 

@@ -8,9 +8,8 @@ from runscrape_generator.doctor.findings import Fault, found
 
 def before_the_scrape(evidence: Evidence) -> Fault | None:
     """Name why Prometheus has no such target, as far as its configuration tells."""
-    problem = evidence.target.problem
-    if problem is not None:
-        return Fault(problem.cause, problem.detail, problem.values)
+    if evidence.target.problem is not None:
+        return evidence.target.problem
     return found("unknown", evidence.trouble) if evidence.trouble else None
 
 

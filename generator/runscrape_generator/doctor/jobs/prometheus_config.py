@@ -16,11 +16,12 @@ from urllib.parse import urlsplit
 
 from runscrape_generator.doctor.evidence import Exchange
 from runscrape_generator.doctor.faults.network import to_proxy
+from runscrape_generator.doctor.findings import Fault
 from runscrape_generator.doctor.http.exchange import Request, exchange
 from runscrape_generator.doctor.jobs import scrape_config
 from runscrape_generator.doctor.jobs.relabel import RegexError
 from runscrape_generator.doctor.jobs.scrape_config import Data, Defaults, Group
-from runscrape_generator.doctor.targets import Problem, Target
+from runscrape_generator.doctor.targets import Target
 from runscrape_generator.errors import ConfigError, ValidationError
 from runscrape_generator.render.yaml import from_yaml
 from runscrape_generator.text import one_line, show
@@ -50,7 +51,7 @@ class Configuration:
             try:
                 yield from _of_job(job, defaults)
             except RegexError as error:
-                problem = Problem("unknown", f"{one_line(error)}: doctor cannot apply it")
+                problem = Fault("unknown", f"{one_line(error)}: doctor cannot apply it")
                 yield Target(job=str(job.get("job_name")), problem=problem)
             except ValueError as error:
                 raise self._wrong(job, one_line(error)) from None
@@ -132,10 +133,10 @@ def _of_job(job: Data, defaults: Defaults) -> Iterator[Target]:
                 yield target
     others = [name for name in job if name.endswith("_sd_configs") and name not in _DISCOVERIES]
     if others:
-        problem = Problem("unknown", f"its targets are in {others[0]}, which doctor cannot ask")
+        problem = Fault("unknown", f"its targets are in {others[0]}, which doctor cannot ask")
         yield Target(job=str(job.get("job_name")), problem=problem)
     elif not found and job.get("oauth2"):
-        problem = Problem("no-targets", "no target is left after relabelling")
+        problem = Fault("no-targets", "no target is left after relabelling")
         yield Target(job=str(job.get("job_name")), problem=problem)
 
 
@@ -150,7 +151,7 @@ def _mentions_cloud_run(job: Data) -> bool:
     return any(".run.app" in str(t) for group in statics for t in group.get("targets") or ())
 
 
-def _discovered(job: Data, defaults: Defaults) -> Iterator[tuple[list[Group], Problem | None]]:
+def _discovered(job: Data, defaults: Defaults) -> Iterator[tuple[list[Group], Fault | None]]:
     """Ask each service discovery of a job that can be asked from here."""
     for group in job.get("static_configs") or ():
         yield [_group(group)], None
@@ -172,7 +173,7 @@ def _list(data: Data, name: str) -> list[Any]:
     return found
 
 
-def _of_files(pattern: Path) -> tuple[list[Group], Problem | None]:
+def _of_files(pattern: Path) -> tuple[list[Group], Fault | None]:
     names = sorted(glob.glob(str(pattern)))  # noqa: PTH207 - as Go's Glob
     groups: list[Group] = []
     for name in names:
@@ -186,7 +187,7 @@ def _of_files(pattern: Path) -> tuple[list[Group], Problem | None]:
     return groups, _no_targets(f"there is no file {pattern}", str(pattern), **missing)
 
 
-def _of_url(data: Data, defaults: Defaults, proxy: str) -> tuple[list[Group], Problem | None]:
+def _of_url(data: Data, defaults: Defaults, proxy: str) -> tuple[list[Group], Fault | None]:
     """Ask for targets; where runscrape-proxy itself has them, its faults have their own causes."""
     url = str(data.get("url") or "")
     headers = {"Accept": "application/json"}
@@ -194,7 +195,7 @@ def _of_url(data: Data, defaults: Defaults, proxy: str) -> tuple[list[Group], Pr
     try:
         headers |= known.headers() if known else {}
     except OSError as error:
-        return [], Problem("secret-unreadable", f"{error.filename}: {error.strerror}")
+        return [], Fault("secret-unreadable", f"{error.filename}: {error.strerror}")
     request = Request(
         url=url, headers=headers, transport=scrape_config.transport(data, defaults, url)
     )
@@ -208,21 +209,21 @@ def _of_url(data: Data, defaults: Defaults, proxy: str) -> tuple[list[Group], Pr
         return [], _no_targets(f"{made.url}: {one_line(error)}", made.url)
 
 
-def _not_got(made: Exchange, *, at_proxy: bool) -> Problem | None:
+def _not_got(made: Exchange, *, at_proxy: bool) -> Fault | None:
     """Say why a URL gave no targets; None where it gave some."""
     if made.failure is not None and at_proxy:
         fault = to_proxy(made.failure)
-        return Problem(fault.cause, f"{made.url}: {fault.detail}")
+        return Fault(fault.cause, f"{made.url}: {fault.detail}")
     if made.failure is not None:
         return _no_targets(f"{made.url}: {made.failure.reason}", made.url)
     status = made.answer.status if made.answer else 0
     if status == _UNAUTHORIZED and at_proxy:
-        return Problem("wrong-secret", f"{made.url} answers {status}")
+        return Fault("wrong-secret", f"{made.url} answers {status}")
     return None if status == _OK else _no_targets(f"{made.url} answers {status}", made.url)
 
 
-def _no_targets(detail: str, place: str, **values: str) -> Problem:
-    return Problem("no-targets", detail, {"targets_file": place, **values})
+def _no_targets(detail: str, place: str, **values: str) -> Fault:
+    return Fault("no-targets", detail, {"targets_file": place, **values})
 
 
 def _groups(content: bytes) -> list[Group]:

@@ -16,11 +16,11 @@ from urllib.parse import quote, urlencode
 from requests.utils import get_environ_proxies, select_proxy, should_bypass_proxies
 
 from runscrape_generator.config import durations
+from runscrape_generator.doctor.findings import Fault
 from runscrape_generator.doctor.jobs.relabel import relabel
 from runscrape_generator.doctor.targets import (
     Credentials,
     Limits,
-    Problem,
     Secret,
     SecretSource,
     Target,
@@ -216,18 +216,18 @@ def _with_port(address: str, scheme: str) -> str:
     return f"{address}:{443 if scheme == 'https' else 80}"
 
 
-def _timing_problem(labels: Mapping[str, str]) -> Problem | None:
+def _timing_problem(labels: Mapping[str, str]) -> Fault | None:
     """Say why Prometheus drops a target for its times; None where it does not."""
     interval, timeout = labels.get("__scrape_interval__", ""), labels.get("__scrape_timeout__", "")
     try:
         if 0 < durations.parse(timeout) <= durations.parse(interval):
             return None
         if not durations.parse(timeout):
-            return Problem("dropped", "the scrape timeout is 0")
+            return Fault("dropped", "the scrape timeout is 0")
         detail = f"the scrape timeout {timeout} is longer than the interval {interval}"
     except ValueError as error:
         detail = str(error)
-    return Problem("dropped", detail)
+    return Fault("dropped", detail)
 
 
 def _url(address: str, labels: Mapping[str, str], params: Mapping[str, Any]) -> str:
