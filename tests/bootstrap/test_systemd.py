@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from runscrape_generator.bootstrap import checks
 from runscrape_generator.cli import main as cli
+from runscrape_generator.config import durations
 from tests.bootstrap import bundles
 from tests.bootstrap.commands import Programs, blocks, execute, shell
 from tests.bootstrap.conftest import Google, Written
@@ -480,9 +482,9 @@ def test_users_and_folders(written: Written, tmp_path: Path) -> None:
         assert (name, found.st_uid, stat.S_IMODE(found.st_mode)) == (name, owner, mode)
 
 
-def test_an_odd_period(google: Google, tmp_path: Path) -> None:
-    """What cron cannot repeat is a process that stays; what it can is a schedule to the minute."""
-    for every, schedule in (
+@pytest.mark.parametrize(
+    ("every", "schedule"),
+    [
         ("45m", None),
         ("90s", None),
         ("7m", None),
@@ -492,15 +494,22 @@ def test_an_odd_period(google: Google, tmp_path: Path) -> None:
         ("60m", "0 * * * *"),
         ("6h", "0 */6 * * *"),
         ("1d", "0 0 * * *"),
-    ):
-        bundle = google.write(tmp_path / every, "--platform", "systemd", "--every", every)
-        *_, line = (bundle / "crontab").read_text().rstrip().splitlines()
-        if schedule is None:
-            assert line.startswith("@reboot runscrape /opt/runscrape/bin/runscrape generate ")
-            assert f" --watch {every} " in line
-        else:
-            assert line.startswith(f"{schedule} runscrape ")
-            assert "--watch" not in line
+    ],
+)
+def test_an_odd_period(every: str, schedule: str | None) -> None:
+    """Cron has a schedule for what divides an hour or a day by whole minutes, and for no other."""
+    assert checks.cron_schedule(durations.parse(every)) == schedule
+
+
+@pytest.mark.parametrize(
+    ("every", "begins"), [("7m", "@reboot runscrape "), ("6h", "0 */6 * * * runscrape ")]
+)
+def test_the_period_of_the_crontab(google: Google, tmp_path: Path, every: str, begins: str) -> None:
+    """What cron cannot repeat is a process that stays."""
+    bundle = google.write(tmp_path / "b", "--platform", "systemd", "--every", every)
+    *_, line = (bundle / "crontab").read_text().rstrip().splitlines()
+    assert line.startswith(f"{begins}/opt/runscrape/bin/runscrape generate ")
+    assert (f" --watch {every} " in line) is begins.startswith("@reboot")
 
 
 def test_crontab(written: Written) -> None:
