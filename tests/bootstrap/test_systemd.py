@@ -414,6 +414,31 @@ def test_the_readmes_commands(google: Google, tmp_path: Path, version: str) -> N
     assert programs.calls("pip") == ["install ."]
 
 
+@pytest.mark.parametrize(
+    ("program_dir", "venv"),
+    [
+        ("/srv/runscrape/bin/", "/srv/runscrape"),
+        ("/usr/local/bin", "/opt/runscrape"),
+        ("/srv/tools", "/opt/runscrape"),
+    ],
+)
+def test_the_readme_puts_the_programs_where_the_units_look(
+    google: Google, tmp_path: Path, program_dir: str, venv: str
+) -> None:
+    """The README makes the environment that has the programs there, or links to them."""
+    arguments = ["--platform", "systemd", "--program-dir", program_dir]
+    bundle = google.write(tmp_path / "b", *arguments)
+    programs = Programs(tmp_path / "programs", "apt-get", "python3", "ln", "pip")
+    programs.add("sudo", 'exec "$@"')
+    install_them, *_ = blocks(bundle / "README.md")
+    shell(install_them.replace(f"{venv}/bin/pip", "pip"), bundle, {"PATH": programs.path})
+    assert programs.calls("python3") == [f"-m venv {venv}"]
+    links = [f"-s {venv}/bin/runscrape {venv}/bin/runscrape-proxy {program_dir}/"]
+    assert programs.calls("ln") == ([] if program_dir.startswith(venv) else links)
+    unit = bundles.unit(bundle / "root/etc/systemd/system/runscrape.service")["Service"]
+    assert unit["ExecStart"][0].startswith(f"{program_dir.rstrip('/')}/runscrape generate")
+
+
 def test_a_crontab_that_stays(google: Google, tmp_path: Path) -> None:
     """With a period that cron cannot keep, the line starts a process that writes the jobs, stays,
     and ends at SIGTERM.

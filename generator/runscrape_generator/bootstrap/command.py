@@ -91,6 +91,8 @@ def choices(given: Mapping[str, Any], known: Manifest | None, folder: Folder) ->
     now = {key: value for key, value in said.items() if not _is_empty(value)}
     if "credentials_file" in now:
         now["credentials_file"] = str(Path(now["credentials_file"]).absolute())
+    if "program_dir" in now:
+        now["program_dir"] = os.path.normpath(now["program_dir"])
     earlier = known.choices if known else {}
     before = {
         key: _value(earlier[key]) for key in options.DEFAULTS.keys() & earlier.keys() - said.keys()

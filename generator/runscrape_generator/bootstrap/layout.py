@@ -192,7 +192,7 @@ def _values(asked: Asked, processes: Commands) -> dict[str, Any]:
         "into": DEBIANS_CONFIG if keeps_a_block(choices, settings) else None,
         "limits": _global_limits(choices),
         "version": version("runscrape"),
-        "program_root": choices.program_dir.removesuffix("/bin"),
+        "venv": _venv(choices.program_dir),
         "ignored": _ignored(choices),
     }
 
@@ -236,6 +236,12 @@ def _logs(choices: Choices) -> tuple[str, str]:
         logs = f"kubectl --namespace {choices.namespace} logs runscrape-0 --container"
         return f"{logs} proxy", f"{logs} generator"
     return "journalctl --unit runscrape-proxy", "journalctl --unit runscrape"
+
+
+def _venv(program_dir: str) -> str:
+    """Name the virtual environment whose programs the units start, themselves or by a link."""
+    root, _, last = program_dir.rpartition("/")
+    return root if last == "bin" and root not in {"", "/usr", "/usr/local"} else "/opt/runscrape"
 
 
 def _ignored(choices: Choices) -> tuple[str, ...]:
