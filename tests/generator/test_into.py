@@ -102,13 +102,13 @@ def test_run_after_run(name: str) -> None:
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool not installed")
 def test_prometheus_takes_them(tmp_path: Path) -> None:
     """With the block in it, and with an empty one, each file is one that Prometheus takes."""
-    paths = []
+    paths: list[Path] = []
     for name in FILES:
         for form in ("as it is", "CRLF", "no newline at the end"):
             for entries in (ENTRIES, []):
                 paths.append(tmp_path / f"{name}, {form}, {len(entries)} jobs")
                 paths[-1].write_bytes(put_into(FORMS[form]((STYLES / name).read_bytes()), entries))
-    command = ["promtool", "check", "config", "--syntax-only", *paths]
+    command = ["promtool", "check", "config", "--syntax-only", *map(str, paths)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("SUCCESS") == len(paths) == 6 * len(FILES)
