@@ -339,3 +339,16 @@ def test_lock_of_another_user(open_folder: Path) -> None:
     said = as_nobody(_LOCKING, open_folder)
     assert said.startswith("WriteError cannot lock ")
     assert "belongs to another user" in said
+
+
+def test_whether_a_file_holds_just_this(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is compared part by part, to its end; one that is missing holds nothing."""
+    monkeypatch.setattr(files, "_PART", 4)
+    path = tmp_path / "file"
+    assert not files.holds(path, b"")
+    for content in (b"", b"a", b"abcd", b"abcde", b"abcdefgh"):
+        path.write_bytes(content)
+        assert files.holds(path, content)
+        assert not files.holds(path, content + b"x")
+        assert not files.holds(path, content[:-1] + b"x")
+        assert not files.holds(path, b"x" + content[1:])

@@ -178,8 +178,7 @@ def _refusal(
     if isinstance(error, exceptions.ServiceUnavailable):
         return _unreachable(message, about)
     if isinstance(error, exceptions.Forbidden):
-        mistyped = f"; or {subject.check}" if "may not exist" in message else ""
-        return f"permission denied: {message}", _grant(subject, about) + mistyped
+        return f"permission denied: {message}", _grant(subject, about)
     for kind, word, remedy in _by_status(subject, about):
         if isinstance(error, kind):
             return f"{word}: {message}", remedy

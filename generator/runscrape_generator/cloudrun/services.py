@@ -7,6 +7,7 @@ services, than everything else in a listing.
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any
 
 from runscrape_generator.model import Service
@@ -37,13 +38,14 @@ def service_of(pb: Any, project: str, region: str | None) -> Service:
     minimum, maximum = instances(pb.scaling, pb.template.scaling)
     found, name = place_of(pb.name, project, region)
     tag_urls = tuple(each.uri for each in pb.traffic_statuses if each.tag and each.uri)
+    uri = pb.uri
     return Service(
         project=project,
         region=found,
         name=name,
         uid=pb.uid,
-        uri=pb.uri,
-        urls=tuple(url for url in pb.urls if url not in tag_urls),
+        uri=uri,
+        urls=tuple(uri if url == uri else url for url in pb.urls if url not in tag_urls),
         custom_audiences=tuple(pb.custom_audiences),
         labels=dict(pb.labels),
         annotations=dict(pb.annotations),
@@ -77,7 +79,7 @@ def place_of(full_name: str, project: str, region: str | None) -> tuple[str, str
     if elsewhere or (of_project != project and not numbered):
         where = f"{project}/{region}" if region is not None else f"project {project}"
         raise ValueError(f"{full_name!r} was listed, which is not in {where}")
-    return of_region, name
+    return sys.intern(of_region), name  # one text for all services of a region
 
 
 def instances(service: Any, revision: Any) -> tuple[int, int]:

@@ -26,6 +26,9 @@ class Document(Protocol):
     def mode(self) -> int:
         """Who may read it, if it is new."""
 
+    def is_published(self) -> bool:
+        """Whether the file is known to be as it should; WriteError."""
+
     def content(self, old: bytes | None) -> bytes:
         """What the file is to hold, where it holds *old* (None: there is none); RefusedError."""
 
@@ -50,6 +53,10 @@ class WholeFile:
     force: bool = False
     """Replace a file that is not ours, too."""
     mode: int = files.NEW_FILE
+
+    def is_published(self) -> bool:
+        """Whether the data is there."""
+        return files.holds(self.path, self.data)
 
     def content(self, old: bytes | None) -> bytes:
         """The data, unless a file of somebody else's would be lost."""
@@ -77,6 +84,10 @@ class Block:
     path: Path
     entries: list[Data]
     mode: int = files.NEW_FILE
+
+    def is_published(self) -> bool:
+        """What is around the block has to be read to tell."""
+        return False
 
     def content(self, old: bytes | None) -> bytes:
         """The same file with these jobs in its block; RefusedError, ConfigError.

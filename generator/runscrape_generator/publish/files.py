@@ -26,6 +26,8 @@ NEW_FILE = 0o644
 MAX_BYTES = 256 * 1024 * 1024
 """More than any file that Prometheus reads, ours among them: what is larger is something else."""
 
+_PART = 1 << 20
+"""Bytes of a file that are read at once."""
 _NEW = ".runscrape-new"
 _FIRST_RELEASE = (".runscrape-lock", ".runscrape-reloaded", ".runscrape-previous")
 """What the first release left beside every output."""
@@ -104,9 +106,29 @@ def read(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise WriteError(
-            f"cannot compare with {path}: {error.strerror}; let this user read it, or move it away"
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> WriteError:
+    return WriteError(
+        f"cannot compare with {path}: {error.strerror}; let this user read it, or move it away"
+    )
+
+
+def holds(path: Path, data: bytes) -> bool:
+    """Whether the file has just this content, without a second copy of it; raises WriteError."""
+    try:
+        if path.stat().st_size != len(data):
+            return False
+        with path.open("rb") as file:
+            return all(
+                file.read(_PART) == data[start : start + _PART]
+                for start in range(0, len(data) + 1, _PART)
+            )
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 def replace(path: Path, data: bytes) -> None:

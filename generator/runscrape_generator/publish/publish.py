@@ -82,6 +82,8 @@ class _Round:
         self.changes = [change for each in self.documents if (change := self._compare(each))]
 
     def _compare(self, document: Document) -> _Change | None:
+        if document.is_published():
+            return None
         old = files.read(document.path)
         new = document.content(old)
         return _Change(document, self.journal(document), old, new) if new != old else None

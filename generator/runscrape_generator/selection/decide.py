@@ -7,6 +7,7 @@ the user chose (``--include``, ``--exclude``, ``--label``, a rule), what the ser
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 
@@ -134,6 +135,7 @@ def _scaling(service: Service) -> Iterable[str]:
     """What scraping does to, and gets from, a service with other than exactly one instance."""
     if service.max_instances != 1:
         limit = service.max_instances or f"not set, so {CLOUD_RUN_MAX_INSTANCES}"
-        yield f"maxInstances is {limit}: a scrape reaches one random instance, so counters jump"
+        text = f"maxInstances is {limit}: a scrape reaches one random instance, so counters jump"
+        yield sys.intern(text)  # thousands of services have the same
     if service.min_instances == 0:
         yield "minInstances is 0: each scrape may wake, and bill, an instance"
