@@ -1,163 +1,204 @@
-"""The whole ``runscrape generate`` on 10,000 services, against a bare client of the same API.
+"""Whole runs of ``runscrape generate``, against a bare client that makes the same calls.
 
-The bare client is Google's own: one channel, as many calls at once, every page fetched and dropped;
-also as its documentation has it, ``for service in client.list_services(…): pass``, which makes an
-object of each service. All are whole processes, imports included.
-``python -m tests.bench.discovery pages|services ENDPOINT CONCURRENCY`` runs it by itself.
+The bare client is Google's own: one channel, as many calls at once, every page fetched and dropped.
+Both are whole processes, imports included; each call takes 100 ms.
+``python -m tests.bench.discovery ENDPOINT PROJECT|folders/ID…`` runs the bare client by itself.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emulator.regions import REGIONS
+from tests.bench.processes import Cost, cost_of, google, waited_for_a_core
+from tests.bench.table import row
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable
 
-ROUNDS, CONCURRENCY = 7, 32
-PROJECTS, REGIONS, SERVICES = 10, 40, 10_000
-SIZES = (100, 300, 1_000, 3_000, 10_000)
-LATENCY, PAGE = 0.2, 100
-"""Seconds that a call takes; services on a page of the emulator's."""
-NAMES = [f"project-{n:02}" for n in range(PROJECTS)]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a process took: seconds by the clock, seconds of CPU, bytes at its largest."""
-
-    seconds: float
-    cpu: float
-    peak: int
+ROUNDS, CONCURRENCY, LATENCY = 3, 32, 0.1
+PROJECTS, SERVICES = 10, 10_000
+SIZES = (1_000, 4_000, 10_000)
+MANY_PROJECTS, FOLDER = 1_000, "123456789012"
+OPEN = [region for region in REGIONS if region != "me-central2"][:42]
+IN_USE = ("europe-west1", "us-central1", "us-east1")
+DURATION = re.compile(r"^runscrape_run_duration_seconds (\S+)", re.MULTILINE)
 
 
 def main() -> None:
-    """Print each figure on a line of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        against_bare(Path(folder))
-        table(Path(folder))
-        latency(Path(folder))
+    """Fill in the lines of point 1."""
+    with tempfile.TemporaryDirectory() as name:
+        few_projects(Path(name))
+        slope(Path(name))
+        by_folder(Path(name))
 
 
-def against_bare(folder: Path) -> None:
-    """Time, memory, and a second run that changes nothing, at full size."""
-    with google(folder, SERVICES) as endpoint:
-        bare(endpoint, "services")  # the emulator makes its answers at the first listing
-        ours, theirs, pages, again = [], [], [], []
+def few_projects(folder: Path) -> None:
+    """10,000 services: a first run, one that changes nothing, and rounds of --watch."""
+    with google(folder, world(PROJECTS, SERVICES)) as places:
+        endpoint, what = places["api"], names(PROJECTS)
+        bare(endpoint, *what)  # the emulator makes its answers at the first listing
+        theirs, first, again = [], [], []
         for n in range(ROUNDS):
-            output = folder / f"{n}" / "prometheus.yml"
+            output = folder / f"round-{n}" / "prometheus.yml"
             output.parent.mkdir()
-            theirs.append(bare(endpoint, "services"))
-            pages.append(bare(endpoint, "pages"))
-            ours.append(generate(endpoint, output))
+            theirs.append(bare(endpoint, *what))
+            first.append(generate(endpoint, output, *projects(what)))
             before = stamps(output.parent)
-            again.append(generate(endpoint, output))
-            untouched = stamps(output.parent) == before
-    ratio = _least(ours) / _least(pages)
-    _say(
-        f"generate, {SERVICES} services in {PROJECTS * REGIONS} scopes, against a bare client",
-        f"{ratio:.2f} x ({_least(ours):.2f} s of {_least(pages):.2f} s, the quickest of {ROUNDS};"
-        f" medians {_median(ours) / _median(pages):.2f} x;"
-        f" {_least(ours) / _least(theirs):.2f} x one that looks at each service it gets)",
-        wanted="at most 4",
-        good=ratio <= 4,
+            again.append(generate(endpoint, output, *projects(what)))
+            assert stamps(output.parent) == before, "an unchanged run wrote"
+        watched = watch(endpoint, output, *projects(what))
+    scene = f"{SERVICES:,} services in {PROJECTS} projects"
+    against("1", f"generate, {scene}", first, theirs, 2.0)
+    against("1", "the same again, nothing changed", again, theirs, 2.5)
+    ratio = statistics.median(watched) / statistics.median(one.seconds for one in theirs)
+    row(
+        "1",
+        "a round of --watch, nothing changed",
+        f"{statistics.median(watched):.2f} s",
+        f"{statistics.median(one.seconds for one in theirs):.2f} s",
+        ratio=ratio,
+        wanted="≤ 2.5",
+        good=ratio <= 2.5,
     )
-    peak = max(one.peak for one in (*ours, *again)) / 2**20
-    _say("its largest size", f"{peak:.0f} MB", wanted="at most 400", good=peak <= 400)
-    _say(
-        "an unchanged second run, which reads the inventory too",
-        f"{_least(again) / _least(pages):.2f} x, files {'un' if untouched else ''}touched",
-        wanted="untouched",
-        good=untouched,
+    for label, costs in (("a first run", first), ("an unchanged one", again)):
+        peak, base = (max(one.peak for one in some) / 2**20 for some in (costs, theirs))
+        figure = f"{peak:.0f} MiB"
+        row(
+            "1",
+            f"memory of {label}",
+            figure,
+            f"{base:.0f} MiB",
+            wanted="≤ 150 MiB",
+            good=peak <= 150,
+        )
+
+
+def against(point: str, what: str, ours: list[Cost], theirs: list[Cost], most: float) -> None:
+    """A line for whole runs: the median of the ratios of each round."""
+    ratio = statistics.median(a.seconds / b.seconds for a, b in zip(ours, theirs, strict=True))
+    row(
+        point,
+        what,
+        _shown(ours),
+        _shown(theirs),
+        ratio=ratio,
+        wanted=f"≤ {most}",
+        good=ratio <= most,
     )
 
 
-def table(folder: Path) -> None:
-    """How the cost of a run grows with the number of services."""
+def _shown(costs: list[Cost]) -> str:
+    seconds = statistics.median(one.seconds for one in costs)
+    return f"{seconds:.2f} s, {statistics.median(one.cpu for one in costs):.2f} s of CPU"
+
+
+def slope(folder: Path) -> None:
+    """What one service more costs, in small and in large sites."""
     points = []
     for size in SIZES:
-        with google(folder, size) as endpoint:
+        with google(folder, world(PROJECTS, size, latency=0.0)) as places:
             output = folder / f"of-{size}" / "prometheus.yml"
             output.parent.mkdir()
-            bare(endpoint, "pages")
-            cost = min((generate(endpoint, output) for _ in range(3)), key=lambda c: c.cpu)
-        points.append((size, cost))
-        _say(
-            f"generate, {size:>6} services",
-            f"{cost.seconds:.2f} s, {cost.cpu:.2f} s of CPU, {cost.peak / 2**20:.0f} MB",
-        )
-    (small, a), (middle, b), (large, c) = points[0], points[-2], points[-1]
-    early, late = (b.cpu - a.cpu) / (middle - small), (c.cpu - b.cpu) / (large - middle)
-    _say(
-        "one service more",
-        f"{early * 1e6:.0f} µs up to {middle}, {late * 1e6:.0f} µs from there to {large}",
-        wanted="no more than 1.5 x",
+            runs = [generate(places["api"], output, *projects(names(PROJECTS))) for _ in range(2)]
+            points.append((size, min(run.cpu for run in runs[1:]), max(run.peak for run in runs)))
+    (small, a, low), (middle, b, mid), (large, c, high) = points
+    early, late = (b - a) / (middle - small), (c - b) / (large - middle)
+    kilobytes = (mid - low) / (middle - small) / 1024, (high - mid) / (large - middle) / 1024
+    row(
+        "1",
+        f"one service more, {middle:,} to {large:,}; against {small:,} to {middle:,}",
+        f"{late * 1e6:.0f} µs, {kilobytes[1]:.1f} KB",
+        f"{early * 1e6:.0f} µs, {kilobytes[0]:.1f} KB",
+        ratio=late / early,
+        wanted="≤ 1.5",
         good=late <= 1.5 * early,
     )
 
 
-def latency(folder: Path) -> None:
-    """Each call takes 200 ms: what that adds, next to the longest chain and to the sum."""
-    pages = SERVICES // PROJECTS // PAGE
-    chain = LATENCY * (pages + 1)  # a project's pages, then the region that it leaves open
-    took = []
-    for slow in (0.0, LATENCY):
-        with google(folder, SERVICES, slow) as endpoint:
-            bare(endpoint, "pages")
-            took.append(_least([generate(endpoint, folder / "slow.yml") for _ in range(4)]))
-    added = took[1] - took[0]
-    _say(
-        f"{LATENCY * 1000:.0f} ms a call",
-        f"{added:.2f} s more; the longest chain is {chain:.1f} s, the sum {PROJECTS * chain:.0f} s",
-        wanted="at most 1.5 x the chain",
-        good=added <= 1.5 * chain,
+def by_folder(folder: Path) -> None:
+    """1,000 projects with three services each, found by a search; and what a terminal is told."""
+    with google(folder, world(MANY_PROJECTS, 3 * MANY_PROJECTS)) as places:
+        endpoint, searched = places["api"], f"folders/{FOLDER}"
+        bare(endpoint, searched)
+        ours, theirs = [], []
+        for n in range(2):
+            theirs.append(bare(endpoint, searched))
+            output = folder / f"many-{n}" / "prometheus.yml"
+            output.parent.mkdir()
+            ours.append(generate(endpoint, output, "--folder", FOLDER))
+        seen = progress(command(endpoint, output, "--folder", FOLDER))
+    against(
+        "1",
+        f"{MANY_PROJECTS:,} projects by folder, {3 * MANY_PROJECTS:,} services",
+        ours,
+        theirs,
+        1.5,
+    )
+    row(
+        "1",
+        "how often its progress bar says how far it is",
+        f"{seen} times",
+        wanted="≥ 10",
+        good=seen >= 10,
     )
 
 
-@contextmanager
-def google(folder: Path, services: int, slow: float = 0.0) -> Iterator[str]:
-    """The emulator as a process, with a world of this size; gives its endpoint."""
-    from emulator.world import big  # noqa: PLC0415 - not for the bare client
-
-    world: dict[str, Any] = big(PROJECTS, REGIONS, services)
-    if slow:
-        world["faults"] = {"list_services": [{"latency": slow}]}
-    (folder / "world.json").write_text(json.dumps(world))
-    described = folder / "emulator.json"
-    described.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "emulator", "--world", str(folder / "world.json")]
-    command += ["--directory", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        try:
-            until = time.monotonic() + 60
-            while not described.exists() and time.monotonic() < until:
-                time.sleep(0.05)
-            yield json.loads(described.read_text())["api"]
-        finally:
-            process.terminate()
+def world(count: int, services: int, latency: float = LATENCY) -> dict[str, Any]:
+    """Projects with as many services each, in three of their regions."""
+    slow = [{"latency": latency}] if latency else []
+    return {
+        "projects": {
+            name: {
+                "number": number + 1,
+                "regions": OPEN,
+                "folders": [FOLDER],
+                "services": [
+                    {"name": f"svc-{n:05}", "region": IN_USE[n % 3], "labels": {"team": "web"}}
+                    for n in range(services // count)
+                ],
+            }
+            for number, name in enumerate(names(count))
+        },
+        "faults": dict.fromkeys(("list_services", "locations", "search"), slow),
+    }
 
 
-def generate(endpoint: str, output: Path, concurrency: int = CONCURRENCY) -> Cost:
-    """Run ``runscrape generate``, without promtool; files are in ``output``'s folder."""
-    command = [sys.executable, "-m", "runscrape_generator", "generate", "-q"]
-    command += [option for name in NAMES for option in ("--project", name)]
-    command += ["--api-endpoint", endpoint, "--concurrency", str(concurrency)]
-    return _cost([*command, "--output", str(output), "--promtool", "none"])
+def names(count: int) -> list[str]:
+    """The projects of a world."""
+    return [f"project-{number:04}" for number in range(count)]
 
 
-def bare(endpoint: str, depth: str) -> Cost:
+def projects(found: Iterable[str]) -> list[str]:
+    """The options that name projects."""
+    return [word for name in found for word in ("--project", name)]
+
+
+def command(endpoint: str, output: Path, *what: str) -> list[str]:
+    """``runscrape generate`` without promtool; files are in ``output``'s folder."""
+    words = [sys.executable, "-m", "runscrape_generator", "generate", *what]
+    words += ["--api-endpoint", endpoint, "--concurrency", str(CONCURRENCY)]
+    return [*words, "--output", str(output), "--promtool", "none"]
+
+
+def generate(endpoint: str, output: Path, *what: str) -> Cost:
+    """Run it once."""
+    return cost_of([*command(endpoint, output, *what), "-q"])
+
+
+def bare(endpoint: str, *what: str) -> Cost:
     """Run the bare client."""
-    return _cost([sys.executable, "-m", __name__, depth, endpoint, str(CONCURRENCY)])
+    return cost_of([sys.executable, "-m", __name__, endpoint, *what])
 
 
 def stamps(folder: Path) -> dict[str, tuple[int, int]]:
@@ -165,9 +206,49 @@ def stamps(folder: Path) -> dict[str, tuple[int, int]]:
     return {p.name: (p.stat().st_ino, p.stat().st_mtime_ns) for p in folder.iterdir()}
 
 
-def list_and_drop(depth: str, endpoint: str, concurrency: str) -> None:
-    """Be the bare client: look at every service, or only get their pages."""
+def watch(endpoint: str, output: Path, *what: str, rounds: int = 3) -> list[float]:
+    """Seconds of each round but the first, less those without a core."""
+    metrics = output.with_name("run.prom")
+    words = [*command(endpoint, output, *what), "--watch", "1s", "--metrics-file", str(metrics)]
+    taken: list[float] = []
+    with subprocess.Popen([*words, "-q"]) as process:
+        try:
+            written, waited = 0, 0.0
+            while len(taken) <= rounds:
+                time.sleep(0.05)
+                now = metrics.stat().st_mtime_ns if metrics.exists() else 0
+                if now == written:
+                    continue
+                before, waited, written = waited, waited_for_a_core(process.pid), now
+                found = DURATION.search(metrics.read_text())
+                assert found
+                taken.append(float(found[1]) - (waited - before))
+        finally:
+            process.terminate()
+    return taken[1:]
+
+
+def progress(words: list[str]) -> int:
+    """How many different counts of projects a terminal is shown."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(words, stderr=theirs, env=os.environ | {"TERM": "xterm"}):
+        os.close(theirs)
+        shown = b"".join(iter(lambda: _read(ours), b""))
+    return len(set(re.findall(rb"(\d+)/1000", shown)))
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # its other end is closed
+        return b""
+
+
+def list_and_drop(endpoint: str, *what: str) -> None:
+    """Be the bare client."""
     import grpc  # noqa: PLC0415 - timed with the rest
+    import requests  # noqa: PLC0415
+    from google.api_core import exceptions  # noqa: PLC0415
     from google.cloud import run_v2  # noqa: PLC0415
     from google.cloud.run_v2.services.services.transports import (  # noqa: PLC0415
         ServicesGrpcTransport,
@@ -176,39 +257,37 @@ def list_and_drop(depth: str, endpoint: str, concurrency: str) -> None:
     channel = grpc.insecure_channel(endpoint.removeprefix("http://"))
     client = run_v2.ServicesClient(transport=ServicesGrpcTransport(channel=channel))
 
-    def services(project: str) -> None:
-        parent = f"projects/{project}/locations/-"
-        pager = client.list_services(run_v2.ListServicesRequest(parent=parent, page_size=100))
-        for _ in pager if depth == "services" else pager.pages:
-            pass
+    def pages(parent: str) -> set[str]:
+        request = run_v2.ListServicesRequest(parent=parent, page_size=500)
+        return {name for page in client.list_services(request).pages for name in page.unreachable}
 
-    with ThreadPoolExecutor(int(concurrency)) as pool:
-        list(pool.map(services, NAMES))
+    def project(name: str) -> None:
+        for region in pages(f"projects/{name}/locations/-"):
+            if not found:  # else the search names the regions that count
+                with contextlib.suppress(exceptions.GoogleAPICallError):  # closed to this project
+                    pages(f"projects/{name}/locations/{region.rpartition('/')[2]}")
 
-
-def _cost(command: list[str]) -> Cost:
-    begun = time.perf_counter()
-    process = subprocess.Popen(command)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
-    seconds = time.perf_counter() - begun
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    found = what[0].startswith("folders/")
+    if found:
+        what = tuple(_search(requests.Session().get, f"{endpoint}/v1/{what[0]}"))
+    with ThreadPoolExecutor(CONCURRENCY) as pool:
+        list(pool.map(project, what))
 
 
-def _median(costs: list[Cost]) -> float:
-    return statistics.median(one.seconds for one in costs)
-
-
-def _least(costs: list[Cost]) -> float:
-    """The quickest: what is above it is what else the machine had to do."""
-    return min(one.seconds for one in costs)
-
-
-def _say(what: str, figure: str, *, wanted: str = "", good: bool = True) -> None:
-    verdict = f"  [{'ok' if good else 'MISSED'}: {wanted}]" if wanted else ""
-    print(f"{what}: {figure}{verdict}", flush=True)  # noqa: T201
+def _search(get: Callable[..., Any], container: str) -> set[str]:
+    """The projects that a search finds, page by page."""
+    params = {
+        "assetTypes": "run.googleapis.com/Service",
+        "readMask": "name,project,location",
+        "pageSize": "500",
+    }
+    found: set[str] = set()
+    while True:
+        page = get(f"{container}:searchAllResources", params=params).json()
+        found |= {result["name"].split("/")[4] for result in page.get("results", [])}
+        if not page.get("nextPageToken"):
+            return found
+        params["pageToken"] = page["nextPageToken"]
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 from tests.bench import load
 from tests.bench.gateway_peers import LARGE, SLOW, SMALL
-from tests.bench.proxy import _say, cpu_seconds, metric, resident, running
+from tests.bench.proxy import cpu_seconds, metric, resident, running
+from tests.bench.table import row
 from tests.e2e.gateway_stack import site, world
 from tests.generator.publishing_kit import prometheus
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from tests.e2e.gateway_stack import Services, Site
 
 ROUNDS, ROUND_SECONDS, CONNECTIONS, HOSTS = 7, 1.0, 8, 100
-JOBS, RELOADS = 1000, 7
+JOBS, RELOADS = 1000, 5
+BODIES = 25
 WAITING, WAITING_MEMORY, BATCH = 2000, 60, 50
 SECRET = "secret"
 AUTHORIZATION = "Basic cHJvbWV0aGV1czpzZWNyZXQ="
@@ -38,7 +40,7 @@ IDLE = "30m"
 
 
 def main() -> None:
-    """Print each figure on a line of its own."""
+    """Fill in the lines of point 4, and Prometheus' part of point 6."""
     with tempfile.TemporaryDirectory() as name, peers(Path(name)) as addresses:
         scrapes(addresses)
         streams(addresses)
@@ -63,36 +65,38 @@ def scrapes(servers: dict[str, tuple[load.Address, int]]) -> None:
     # The first round made connections and tokens.
     pairs = zip(rates["gateway"][1:], rates["bare"][1:], strict=True)
     ratio = statistics.median(ours / bare for ours, bare in pairs)
-    _say(
-        f"scrapes of {SMALL // 1024} KiB through the gateway against a bare streaming proxy",
-        f"{ratio:.2f} of its throughput ({statistics.median(rates['gateway'][1:]):.0f}/s of"
-        f" {statistics.median(rates['bare'][1:]):.0f}/s)",
-        wanted="at least 0.90",
+    row(
+        "4",
+        f"scrapes of {SMALL // 1024} KiB through the gateway",
+        f"{statistics.median(rates['gateway'][1:]):.0f}/s,"
+        f" {statistics.median(costs['gateway'][1:]):.2f} ms of CPU",
+        f"{statistics.median(rates['bare'][1:]):.0f}/s,"
+        f" {statistics.median(costs['bare'][1:]):.2f} ms of CPU",
+        ratio=ratio,
+        wanted="≥ 0.9",
         good=ratio >= 0.9,
-    )
-    _say(
-        "  CPU for a thousand scrapes",
-        f"{statistics.median(costs['gateway'][1:]):.2f} s, of the bare proxy"
-        f" {statistics.median(costs['bare'][1:]):.2f} s; with a job for each service none but for"
-        " a token an hour",
     )
 
 
 def streams(servers: dict[str, tuple[load.Address, int]]) -> None:
     """Bodies that are too large to hold, against a bare proxy, and the memory that they take."""
     rates: dict[str, list[float]] = {name: [] for name in servers}
+    costs: dict[str, list[float]] = {name: [] for name in servers}
     memory = resident(servers["gateway"][1])
-    for _, (name, (address, _pid)) in itertools.product(range(ROUNDS), servers.items()):
+    for _, (name, (address, pid)) in itertools.product(range(BODIES), servers.items()):
+        before = cpu_seconds(pid)
         rates[name].append(LARGE / 2**20 / _read_large(address))
-    ratio = statistics.median(
-        ours / bare for ours, bare in zip(rates["gateway"], rates["bare"], strict=True)
-    )
-    _say(
+        costs[name].append((cpu_seconds(pid) - before) * 1000)
+    # The best of each: a body takes 50 ms, and whatever else runs shows in it.
+    ratio = max(rates["gateway"]) / max(rates["bare"])
+    row(
+        "4",
         f"bodies of {LARGE // 2**20} MiB, one at a time",
-        f"{ratio:.2f} of the bare proxy ({statistics.median(rates['gateway']):.0f} MiB/s of"
-        f" {statistics.median(rates['bare']):.0f} MiB/s),"
+        f"{max(rates['gateway']):.0f} MiB/s, {statistics.median(costs['gateway']):.0f} ms of CPU,"
         f" {(resident(servers['gateway'][1]) - memory) / 2**20:+.1f} MiB resident",
-        wanted="at least 0.85",
+        f"{max(rates['bare']):.0f} MiB/s, {statistics.median(costs['bare']):.0f} ms of CPU",
+        ratio=ratio,
+        wanted="≥ 0.85",
         good=ratio >= 0.85,
     )
 
@@ -109,10 +113,11 @@ def waiting(gateway: tuple[load.Address, int]) -> None:
         under_way = metric(address, "gateway_requests_in_flight")
         memory = (resident(pid) - before) / 2**20
         _read_all(scrapes)
-    _say(
-        f"{WAITING} scrapes under way, of slow services",
+    row(
+        "4",
+        f"{WAITING:,} scrapes under way, of slow services",
         f"{memory:.0f} MiB, {memory * 1024 / WAITING:.0f} KiB each",
-        wanted=f"at most {WAITING_MEMORY} MiB",
+        wanted=f"≤ {WAITING_MEMORY} MiB",
         good=memory <= WAITING_MEMORY and under_way == WAITING,
     )
 
@@ -151,17 +156,14 @@ def modes() -> None:
             running_site.run("generate")
             found["jobs"] = _reload(running_site)
     (gateway, gateway_memory), (jobs, jobs_memory) = found["gateway"], found["jobs"]
-    _say(
-        f"Prometheus with {JOBS} services: an unchanged reload",
-        f"{jobs * 1000:.0f} ms with a job each, {gateway * 1000:.0f} ms through the gateway"
-        f" (which needs none): {gateway / jobs:.3f} of it",
-        wanted="less",
+    row(
+        "6",
+        f"an unchanged reload of Prometheus, {JOBS:,} services by the gateway; a job each",
+        f"{gateway * 1000:.0f} ms, {gateway_memory / 2**20:.0f} MiB",
+        f"{jobs * 1000:.0f} ms, {jobs_memory / 2**20:.0f} MiB",
+        ratio=gateway / jobs,
+        wanted="< 1",
         good=gateway < jobs,
-    )
-    _say(
-        "  its resident memory",
-        f"{jobs_memory / 2**20:.0f} MiB with a job each, {gateway_memory / 2**20:.0f} MiB through"
-        " the gateway",
     )
 
 
