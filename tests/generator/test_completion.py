@@ -8,6 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from click.shell_completion import ShellComplete
+
+from runscrape_generator.cli.commands import group
+
 SCRIPT = r"""
 eval "$(_RUNSCRAPE_COMPLETE=bash_source runscrape)"
 complete -p runscrape >/dev/null || exit 1
@@ -21,16 +26,28 @@ offer() {
 """
 CASES = {
     ("runscrape", "gen"): ["generate"],
-    ("runscrape", "generate", "--prom"): ["--prometheus-version", "--promtool"],
-    ("runscrape", "generate", "--format", "s"): ["scrape-configs"],
-    ("runscrape", "generate", "--promtool", ""): ["auto", "syntax", "none"],
-    ("runscrape", "explain", "--js"): ["--json"],
     ("runscrape", "generate", "--output", "x"): ["compopt -o default", ""],
 }
 
 
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (("generate", "--prom"), ["--prometheus-version", "--promtool"]),
+        (("generate", "--format", "s"), ["scrape-configs"]),
+        (("generate", "--promtool", ""), ["auto", "syntax", "none"]),
+        (("explain", "--js"), ["--json"]),
+    ],
+)
+def test_what_is_offered(words: tuple[str, ...], offered: list[str]) -> None:
+    """Options are completed, and the words that their values may be."""
+    *before, last = words
+    complete = ShellComplete(group(), {}, "runscrape", "_RUNSCRAPE_COMPLETE")
+    assert [each.value for each in complete.get_completions(before, last)] == offered
+
+
 def test_bash_completes() -> None:
-    """Commands, options and their words are completed by runscrape, files by bash itself."""
+    """Bash asks runscrape for commands and options, and completes files itself."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     calls = "\n".join(f"offer {shlex.join(words)}" for words in CASES)
     done = subprocess.run(
