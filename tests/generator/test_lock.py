@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,21 @@ def test_planted_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(WriteError), lock.held(tmp_path / "out.yml"):
         pass
     assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda name: os.link(name.with_name("other"), name)])
+def test_planted_file_is_not_taken(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    """A pipe is not waited for; a file that has another name elsewhere is not given away."""
+    other = tmp_path / "other"
+    other.touch()
+    other.chmod(0o640)
+    if os.getuid() == 0:
+        os.chown(tmp_path, 12345, 23456)
+    make(tmp_path / ".out.yml.runscrape-lock")
+    with pytest.raises(WriteError, match="remove it"), lock.held(tmp_path / "out.yml"):
+        pass
+    status = other.stat()
+    assert (status.st_uid, status.st_mode & 0o777) == (os.getuid(), 0o640)
 
 
 @pytest.mark.parametrize("old", [None, 0o644, 0o666])

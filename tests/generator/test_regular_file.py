@@ -13,6 +13,7 @@ from runscrape_generator.cloudrun.credentials import find_default
 from runscrape_generator.doctor.targets import SecretSource
 from runscrape_generator.errors import WriteError
 from runscrape_generator.publish import files
+from runscrape_generator.publish.journal import Journal
 from runscrape_generator.regular_file import read_regular
 
 KINDS = {"pipe": "not a regular file", "folder": "not a regular file", "gigabyte": "larger than"}
@@ -37,6 +38,13 @@ READERS: dict[str, Callable[[Path], object]] = {
     "a secret that doctor needs": lambda path: SecretSource(file=path).read(),
     "an output to compare with": files.read,
 }
+
+
+def test_a_note_about_the_last_reload(odd: tuple[Path, str]) -> None:
+    """In the place of what is remembered of the last reload it counts as nothing remembered."""
+    path, _ = odd
+    path.rename(path.with_name(".out.yml.runscrape-reloaded"))
+    assert not Journal(path.with_name("out.yml"), path.parent).confirmed("x")
 
 
 @pytest.mark.parametrize("read", READERS.values(), ids=READERS)

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runscrape_generator.publish import files
+from runscrape_generator.regular_file import read_regular
 
 _PREVIOUS = ".runscrape-previous"
 _RELOADED = ".runscrape-reloaded"
 _SAVED = ".orig"
+_LARGEST_NOTE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Journal:
     def confirmed(self, fingerprint: str) -> bool:
         """Whether the last successful reload was of just this content."""
         try:
-            return self._reloaded.read_text(encoding="ascii").strip() == fingerprint
+            return read_regular(self._reloaded, _LARGEST_NOTE).decode().strip() == fingerprint
         except (OSError, ValueError):
             return False
 

@@ -34,7 +34,8 @@ def held(path: Path, folder: Path | None = None, *, wait: float = 0.0) -> Iterat
     that root makes belongs to the folder's owner, whose own runs it would shut out otherwise.
     """
     name = files.hidden(path, _SUFFIX, folder)
-    flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    # Without O_NONBLOCK it would wait for a writer, had somebody put a pipe there.
+    flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
         file = open(os.open(name, flags, _MODE), "rb")  # noqa: PTH123, SIM115 - closed below
     except PermissionError as error:
@@ -47,6 +48,7 @@ def held(path: Path, folder: Path | None = None, *, wait: float = 0.0) -> Iterat
     except OSError as error:
         raise files.failure(path, error) from error
     with file:
+        _require_our_file(file.fileno(), path, name)
         _keep_others_out(file.fileno(), name.parent)
         deadline = time.monotonic() + wait
         while not _taken(file, name):
@@ -57,6 +59,18 @@ def held(path: Path, folder: Path | None = None, *, wait: float = 0.0) -> Iterat
                 )
             time.sleep(_POLL)
         yield
+
+
+def _require_our_file(descriptor: int, path: Path, name: Path) -> None:
+    """Raise WriteError for a pipe, and for a file of another name that somebody linked there.
+
+    That file would be given to the owner of the folder otherwise.
+    """
+    now = os.fstat(descriptor)
+    if not stat.S_ISREG(now.st_mode) or now.st_nlink > 1:
+        raise WriteError(
+            f"cannot lock {path}: {name} is no regular file with this one name; remove it"
+        )
 
 
 def _keep_others_out(descriptor: int, folder: Path) -> None:
