@@ -73,7 +73,7 @@ def soak(seed: int, seconds: float, folder: Path) -> list[str]:
     over = [*faults.over, *watcher.stalls]
     lost = {loss: cause(loss, over) for loss in all_losses(samples, over, began, ended)}
     _table(over, lost)
-    grown = list(watcher.growth())
+    grown = list(watcher.growth(began + seconds / 2))
     problems = [
         f"! {'missing' if loss.missing else 'down'} without a fault at {loss.at - began:.1f} s: "
         f"{loss.mode} {loss.project}/{loss.service}"

@@ -13,11 +13,11 @@ import yaml
 
 from tests.soak.plan import BASE, INTERVAL, KINDS, MODES, PROJECTS, Fault
 
-LIMITS = {"MB of memory": 12.0, "threads": 32.0, "descriptors": 32.0}
-"""How much more of each the proxy may have at the end than at first, by the line of best fit.
+LIMITS = {"MB of memory": 12.0, "threads": 16.0, "descriptors": 16.0}
+"""How much the proxy may grow in the second half of a run, by the line of best fit.
 
-Threads and connections stay once they were needed: as many as there are targets, after a moment in
-which all have to wait. What is lost with each scrape that fails would be ten times as much.
+Threads and connections stay once they were needed, which makes steps; what is lost with each scrape
+that fails would be far more.
 """
 ARRIVAL = 20.0
 """Seconds from a service's coming until Prometheus has it: listings, reloads, discovery."""

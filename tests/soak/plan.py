@@ -37,8 +37,9 @@ class Kind:
     costs: Sequence[str] = ()
     spares: float = 0.0
     after: float = INTERVAL
-    restarts: bool = False
-    """It ends the proxy: such come in the first half, so that one process lives for the second."""
+    early: bool = False
+    """In the first half, as growth is judged over the second: it ends the proxy, or lets so many
+    requests wait at once that the threads that they need, which stay, are the most of the run."""
     service: Mapping[str, Any] = field(default_factory=dict)
     google: Mapping[str, Any] = field(default_factory=dict)
 
@@ -80,13 +81,13 @@ OTHERS: Mapping[str, Kind] = {
     "disk-full": Kind(),  # for proxy and generators, logs too
     "inventory-moved": Kind(_MOMENT),  # mv inventory.json x; mv x inventory.json
     "generator-descriptors": Kind(),
-    "proxy-descriptors": Kind(costs=MODES),
+    "proxy-descriptors": Kind(costs=MODES, early=True),
     "clock-ahead": Kind(),  # the proxy's own clock is minutes away from Google's Date
     "clock-behind": Kind(),
     "generators-killed": Kind(),  # again and again, while there is something to write
     "generators-hup": Kind(_MOMENT),
-    "proxy-killed": Kind(_MOMENT, MODES, restarts=True),
-    "proxy-terminated": Kind(_MOMENT, MODES, restarts=True),
+    "proxy-killed": Kind(_MOMENT, MODES, early=True),
+    "proxy-terminated": Kind(_MOMENT, MODES, early=True),
     "proxy-hup": Kind(_MOMENT),
     "prometheus-reload": Kind(_MOMENT),
     "service-comes": Kind(_MOMENT),
@@ -140,10 +141,10 @@ def _endless(chance: random.Random, names: list[str]) -> Iterator[str]:
 
 
 def _others(chance: random.Random) -> Iterator[str]:
-    """Give every kind once, those that end the proxy early; then the rest again."""
-    rest = [name for name, kind in OTHERS.items() if not kind.restarts]
+    """Give every kind once, the early ones first or nearly so; then the rest again."""
+    rest = [name for name, kind in OTHERS.items() if not kind.early]
     chance.shuffle(rest)
-    early = [name for name, kind in OTHERS.items() if kind.restarts] + rest[:4]
+    early = [name for name, kind in OTHERS.items() if kind.early] + rest[:4]
     chance.shuffle(early)
     yield from early
     yield from rest[4:]

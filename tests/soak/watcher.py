@@ -14,8 +14,6 @@ from tests.soak.stage import FILES, Stage
 _LOOK, _MEASURE = 0.2, 2.0
 """Seconds between two looks at the files, and two at the proxy."""
 _STALL = 1.0
-_WARM = 60.0
-"""Seconds of the proxy's life that do not count as growth."""
 
 
 class Watcher:
@@ -61,18 +59,16 @@ class Watcher:
             self._texts[name] = text
             self.looks.append(look(name, time.time(), text))
 
-    def growth(self) -> Iterator[str]:
-        """Say what the last proxy process grew by; lines that begin with ! are too much."""
-        pid, last, _ = self._figures[-1]
-        own = [(at, values) for each, at, values in self._figures if each == pid]
-        begin = own[0][0] + min(_WARM, (last - own[0][0]) / 2)
-        own = [(at, values) for at, values in own if at >= begin]
+    def growth(self, since: float) -> Iterator[str]:
+        """Say what the last proxy process grew by since then; lines with ! are too much."""
+        last = self._figures[-1][0]
+        own = [(at, values) for pid, at, values in self._figures if pid == last and at >= since]
         for name, limit in LIMITS.items():
             points = [(at, values[name]) for at, values in own]
-            grown, most = growth(points), max(value for _, value in points)
-            mark = "!" if grown > limit else " "
-            first, end = points[0][1], points[-1][1]
+            values = [value for _, value in points]
+            grown = growth(points)
             yield (
-                f"{mark} {name}: {first:.0f} at first, {most:.0f} at most, {end:.0f} at the end;"
-                f" {grown:+.1f} by the line of best fit over {last - begin:.0f} s"
+                f"{'!' if grown > limit else ' '} {name}: {values[0]:.0f} at half-time, "
+                f"{max(values):.0f} at most, {values[-1]:.0f} at the end; {grown:+.1f} by the line "
+                f"of best fit"
             )
