@@ -293,6 +293,23 @@ def test_settings_that_the_bundle_sets(
     assert "is set by the bundle" not in capsys.readouterr().err
 
 
+def test_a_template_of_the_first_release(
+    google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bundles for systemd had one: ours does not name it any more, one that is kept is told."""
+    directory = tmp_path / "b"
+    assert run(google, directory, platform="systemd") == 0
+    config = directory / "root/etc/runscrape/runscrape.yaml"
+    config.write_text(config.read_text() + "template: /etc/runscrape/prometheus.yml.j2\n")
+    config.with_name("prometheus.yml.j2").write_text("scrape_configs:\n{{ cloud_run_jobs }}\n")
+    capsys.readouterr()
+    assert run(google, directory, "--scrape-interval", "45s", platform="systemd") == 0
+    assert "has this template no more" in capsys.readouterr().err
+    ours = config.with_name("runscrape.yaml.new").read_text()
+    assert "45s" in ours
+    assert "template:" not in ours
+
+
 def test_credentials_that_the_containers_cannot_read(
     google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,6 +22,9 @@ _OF_ONE_RUN = frozenset(
 )
 """Keys that the commands of the bundle set, or that are about this run of bootstrap."""
 
+_TEMPLATE = f"{CONFIG}/prometheus.yml.j2"
+"""The bundle's own; the first release had it for systemd, too."""
+
 SAMPLE_LIMIT, BODY_SIZE_LIMIT = 50_000, "64MB"
 """What one scrape may bring; more fails it, so that no service can fill Prometheus."""
 
@@ -69,6 +72,8 @@ def document(loaded: Loaded, choices: Choices, known: Known, *, operator: bool) 
     if keeps_a_block(choices, loaded.settings):
         leave_out |= {"template"}
     theirs = {key: value for key, value in _given(loaded).items() if key not in leave_out}
+    if theirs.get("template") == _TEMPLATE:
+        del theirs["template"]
     if loaded.settings.mode is Mode.OAUTH2 or operator:
         version = str(ours.get("prometheus_version", loaded.settings.prometheus_version))
         rules = theirs.pop("rules", [])
@@ -98,7 +103,12 @@ def unused(loaded: Loaded, choices: Choices) -> list[str]:
     differing = {key for key in given & ours.keys() if loaded.shown.get(key) != ours[key]}
     overruled = sorted(differing | (given & _OF_ONE_RUN - {"verbosity"}))
     lines = [f"{loaded.origins[key]}: {key} is set by the bundle itself" for key in overruled]
-    if "template" in given and keeps_a_block(choices, loaded.settings):
+    if choices.platform is Platform.SYSTEMD and loaded.shown.get("template") == _TEMPLATE:
+        lines.append(
+            f"{loaded.origins['template']}: a bundle for systemd has this template no more: where "
+            "the file is yours, take the line out"
+        )
+    elif "template" in given and keeps_a_block(choices, loaded.settings):
         lines.append(f"{loaded.origins['template']}: template counts for a whole file, not a block")
     return lines
 
@@ -131,7 +141,7 @@ def _places(choices: Choices, settings: Settings, *, operator: bool) -> dict[str
         # Prometheus and its configuration belong to the distribution: it is given jobs.
         block = keeps_a_block(choices, settings)
         return ours | {"format": (Format.PROMETHEUS if block else Format.SCRAPE_CONFIGS).value}
-    return ours | {"template": f"{CONFIG}/prometheus.yml.j2"}
+    return ours | {"template": _TEMPLATE}
 
 
 def _version(loaded: Loaded, known: Known) -> dict[str, object]:
