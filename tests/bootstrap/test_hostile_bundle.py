@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from runscrape_generator.bootstrap.platforms import MANIFEST
 from runscrape_generator.errors import RunscrapeError
 from tests.bootstrap.conftest import Google
 from tests.bootstrap.test_bundle import run
+from tests.kit import file_calls
 
 PRIVATE = "root's own"
 NOBODY = (65532, 65532)
@@ -167,10 +167,9 @@ class Attack:
     def __init__(self) -> None:
         self.left: int | None = None
         self.do: Callable[[], None] = lambda: None
-        sys.addaudithook(self._hook)
 
-    def _hook(self, event: str, _arguments: object) -> None:
-        if self.left is None or event not in {"open", "os.mkdir", "os.rename", "os.chown"}:
+    def see(self, _call: str, _arguments: object) -> None:
+        if self.left is None:
             return
         self.left -= 1
         if self.left < 0:
@@ -178,9 +177,11 @@ class Attack:
             self.do()
 
 
-@pytest.fixture(scope="module")
-def attack() -> Attack:
-    return Attack()
+@pytest.fixture
+def attack() -> Iterator[Attack]:
+    attack = Attack()
+    with file_calls.told(attack.see):
+        yield attack
 
 
 def bring(bundle: Path) -> None:

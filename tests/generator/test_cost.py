@@ -26,6 +26,7 @@ from runscrape_generator.selection.decide import decide
 from runscrape_generator.selection.jobs import assemble
 from tests.generator.commands_kit import make_settings
 from tests.generator.recorder import Recorder
+from tests.kit import file_calls
 
 PROJECTS, SERVICES, PAGE = 5, 25, 10
 WORLD: dict[str, Any] = {
@@ -40,26 +41,18 @@ WORLD: dict[str, Any] = {
     },
 }
 
-_opened: Counter[str] | None = None
-"""How often each path is opened, while somebody counts."""
-
-
-def _note(event: str, arguments: tuple[Any, ...]) -> None:
-    if _opened is not None and event == "open":
-        _opened[str(arguments[0])] += 1
-
-
-sys.addaudithook(_note)
-
 
 @contextmanager
 def opened() -> Iterator[Counter[str]]:
-    global _opened  # noqa: PLW0603 - an audit hook is never taken away
-    _opened = Counter()
-    try:
-        yield _opened
-    finally:
-        _opened = None
+    """Count how often each path is opened."""
+    paths: Counter[str] = Counter()
+
+    def see(name: str, arguments: tuple[Any, ...]) -> None:
+        if name in {"open", "os.open"}:
+            paths[str(arguments[0])] += 1
+
+    with file_calls.told(see):
+        yield paths
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from runscrape_generator.render.into import BEGIN
 from tests.generator.commands_kit import make_settings, world
 from tests.generator.publishing_kit import contents, state, visible
 from tests.generator.recorder import Recorder
+from tests.kit import file_calls
 
 BY_HAND = "# mine\nglobal: {scrape_interval: 30s}\nscrape_configs:\n- job_name: node\n"
 
@@ -374,18 +374,17 @@ class TestFolder:
         made: list[str] = []
         folder = str(file_of(apart).parent)
 
-        def see(event: str, args: tuple[Any, ...]) -> None:
-            if watching and event in {"open", "os.rename", "os.link", "os.mkdir"}:
-                name = args[1] if event in {"os.rename", "os.link"} else args[0]
-                writes = event != "open" or (isinstance(args[2], int) and args[2] & os.O_CREAT)
-                if isinstance(name, str | Path) and str(name).startswith(folder) and writes:
-                    made.append(f"{event} {Path(name).name}")
+        def see(call: str, args: tuple[Any, ...]) -> None:
+            name = args[1] if call in {"os.rename", "os.replace", "os.link"} else args[0]
+            reads = (call == "os.open" and not args[1] & os.O_CREAT) or (
+                call == "open" and (len(args) < 2 or not set(args[1]) & set("wxa+"))
+            )
+            if isinstance(name, str | Path) and str(name).startswith(folder) and not reads:
+                made.append(f"{call} {Path(name).name}")
 
-        watching = True
-        sys.addaudithook(see)
-        once(apart)
-        watching = False
-        assert made == ["os.rename prometheus.yml"]
+        with file_calls.told(see):
+            once(apart)
+        assert made == ["os.replace prometheus.yml"]
 
     def test_on_another_file_system(self, apart: Settings, google: Emulator) -> None:
         """There the new file has to be beside the output for a moment, and goes with the rename."""
