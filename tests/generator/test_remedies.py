@@ -216,6 +216,13 @@ def test_call_is_named() -> None:
     assert one.reason == "Google answered 500: x (ListServices, page 2)"
 
 
+def test_a_project_that_may_not_exist() -> None:
+    """Google refuses a mistyped project like a role that is missing, so both ways out are named."""
+    denied = "Permission 'run.services.list' denied on resource 'x' (or resource may not exist)."
+    one = failure(called("ListServices", exceptions.Forbidden(denied)), "demo", None, SCRAPER)
+    assert one.remedy == f"{GRANT}; or check the project's ID with 'gcloud projects list'"
+
+
 def test_regions_remedy() -> None:
     """Where regions may not be listed, naming them is a way out."""
     error = called("locations.list", exceptions.Forbidden("no"))

@@ -178,7 +178,8 @@ def _refusal(
     if isinstance(error, exceptions.ServiceUnavailable):
         return _unreachable(message, about)
     if isinstance(error, exceptions.Forbidden):
-        return f"permission denied: {message}", _grant(subject, about)
+        mistyped = f"; or {subject.check}" if "may not exist" in message else ""
+        return f"permission denied: {message}", _grant(subject, about) + mistyped
     for kind, word, remedy in _by_status(subject, about):
         if isinstance(error, kind):
             return f"{word}: {message}", remedy
