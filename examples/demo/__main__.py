@@ -23,6 +23,9 @@ from .table import Row, render, rows
 UP_WITHIN = 40.0
 """Seconds that the first scrapes may take."""
 
+_PARENT = os.getppid()
+"""Who started the demo; another one later on means that it is gone."""
+
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -92,8 +95,8 @@ def _stay(running: Stack, table: list[Row], complaints: Complaints) -> None:
     print(f"The proxy:            {running.proxy}/")
     print(f"Google's services:    {running.world}")
     print("Edit that last file to add or remove a service, and watch it come and go. Ctrl-C ends.")
-    seen, parent = _states(table), os.getppid()
-    while os.getppid() == parent:  # a terminal that is closed takes the parent, not always us
+    seen = _states(table)
+    while os.getppid() == _PARENT:  # a terminal that is closed takes the parent, not always us
         time.sleep(1)
         _complain(complaints)
         now = _states(rows(running.inventory, running.scraper.scrapes()))
