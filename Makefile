@@ -73,7 +73,7 @@ test: export PYTHONDONTWRITEBYTECODE =
 test: $(STAMP) checkers
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line lint consumers
 	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/coverage run -m pytest --numprocesses 6 --dist loadfile --no-loadscope-reorder
 	@$(BIN)/python -m tests.kit.coverage_files
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
