@@ -28,6 +28,9 @@ from tests.bootstrap.processes import (
     running,
 )
 from tests.kit.consumers import releases_of
+from tests.kit.measuring import unmeasured_programs
+
+__all__ = ["unmeasured_programs"]
 
 METRICS = {
     "process_start_time_seconds": 1_700_000_000.0,

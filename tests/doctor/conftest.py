@@ -8,8 +8,9 @@ import pytest
 from google.auth.compute_engine import _metadata
 
 from tests.generator.conftest import nobody
+from tests.kit.measuring import unmeasured_programs
 
-__all__ = ["nobody"]
+__all__ = ["nobody", "unmeasured_programs"]
 
 
 @pytest.fixture(scope="session", autouse=True)
