@@ -9,8 +9,6 @@
     ├── ScrapeError              an answer of the gateway's own, 400 to 505
     └── OAuthError               an answer of RFC 6749, section 5.2
         ├── InvalidRequest           400 invalid_request
-        │   └── RequestTooLarge      413
-        ├── MethodNotAllowed         405 invalid_request, with Allow
         ├── UnsupportedMediaType     415 invalid_request
         ├── UnsupportedGrantType     400 unsupported_grant_type
         ├── InvalidClient            401 invalid_client
@@ -98,27 +96,6 @@ class OAuthError(ProxyError):
 
 class InvalidRequest(OAuthError):
     """The request is malformed, or lacks or repeats a parameter."""
-
-
-class RequestTooLarge(InvalidRequest):
-    """The body is larger than a token request can be."""
-
-    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-
-
-class MethodNotAllowed(OAuthError):
-    """The path knows other methods only; ``allow`` lists them."""
-
-    status = HTTPStatus.METHOD_NOT_ALLOWED
-
-    def __init__(self, description: str, *, allow: str) -> None:
-        super().__init__(description)
-        self.allow = allow
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """RFC 9110, section 15.5.6."""
-        return {"Allow": self.allow}
 
 
 class UnsupportedMediaType(OAuthError):

@@ -18,7 +18,6 @@ ROOT = Path(__file__).parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DEPENDENCIES = [Requirement(each) for each in PROJECT["project"]["dependencies"]]
 BUILD = [Requirement(each) for each in PROJECT["build-system"]["requires"]]
-IMPORT = re.compile(r"^\s*(?:from|import) ([a-z0-9_]+)", re.MULTILINE)
 IMAGE = {"python_version": "3.13", "python_full_version": "3.13.0", "sys_platform": "linux"}
 
 

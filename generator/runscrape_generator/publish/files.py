@@ -24,7 +24,8 @@ NEW_FILE = 0o644
 """The mode of a file that was not there, less the umask."""
 
 MAX_BYTES = 256 * 1024 * 1024
-"""More than any file that Prometheus reads, ours among them: what is larger is something else."""
+"""Twice the inventory of 100,000 services, and more than any file that Prometheus reads: what is
+larger is something else. The proxy takes inventories as large."""
 
 _PART = 1 << 20
 """Bytes of a file that are read at once."""

@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal, NamedTuple, cast
 from pydantic import AfterValidator, BaseModel, Field, NonNegativeInt, ValidationError
 
 from runscrape_generator.model import Decision, Endpoint, Scope, Service
+from runscrape_generator.publish.files import MAX_BYTES
 from runscrape_generator.publish.guard import Target
 from runscrape_generator.regular_file import read_regular
 from runscrape_generator.render.file_sd import target_labels
@@ -29,8 +30,6 @@ from runscrape_generator.render.file_sd import target_labels
 log = logging.getLogger(__name__)
 
 VERSION = 1
-MAX_BYTES = 256 * 1024 * 1024
-"""Twice the inventory of 100,000 services, and what the proxy takes too."""
 
 _PLACE = ("name", "project", "region")
 _ENDPOINT = ("job", "audience", "scheme", "target", "metrics_path")
