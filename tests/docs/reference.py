@@ -100,7 +100,7 @@ def _other_flags() -> list[tuple[str, ...]]:
     known |= {str(parameter.name) for parameter in bootstrap_cli.parameters()}
     found: dict[str, tuple[str, str, list[str]]] = {}
     for name, command in group().commands.items():
-        for parameter in command.params:
+        for parameter in _parameters(command):
             if isinstance(parameter, click.Option) and parameter.name not in known:
                 flag = f"`{', '.join(reversed(parameter.opts))}`"
                 variable = "`RUNSCRAPE_CONFIG`" if parameter.name == "config" else ""
@@ -112,8 +112,15 @@ def _other_flags() -> list[tuple[str, ...]]:
     ]
 
 
+def _parameters(command: click.Command) -> list[click.Parameter]:
+    """Give what a command takes, but for --help."""
+    found = command.get_params(click.Context(command))
+    return [each for each in found if "--help" not in each.opts]
+
+
 def _flag(option: Option) -> str:
-    flags = {flag for one in group().commands.values() for p in one.params for flag in p.opts}
+    commands = group().commands.values()
+    flags = {flag for one in commands for each in _parameters(one) for flag in each.opts}
     return f"`{option.flag}`" if option.flag in flags else f"`{option.key}:` (no flag)"
 
 

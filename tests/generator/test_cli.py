@@ -122,6 +122,16 @@ def test_help_imports_nothing_slow() -> None:
     assert found.stdout.splitlines()[-1] == f"{expected} []"
 
 
+def test_the_first_page_needs_no_settings() -> None:
+    """``runscrape --help`` lists the commands without importing what they are made of."""
+    code = (
+        "import sys; from runscrape_generator.cli.main import main; main(['--help'])\n"
+        "sys.exit('pydantic' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert all(f"\n  {name} " in found.stdout for name in group().commands)
+
+
 def test_help_names_every_option(capfd: pytest.CaptureFixture[str]) -> None:
     """Each command's help has its flags from the table, under their headings, and no other's."""
     for command in COMMANDS:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from runscrape_generator.bootstrap.bundle import Manifest
     from runscrape_generator.bootstrap.folder import Folder
 
-ABOUT = "Write a folder with everything to run Prometheus and runscrape from."
 GROUP = "What the bundle is for"
 
 Load = Callable[[str | None], tuple[Loaded, Progress]]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from runscrape_generator.cli import flags
 from runscrape_generator.cli.console import Console
+from runscrape_generator.cli.output import result
 from runscrape_generator.config.load import Loaded, load
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.signals import Hangup
@@ -55,6 +57,12 @@ class Call:
         return prometheus_version.resolved(self.settings)
 
 
+def called(context: click.Context, body: Callable[[Call], int]) -> int:
+    """Read the settings of a command, then do *body* or print them (``--print-config``)."""
+    call = begin(context, str(context.command.name), flags.given(context))
+    return _print_config(call) if context.params["print_config"] else body(call)
+
+
 def begin(context: click.Context, name: str, given: Mapping[str, object]) -> Call:
     """Read the settings, and from now on log as they say."""
     loaded = load(name, given, os.environ)
@@ -66,3 +74,13 @@ def begin(context: click.Context, name: str, given: Mapping[str, object]) -> Cal
     for warning in loaded.warnings:
         log.warning(warning)
     return Call(name, given, context.params, loaded, console, hangup)
+
+
+def _print_config(call: Call) -> int:
+    from runscrape_generator.config import printing  # noqa: PLC0415 (only here)
+
+    _, version = call.resolved()
+    notes = {"prometheus_version": f": {version.version}, {version.told_by}"} if version else {}
+    with result() as stdout:
+        stdout.write(printing.config(call.command, call.loaded, notes))
+    return 0

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from runscrape_generator.cli import flags
+from runscrape_generator.cli.call import Call, called
 from runscrape_generator.cli.output import ReaderGoneError, result
 from runscrape_generator.config.sources import CONFIG_VARIABLE
 from runscrape_generator.errors import ConfigError, RunscrapeError
 
-if TYPE_CHECKING:
-    from runscrape_generator.cli.call import Call
-
-ABOUT = "Ask for tokens and scrape as Prometheus would: why is a target down, and what mends it."
 _HEADING = "What to check, and how"
 
 
-def parameters() -> tuple[click.Parameter, ...]:
-    """Give the argument and the options that are no settings."""
-    return (
+def parameters(command: str) -> list[click.Parameter]:
+    """Give its own argument and options, and the settings."""
+    return [
         flags.Argument(
             "services",
             nargs=-1,
@@ -57,15 +53,21 @@ def parameters() -> tuple[click.Parameter, ...]:
             help="Where a path has no metrics, try the usual ones.",
         ),
         flags.switch("--json", "as_json", heading=_HEADING, help="Print JSON."),
-    )
+        *flags.flags(command),
+    ]
 
 
 def _option(name: str, *, metavar: str, help: str) -> flags.Flag:  # noqa: A002 - as click has it
     return flags.Flag(name, metavar=metavar, help=help, heading=_HEADING)
 
 
-def run(call: Call) -> int:
-    """Check, and say what was found: 0 if all is well, 1 if something is not.
+def run(context: click.Context) -> int:
+    """Check, and say what was found: 0 if all is well, 1 if something is not."""
+    return called(context, _examine)
+
+
+def _examine(call: Call) -> int:
+    """Check with the settings of the call.
 
     Raises ConfigError, which is 2, where doctor cannot do its work.
     """

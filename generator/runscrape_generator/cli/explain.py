@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import click
 
 from runscrape_generator.cli import flags
+from runscrape_generator.cli.call import Call, called
 from runscrape_generator.cli.output import result
 
 if TYPE_CHECKING:
-    from runscrape_generator.cli.call import Call
     from runscrape_generator.cloudrun.recall import Recalled
     from runscrape_generator.config.settings import Settings
     from runscrape_generator.model import Decision
@@ -23,13 +23,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ABOUT = "Show what would be scraped, and why the rest is not; writes nothing."
 _HEADING = "What to show"
 
 
-def parameters() -> tuple[click.Parameter, ...]:
-    """Give the argument and the option that are no settings."""
-    return (
+def parameters(command: str) -> list[click.Parameter]:
+    """Give its own argument and option, and the settings."""
+    return [
         flags.Argument(
             "services",
             metavar="[SERVICE]...",
@@ -39,10 +38,16 @@ def parameters() -> tuple[click.Parameter, ...]:
             "PROJECT/REGION/NAME, or globs.",
         ),
         flags.switch("--json", "as_json", heading=_HEADING, help="Print JSON."),
-    )
+        *flags.flags(command),
+    ]
 
 
-def run(call: Call) -> int:
+def run(context: click.Context) -> int:
+    """Show what was found."""
+    return called(context, _explain)
+
+
+def _explain(call: Call) -> int:
     """Write what became of every service, or of those that were named in full."""
     from runscrape_generator.cli import details, overview  # noqa: PLC0415 (slow to import)
     from runscrape_generator.selection.jobs import assemble  # noqa: PLC0415

@@ -9,9 +9,9 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
+from runscrape_generator.cli.pages import OTHER
 from runscrape_generator.config.settings import BY_KEY, OPTIONS, Option
 
-OTHER = "Other"
 MESSAGES = "Messages"
 
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from runscrape_generator.cli import flags
+from runscrape_generator.cli.call import Call, called
 from runscrape_generator.cli.output import result
 
-if TYPE_CHECKING:
-    from runscrape_generator.cli.call import Call
-
-ABOUT = "Print the least that the two identities need, as gcloud commands or Terraform."
 _HEADING = "Who needs it, and how to say it"
 
 
-def parameters() -> tuple[click.Parameter, ...]:
-    """Give the options that are no settings."""
-    return (
+def parameters(command: str) -> list[click.Parameter]:
+    """Give its own options, and the settings."""
+    return [
         flags.Flag(
             "--generator-identity",
             metavar="EMAIL",
@@ -35,11 +30,16 @@ def parameters() -> tuple[click.Parameter, ...]:
         flags.switch(
             "--diff", heading=_HEADING, help="Leave out what is there already, if it may be read."
         ),
-    )
+        *flags.flags(command),
+    ]
 
 
-def run(call: Call) -> int:
+def run(context: click.Context) -> int:
     """Print what is needed."""
+    return called(context, _print)
+
+
+def _print(call: Call) -> int:
     from runscrape_generator.iam import run as iam  # noqa: PLC0415 (slow to import)
 
     own = call.own

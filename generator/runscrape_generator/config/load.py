@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic.dataclasses import rebuild_dataclass
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -37,7 +39,6 @@ _PROXY_PREFIX = PREFIX + "PROXY_"
 _SERVICE_LINK = re.compile(PREFIX + r"(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_[0-9]+_.*)?)")
 """What Kubernetes sets in every pod beside a Service that is called runscrape."""
 
-_ADAPTER = TypeAdapter(Settings)
 _KINDS = {
     **dict.fromkeys(("dict_type", "dataclass_type", "model_type"), "a mapping"),
     **dict.fromkeys(("tuple_type", "list_type"), "a list"),
@@ -129,7 +130,16 @@ def _read(source: Source, mistakes: Mistakes) -> dict[str, Any]:
 
 
 def _validated(data: Mapping[str, Any], source: Source) -> Settings:
-    return _ADAPTER.validate_python(data, context=source.reading, by_name=False)
+    return _adapter().validate_python(data, context=source.reading, by_name=False)
+
+
+@cache
+def _adapter() -> TypeAdapter[Settings]:
+    """Build what validates settings, from the inside out: each is slow, and then built once."""
+    inner_first: tuple[Any, ...] = (Match, Rule, Settings)
+    for each in inner_first:
+        rebuild_dataclass(each)
+    return TypeAdapter(Settings)
 
 
 def _message(error: ErrorDetails) -> str:

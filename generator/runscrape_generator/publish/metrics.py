@@ -12,11 +12,8 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
-
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
-from prometheus_client.parser import text_string_to_metric_families
 
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import RunscrapeError
@@ -49,6 +46,16 @@ _HELP = {
     _STALE: "1 if the scope could not be listed and the inventory stood in for it.",
     _MISSING: "1 for what could not be listed and is in no inventory: its services are missing.",
 }
+
+
+_LABELS = {
+    _SERVICES: ("state",),
+    _STALE: ("project", "region"),
+    _MISSING: ("project", "region"),
+}
+
+_Samples = dict[tuple[str, ...], float]
+"""By name and label values: ``("runscrape_services", "kept")``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,70 +119,47 @@ def write(
 
     ``measured`` None: the run failed. ``changed`` is when the output last changed, None if unknown.
     """
+    from prometheus_client import CollectorRegistry, Gauge, generate_latest  # noqa: PLC0415 (only here)
+
     real = files.resolve(path)
-    old = _read(real)
+    samples: _Samples = {(_SUCCESS_TIME,): 0, (_CHANGE,): 0} | _read(real)
+    if measured is not None:
+        samples = _counted(measured) | {(_SUCCESS_TIME,): ended, (_CHANGE,): samples[_CHANGE,]}
+    if changed is not None:
+        samples[_CHANGE,] = changed
+    samples |= {(_SUCCESS,): measured is not None, (_EXIT_CODE,): exit_code, (_SECONDS,): seconds}
     registry = CollectorRegistry()
-
-    def gauge(name: str, value: float) -> None:
-        Gauge(name, _HELP[name], registry=registry).set(value)
-
-    gauge(_SUCCESS_TIME, ended if measured else old.value(_SUCCESS_TIME))
-    gauge(_SUCCESS, 1 if measured else 0)
-    gauge(_EXIT_CODE, exit_code)
-    gauge(_SECONDS, seconds)
-    gauge(_CHANGE, changed if changed is not None else old.value(_CHANGE))
-    if measured or old.has(_JOBS):
-        gauge(_JOBS, measured.jobs if measured else old.value(_JOBS))
-    services = Gauge(_SERVICES, _HELP[_SERVICES], ["state"], registry=registry)
-    for state in ("kept", "skipped"):
-        if measured or old.has(_SERVICES, state):
-            services.labels(state).set(
-                measured.services[state] if measured else old.value(_SERVICES, state)
-            )
-    stale = Gauge(_STALE, _HELP[_STALE], ["project", "region"], registry=registry)
-    for scope, is_stale in sorted((measured.scopes if measured else old.scopes()).items()):
-        stale.labels(scope.project, scope.region).set(is_stale)
-    missing = Gauge(_MISSING, _HELP[_MISSING], ["project", "region"], registry=registry)
-    for project, region in measured.missing if measured else old.missing():
-        missing.labels(project, region).set(1)
+    for name, text in _HELP.items():
+        labels = _LABELS.get(name, ())
+        values = {key[1:]: value for key, value in samples.items() if key[0] == name}
+        if values or labels:
+            gauge = Gauge(name, text, labels, registry=registry)
+        for key, value in values.items():
+            (gauge.labels(*key) if labels else gauge).set(value)
     files.replace(real, generate_latest(registry))
 
 
-@dataclass(frozen=True, slots=True)
-class _Old:
-    """The samples of the file before, by name and label values."""
-
-    samples: Mapping[tuple[str, ...], float]
-
-    def value(self, *key: str) -> float:
-        return self.samples.get(key, 0.0)
-
-    def has(self, *key: str) -> bool:
-        return key in self.samples
-
-    def missing(self) -> list[tuple[str, str]]:
-        named = (labels for name, *labels in self.samples if name == _MISSING)
-        return [(labels[0], labels[1]) for labels in named if len(labels) == 2]  # noqa: PLR2004
-
-    def scopes(self) -> dict[Scope, bool]:
-        return {
-            Scope(project, region): bool(value)
-            for (name, *rest), value in self.samples.items()
-            if name == _STALE and len(rest) == 2  # noqa: PLR2004 - project and region
-            for project, region in [rest]
-        }
+def _counted(measured: Measured) -> _Samples:
+    """Give the samples of what a run has found."""
+    return {
+        (_JOBS,): measured.jobs,
+        **{(_SERVICES, state): measured.services[state] for state in ("kept", "skipped")},
+        **{(_STALE, *astuple(scope)): stale for scope, stale in sorted(measured.scopes.items())},
+        **{(_MISSING, *place): 1 for place in measured.missing},
+    }
 
 
-def _read(path: Path) -> _Old:
-    """Read the file before; one that is missing or broken knows nothing."""
+def _read(path: Path) -> _Samples:
+    """Read the samples of the file before; one that is missing or broken has none."""
+    from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415 (only here)
+
     try:
         text = path.read_text(encoding="utf-8")
-        return _Old(
-            {
-                (sample.name, *sample.labels.values()): sample.value
-                for family in text_string_to_metric_families(text)
-                for sample in family.samples
-            }
-        )
+        return {
+            (sample.name, *sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if len(sample.labels) == len(_LABELS.get(sample.name, ()))
+        }
     except (OSError, ValueError, KeyError, IndexError):
-        return _Old({})
+        return {}

@@ -11,8 +11,10 @@ from importlib import metadata
 import click
 
 from runscrape_generator.cli.console import PROGRAM
-from runscrape_generator.cli.flags import OTHER
 from runscrape_generator.cli.output import result
+
+OTHER = "Other"
+"""The heading of options that have none of their own."""
 
 
 def version_option() -> click.Option:
