@@ -46,13 +46,14 @@ class Failed(StrEnum):
     NO_URL = "no URL for HTTP"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Step:
-    """One step that was taken, and what it showed; of a step that failed, why."""
+    """One step that was taken; filled in while it is."""
 
     stage: Stage
-    seconds: float
-    text: str
+    seconds: float = 0.0
+    text: str = ""
+    """What it showed, or why it failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import http.client
 import socket
 import ssl
 from base64 import b64encode
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -31,16 +32,13 @@ def connect(target: str, transport: Transport, steps: Steps) -> socket.socket:
             why = f"{show(without_login(each.geturl()))} is no URL with http:// or https://"
             raise StepFailedError(Failure(Stage.DNS, Failed.NO_URL, why))
     host, port = first.hostname or "", first.port or _PORTS[first.scheme]
-    addresses = steps.take(
-        Stage.DNS,
-        lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM),
-        lambda found: ", ".join(dict.fromkeys(str(each[4][0]) for each in found)),
-    )
-    connection: socket.socket = steps.take(
-        Stage.CONNECTION,
-        lambda: _open(addresses, steps),
-        lambda made: "{}:{}".format(*made.getpeername()[:2]),
-    )
+    with steps.take(Stage.DNS) as step:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = [each[4] for each in found]
+        step.text = ", ".join(dict.fromkeys(str(each[0]) for each in addresses))
+    with steps.take(Stage.CONNECTION) as step:
+        connection = _open(addresses, steps)
+        step.text = "{}:{}".format(*connection.getpeername()[:2])
     try:
         if proxy is not None and proxy.scheme == "https":
             connection = _secured(connection, host, Transport(ca_file=transport.ca_file), steps)
@@ -54,20 +52,14 @@ def connect(target: str, transport: Transport, steps: Steps) -> socket.socket:
     return connection
 
 
-def _open(addresses: list[Any], steps: Steps) -> socket.socket:
+def _open(addresses: Iterable[tuple[Any, ...]], steps: Steps) -> socket.socket:
     """Connect to the first address that answers; the last error counts if none does."""
-    problem: OSError = OSError("no address")
-    for family, kind, protocol, _, address in addresses:
-        connection = socket.socket(family, kind, protocol)
+    problem = OSError("no address")
+    for host, port, *_ in addresses:
         try:
-            connection.settimeout(steps.left)
-            connection.connect(address)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return socket.create_connection((host, port), steps.left)
         except OSError as error:
-            connection.close()
             problem = error
-        else:
-            return connection
     raise problem
 
 
@@ -76,8 +68,7 @@ def _tunnel(connection: socket.socket, url: SplitResult, proxy: SplitResult, ste
     authority = f"{url.netloc}" if url.port else f"{url.netloc}:443"
     lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
     lines += [f"{name}: {value}" for name, value in login(proxy, "Proxy-Authorization").items()]
-
-    def ask() -> str:
+    with steps.take(Stage.TUNNEL) as step:
         connection.settimeout(steps.left)
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
         head = b""
@@ -86,11 +77,9 @@ def _tunnel(connection: socket.socket, url: SplitResult, proxy: SplitResult, ste
             if not (more := connection.recv(1)):  # not a byte of what comes after
                 raise http.client.RemoteDisconnected("the HTTP proxy closed the connection")
             head += more
-        return head.split(b"\r\n", 1)[0].decode("latin-1")
-
-    said = steps.take(Stage.TUNNEL, ask, lambda line: line)
-    if said.split()[1:2] != ["200"]:
-        why = " ".join(filter(None, (said, _rest(connection))))
+        step.text = head.split(b"\r\n", 1)[0].decode("latin-1")
+    if step.text.split()[1:2] != ["200"]:
+        why = " ".join(filter(None, (step.text, _rest(connection))))
         raise StepFailedError(Failure(Stage.TUNNEL, Failed.REFUSED_BY_PROXY, printable(why)))
 
 
@@ -115,23 +104,20 @@ def login(url: SplitResult, header: str) -> dict[str, str]:
 def _secured(
     connection: socket.socket, host: str, transport: Transport, steps: Steps
 ) -> ssl.SSLSocket:
-    def start() -> ssl.SSLSocket:
+    with steps.take(Stage.TLS) as step:
         connection.settimeout(steps.left)
-        context = _context(transport)
-        return context.wrap_socket(connection, server_hostname=transport.server_name or host)
-
-    secured: ssl.SSLSocket = steps.take(Stage.TLS, start, _certificate)
+        name = transport.server_name or host
+        secured = _context(transport).wrap_socket(connection, server_hostname=name)
+        step.text = _certificate(secured)
     return secured
 
 
 def _context(transport: Transport) -> ssl.SSLContext:
     """Trust what ``tls_config`` says in place of the system's authorities, as Prometheus does."""
-    ca_file = (
-        str(transport.ca_file)
-        if transport.ca_file is not None and transport.ca_file.is_file()
-        else None
+    ca_file = transport.ca_file
+    context = ssl.create_default_context(
+        cafile=ca_file if ca_file and ca_file.is_file() else None, cadata=transport.ca or None
     )
-    context = ssl.create_default_context(cafile=ca_file, cadata=transport.ca or None)
     if transport.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

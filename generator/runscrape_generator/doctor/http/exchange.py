@@ -12,7 +12,7 @@ import socket
 import time
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -44,28 +44,34 @@ class Request:
 
 def exchange(request: Request, seconds: float) -> Exchange:
     """Make a request that may take ``seconds`` as a whole; every failure is in the result."""
-    steps = Steps(time.monotonic() + seconds)
     began, now = time.monotonic(), time.time()
+    steps = Steps(began + seconds)
     answer: Answer | None = None
     failure: Failure | None = None
-    connection: socket.socket | None = None
     try:
-        connection = connect(request.url, request.transport, steps)
-        response = _ask(request, connection, steps)
-        answer = _answer(response)
-        body = steps.take(Stage.BODY, lambda: _read(response), _size)
-        answer = Answer(answer.status, answer.headers, _inflated(answer, body))
+        with connect(request.url, request.transport, steps) as connection:
+            with steps.take(Stage.ANSWER) as step:
+                connection.settimeout(steps.left)
+                connection.sendall(_head(request) + (request.body or b""))
+                response = http.client.HTTPResponse(_Incoming(connection, steps))  # type: ignore[arg-type]
+                response.begin()
+                step.text = f"{response.status} {response.reason}".strip()
+            answer = _answer(response)
+            with steps.take(Stage.BODY) as step:
+                body = _read(response)
+                step.text = f"{len(body)} bytes"
+            answer = replace(answer, body=_inflated(answer, body))
     except StepFailedError as error:
         failure = error.failure
-    finally:
-        if connection is not None:
-            connection.close()
     took = time.monotonic() - began
     return Exchange(without_login(request.url), tuple(steps.taken), answer, failure, took, now)
 
 
-class _Timed(io.RawIOBase):
-    """A connection's bytes, none of them later than the deadline."""
+class _Incoming(io.RawIOBase):
+    """A connection's bytes, none of them later than the deadline.
+
+    http.client takes it for the socket itself, of which it wants ``makefile`` alone.
+    """
 
     def __init__(self, connection: socket.socket, steps: Steps) -> None:
         self._connection = connection
@@ -82,31 +88,9 @@ class _Timed(io.RawIOBase):
         self._connection.settimeout(self._steps.left)
         return self._connection.recv_into(buffer)
 
-
-class _Socket:
-    """What http.client wants of a socket to read an answer from."""
-
-    def __init__(self, connection: socket.socket, steps: Steps) -> None:
-        self._connection = connection
-        self._steps = steps
-
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """Give the connection's bytes."""
-        return io.BufferedReader(_Timed(self._connection, self._steps))
-
-
-def _ask(request: Request, connection: socket.socket, steps: Steps) -> http.client.HTTPResponse:
-    def ask() -> http.client.HTTPResponse:
-        connection.settimeout(steps.left)
-        connection.sendall(_head(request) + (request.body or b""))
-        response = http.client.HTTPResponse(_Socket(connection, steps))  # type: ignore[arg-type]
-        response.begin()
-        return response
-
-    response: http.client.HTTPResponse = steps.take(
-        Stage.ANSWER, ask, lambda made: f"{made.status} {made.reason}".strip()
-    )
-    return response
+        """Give the bytes with a buffer."""
+        return io.BufferedReader(self)
 
 
 def _head(request: Request) -> bytes:
@@ -154,7 +138,3 @@ def _inflated(answer: Answer, body: bytes) -> bytes:
         return zlib.decompressobj(_GZIP).decompress(body, _MAX_INFLATED)
     except zlib.error:
         return body
-
-
-def _size(body: bytes) -> str:
-    return f"{len(body)} bytes"

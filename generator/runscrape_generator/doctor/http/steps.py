@@ -6,8 +6,8 @@ import http.client
 import socket
 import ssl
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from runscrape_generator.doctor.evidence import Failed, Failure, Stage, Step
 from runscrape_generator.text import one_line, printable
@@ -36,17 +36,19 @@ class Steps:
         """Seconds that are left; never 0, which would mean no limit to a socket."""
         return max(self.until - time.monotonic(), 0.001)
 
-    def take(self, stage: Stage, action: Callable[[], Any], tell: Callable[[Any], str]) -> Any:
-        """Take a step and note what it showed. Raises StepFailedError."""
+    @contextmanager
+    def take(self, stage: Stage) -> Iterator[Step]:
+        """Time a step; what it showed is noted by whoever takes it. Raises StepFailedError."""
+        step = Step(stage)
+        self.taken.append(step)
         began = time.monotonic()
         try:
-            result = action()
+            yield step
         except (OSError, ValueError, http.client.HTTPException) as error:
-            failure = Failure(stage, _kind(stage, error), printable(_words(error)))
-            self.taken.append(Step(stage, time.monotonic() - began, failure.reason))
-            raise StepFailedError(failure) from error
-        self.taken.append(Step(stage, time.monotonic() - began, tell(result)))
-        return result
+            step.text = printable(_words(error))
+            raise StepFailedError(Failure(stage, _kind(stage, error), step.text)) from error
+        finally:
+            step.seconds = time.monotonic() - began
 
 
 def _kind(stage: Stage, error: Exception) -> Failed:
