@@ -9,11 +9,11 @@ import subprocess
 
 import pytest
 
-from runscrape_generator.doctor.causes import BY_NAME, CAUSES, RANK
+from runscrape_generator.config.settings import Settings
+from runscrape_generator.doctor.causes import BY_NAME, CAUSES, RANK, Fault, finding
 from runscrape_generator.doctor.diagnose import diagnose
 from runscrape_generator.doctor.evidence import Answer, Evidence, Exchange
-from runscrape_generator.doctor.findings import Fault, finding
-from runscrape_generator.doctor.remedies import Programs, values
+from runscrape_generator.doctor.remedies import of_setup, of_target
 from runscrape_generator.doctor.targets import Target
 
 HOSTILE = [
@@ -48,15 +48,13 @@ def target(name: str) -> Target:
 
 def commands(name: str) -> list[tuple[str, ...]]:
     """Give every command of the list of causes for a service of this name."""
-    known = values(
-        Evidence(target=target(name)),
-        Programs(
-            start=("runscrape-proxy", "--inventory", name),
-            generate=("runscrape", "generate", "--config", name),
-            targets=("runscrape", "targets", "--config", name),
-            reload=("curl", name),
-        ),
-    )
+    known = {
+        **of_target(Evidence(target=target(name))),
+        "start": ("runscrape-proxy", "--inventory", name),
+        "generate": ("runscrape", "generate", "--config", name),
+        "targets": ("runscrape", "targets", "--config", name),
+        "reload": ("curl", name),
+    }
     more = {"member": f"user:{name}", "number": name, "audience": name}
     faults = (Fault(cause.name, values=more) for cause in CAUSES)
     return [words for each in faults for words in finding(each, known).commands]
@@ -93,7 +91,7 @@ def test_a_name_that_no_command_may_hold(name: str) -> None:
 def test_a_name_in_a_filter() -> None:
     """A name that Cloud Logging's language would act on stays one text of the filter."""
     labels = {"project_id": "p", "location": "r", "service_name": 'x" OR "1'}
-    known = values(Evidence(target=Target(job="x", labels=labels)), Programs())
+    known = of_target(Evidence(target=Target(job="x", labels=labels)))
     assert known["logs"][-1] == (
         'resource.type="cloud_run_revision" resource.labels.service_name="x\\" OR \\"1" '
         'resource.labels.location="r"'
@@ -103,9 +101,10 @@ def test_a_name_in_a_filter() -> None:
 def test_the_list() -> None:
     """Every cause has a name of its own, a source, and only placeholders that are filled."""
     assert len(BY_NAME) == len(CAUSES) == len(RANK)
-    known = set(values(Evidence(target=target("x")), Programs()))
+    setup = of_setup(Settings(), "", (), prometheus="", prometheus_config=None)
+    known = {*setup, *of_target(Evidence(target=target("x")))}
     known |= {"account", "account_project", "caller", "ksa", "namespace", "pod"}
-    known |= {"fitting", "path_label", "location", "size", "count", "revision", "more_instances"}
+    known |= {"fitting", "path_label", "location", "size", "count", "revision"}
     known |= {"targets_file", "missing_file", "other_file", "ca_file"}
     for cause in CAUSES:
         assert cause.source
@@ -119,7 +118,7 @@ def test_an_unknown_answer_is_called_so() -> None:
     """What nobody has seen yet is no cause of the list, and what was seen is shown safely."""
     answer = Answer(299, {"server": "\x1b[31mx"}, b"<h1>\x1b]0;pwned\x07 hello</h1>")
     evidence = Evidence(target=target("api"), scrape=Exchange("https://x", answer=answer))
-    found = diagnose(evidence, Programs())
+    found = diagnose(evidence, {})
     assert found.cause is not None
     assert found.cause.cause.name == "unknown"
     assert found.cause.detail.isprintable()

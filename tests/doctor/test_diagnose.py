@@ -20,7 +20,6 @@ from runscrape_generator.doctor.evidence import (
     Step,
     TokenAnswer,
 )
-from runscrape_generator.doctor.remedies import Programs
 from runscrape_generator.doctor.targets import Secret, Target, TokenRequest, Transport
 from runscrape_generator.model import Service
 from tests.doctor.test_answer import APP, ROBOT
@@ -173,7 +172,7 @@ CASES = {
 def test_cause(name: str) -> None:
     """What was seen leads to this cause, and to no other."""
     evidence, cause = CASES[name]
-    found = diagnose(evidence, Programs()).cause
+    found = diagnose(evidence, {}).cause
     assert (found.cause.name if found else None) == cause
 
 
@@ -192,7 +191,7 @@ def test_an_audience_to_add(audience: str, offered: bool) -> None:  # noqa: FBT0
     wanted = replace(ASKING, token=TokenRequest(url="http://x", params=(("audience", audience),)))
     claims = replace(CLAIMS, audience=audience)
     evidence = seen(page(401, "x"), wanted, token=replace(TOKEN, claims=claims))
-    found = diagnose(evidence, Programs()).cause
+    found = diagnose(evidence, {}).cause
     assert found is not None
     assert found.cause.name == "audience-differs"
     assert bool(found.commands) is offered
@@ -214,7 +213,7 @@ def test_several_instances(name: str) -> None:
     """Several instances are warned of, whoever sets their number, with what makes it one."""
     changes, said, option = SCALED[name]
     service = replace(SERVICE, min_instances=1, **changes)
-    found = diagnose(seen(METRICS, replace(ASKING, service=service)), Programs()).warnings
+    found = diagnose(seen(METRICS, replace(ASKING, service=service)), {}).warnings
     assert [each.detail for each in found] == ([said] if said else [])
     for each in found:
         assert each.cause.name == "many-instances"
@@ -230,15 +229,11 @@ def test_an_audience_of_nobodys_service() -> None:
     wanted = replace(
         unknown, token=TokenRequest(url="http://x", params=(("audience", other.audience),))
     )
-    found = diagnose(
-        seen(page(401, "x"), wanted, token=replace(TOKEN, claims=other)), Programs()
-    ).cause
+    found = diagnose(seen(page(401, "x"), wanted, token=replace(TOKEN, claims=other)), {}).cause
     assert found is not None
     assert found.cause.name == "audience-differs"
     assert f"the service takes {URL}" in found.detail
     custom = replace(wanted, url="https://shop.example.com:443/metrics")
-    found = diagnose(
-        seen(page(401, "x"), custom, token=replace(TOKEN, claims=other)), Programs()
-    ).cause
+    found = diagnose(seen(page(401, "x"), custom, token=replace(TOKEN, claims=other)), {}).cause
     assert found is not None
     assert found.cause.name == "token-refused"

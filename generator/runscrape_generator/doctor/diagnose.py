@@ -6,13 +6,13 @@ invoker, instance, app; before all that the proxy and its token, after it what t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from runscrape_generator.doctor.causes import Fault, Finding, Values, finding
 from runscrape_generator.doctor.evidence import Evidence
 from runscrape_generator.doctor.faults import app, google, network, prometheus, token, warnings
-from runscrape_generator.doctor.findings import Fault, Finding, finding
-from runscrape_generator.doctor.remedies import Programs, values
+from runscrape_generator.doctor.remedies import of_target
 
 _Look = Callable[[Evidence], Fault | None]
 
@@ -37,21 +37,17 @@ class Diagnosis:
     warnings: tuple[Finding, ...] = ()
 
 
-def diagnose(evidence: Evidence, programs: Programs) -> Diagnosis:
-    """Decide from everything that was seen; a pure function."""
-    found = next(filter(None, (look(evidence) for look in _IN_THE_WAY)), None)
+def diagnose(evidence: Evidence, setup: Values) -> Diagnosis:
+    """Decide from everything that was seen; a pure function.
+
+    ``setup`` has the values of remedies that are the same for all targets.
+    """
+    cause = next(filter(None, (look(evidence) for look in _IN_THE_WAY)), None)
+    differing = prometheus.differs(evidence, cause) if cause else None
+    worth_a_look = (*filter(None, (differing,)), *warnings.faults(evidence))
+    values = {**setup, **of_target(evidence)}
     return Diagnosis(
         evidence=evidence,
-        cause=_finding(found, evidence, programs) if found else None,
-        warnings=tuple(_warned(evidence, found, programs)),
+        cause=finding(cause, values) if cause else None,
+        warnings=tuple(finding(each, values) for each in worth_a_look),
     )
-
-
-def _warned(evidence: Evidence, cause: Fault | None, programs: Programs) -> Iterator[Finding]:
-    differing = prometheus.differs(evidence, cause) if cause else None
-    for fault in (*filter(None, (differing,)), *warnings.faults(evidence)):
-        yield _finding(fault, evidence, programs)
-
-
-def _finding(fault: Fault, evidence: Evidence, programs: Programs) -> Finding:
-    return finding(fault, values(evidence, programs))

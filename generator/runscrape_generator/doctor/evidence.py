@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -98,6 +99,18 @@ class Exchange:
     """From the beginning to the end, or to the failure."""
     began: float = 0.0
     """Seconds since 1970, by this machine's clock."""
+
+    @property
+    def clock_offset(self) -> float | None:
+        """Google's clock less ours, in seconds; None where no answer of Google's has its Date."""
+        headers = self.answer.headers if self.answer else {}
+        if headers.get("server", "").lower() != "google frontend":
+            return None
+        try:
+            date = parsedate_to_datetime(headers.get("date", ""))
+            return date.timestamp() - (self.began + self.seconds / 2)
+        except (ValueError, OverflowError):
+            return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,3 +250,17 @@ class Evidence:
         """The scrape's status; 0 where nothing was answered."""
         answer = self.scrape.answer if self.scrape else None
         return answer.status if answer else 0
+
+    @property
+    def clock_offset(self) -> float | None:
+        """Google's clock less ours in seconds, by the scrape; None where that does not tell."""
+        return self.scrape.clock_offset if self.scrape else None
+
+    @property
+    def google_now(self) -> float:
+        """Google's time when it was asked, as far as its answer tells; else our own."""
+        made = self.scrape
+        if made is None:
+            first = self.token.exchanges[:1] if self.token else ()
+            return first[0].began if first else 0.0
+        return made.began + made.seconds / 2 + (made.clock_offset or 0.0)

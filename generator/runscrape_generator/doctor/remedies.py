@@ -1,16 +1,23 @@
-"""The real values that remedies name: project, service, identity, our own command lines."""
+"""The values of the placeholders in ``causes.yaml``: those of a target, and of the whole set-up.
+
+What only the finder of a fault knows comes with the fault.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from dataclasses import dataclass
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from runscrape_generator.addresses import without_login
+from runscrape_generator.addresses import is_loopback, without_login
+from runscrape_generator.config.settings import Settings
+from runscrape_generator.doctor.causes import Value, Values, is_known
 from runscrape_generator.doctor.evidence import Evidence
-from runscrape_generator.doctor.findings import Value, Values, is_known
+from runscrape_generator.doctor.targets import Target
 from runscrape_generator.model import Service
 from runscrape_generator.text import printable
 
@@ -20,26 +27,78 @@ _LABEL_VALUE = "abcdefghijklmnopqrstuvwxyz0123456789_-"
 """What a label of a Cloud Run service may hold."""
 USUAL_MAXIMUM = 100
 """Instances, where a service does not say."""
+_USUAL_LISTEN = "127.0.0.1:7777"
+"""Where the proxy listens unless it is told otherwise."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Programs:
-    """How the programs of this set-up are called, as far as is known."""
+def of_setup(
+    settings: Settings,
+    settings_file: str,
+    targets: tuple[Target, ...],
+    *,
+    prometheus: str,
+    prometheus_config: Path | None,
+) -> Values:
+    """Give our own command lines, as far as the settings and the targets tell.
 
-    start: tuple[str, ...] = ()
-    """The proxy's command."""
-    generate: tuple[str, ...] = ()
-    """What writes the configuration again."""
-    targets: tuple[str, ...] = ()
-    """What writes the target file again."""
-    reload: tuple[str, ...] = ()
-    """What has Prometheus read its configuration."""
-    config_file: str = ""
-    """The configuration that doctor was given."""
+    ``prometheus`` and ``prometheus_config`` are the URL and the file that doctor was given.
+    """
+    return {
+        "start": tuple(_start(settings, targets)),
+        "generate": _generate(settings, settings_file),
+        "targets": ("runscrape", "targets", *_settings_of(settings, settings_file)),
+        "reload": _reload(settings, prometheus),
+        "config_file": str(prometheus_config or settings.output or ""),
+    }
 
 
-def values(evidence: Evidence, programs: Programs) -> Values:
-    """Give everything that is known of a target and its set-up, by placeholder."""
+def _generate(settings: Settings, settings_file: str) -> tuple[str, ...]:
+    """Give what writes the configuration again; nothing where nobody says where to."""
+    words = ("runscrape", "generate", *_settings_of(settings, settings_file))
+    if settings_file:
+        return words
+    return (*words, "--output", str(settings.output)) if settings.output else ()
+
+
+def _settings_of(settings: Settings, settings_file: str) -> Iterator[str]:
+    """Give the options that have a run find the same services."""
+    if settings_file:
+        yield from ("--config", settings_file)
+        return
+    for name, values in (
+        ("--project", settings.projects),
+        ("--organization", settings.organizations),
+        ("--folder", settings.folders),
+    ):
+        for value in values:
+            yield from (name, value)
+
+
+def _start(settings: Settings, targets: tuple[Target, ...]) -> Iterator[str]:
+    """Give the proxy's command, for where the targets look for it."""
+    yield "runscrape-proxy"
+    parts = urlsplit(next(filter(None, (target.at_proxy for target in targets)), ""))
+    listen = f"{parts.hostname}:{parts.port or 80}" if is_loopback(parts.hostname or "") else ""
+    if listen and listen != _USUAL_LISTEN:
+        yield from ("--listen", listen)
+    if any(target.gateway for target in targets):
+        yield "--gateway"
+    if settings.inventory_path is not None:
+        yield from ("--inventory", str(settings.inventory_path))
+    if secret := next(filter(None, (target.secret_file for target in targets)), None):
+        yield from ("--client-secret-file", str(secret))
+
+
+def _reload(settings: Settings, prometheus: str) -> tuple[str, ...]:
+    """Give what has Prometheus read its configuration."""
+    if settings.reload_command:
+        return tuple(shlex.split(settings.reload_command))
+    url = settings.reload or (f"{prometheus.rstrip('/')}/-/reload" if prometheus else "")
+    return ("curl", "--fail", "-X", "POST", url) if url else ()
+
+
+def of_target(evidence: Evidence) -> Values:
+    """Give everything that is known of a target."""
     target, service = evidence.target, evidence.service
     project, region, name = target.place
     audience = target.token.audience if target.token else ""
@@ -58,11 +117,7 @@ def values(evidence: Evidence, programs: Programs) -> Values:
         "uri": service.uri if service else "",
         "number": project_number(service),
         "one_instance": ("--scaling" if _by_hand(service) else "--max-instances", "1"),
-        "start": programs.start,
-        "generate": programs.generate,
-        "targets": programs.targets,
-        "reload": programs.reload,
-        "config_file": programs.config_file,
+        "more_instances": _more_instances(service),
         "identity": identity(evidence),
         "member": member(identity(evidence)),
         "working_path": "",
@@ -149,6 +204,6 @@ def fitting_timeout(seconds: float) -> str:
     return f"{math.ceil(seconds * 2)}s"
 
 
-def more_instances(maximum: int) -> str:
+def _more_instances(service: Service | None) -> str:
     """Double the maximum of instances."""
-    return str((maximum or USUAL_MAXIMUM) * 2)
+    return str((service.max_instances or USUAL_MAXIMUM) * 2) if service is not None else ""

@@ -21,14 +21,15 @@ from runscrape_generator.doctor.evidence import Evidence
 from runscrape_generator.doctor.jobs import own, prometheus_config
 from runscrape_generator.doctor.known import Known, attach, known_services
 from runscrape_generator.doctor.mint import minter
-from runscrape_generator.doctor.programs import programs
 from runscrape_generator.doctor.prometheus import Prometheus, look
+from runscrape_generator.doctor.remedies import of_setup
 from runscrape_generator.doctor.report import as_json, steps, table
 from runscrape_generator.doctor.report.layout import USUAL, Layout
 from runscrape_generator.doctor.targets import Credentials, SecretSource, Target
 from runscrape_generator.errors import ConfigError, RunscrapeError
 from runscrape_generator.model import Decision
 from runscrape_generator.progress import Progress
+from runscrape_generator.selection.decide import decide
 
 log = logging.getLogger(__name__)
 
@@ -68,11 +69,17 @@ def run(options: Options, settings: Settings, config: str, progress: Progress, o
     listed = known.listed or admin.listed(targets, settings, progress)
     with progress("targets", len(targets)) as advance:
         found = examine_all(checkup, targets, settings.concurrency, advance)
-    ours = programs(options, settings, config, targets)
+    setup = of_setup(
+        settings,
+        config,
+        targets,
+        prometheus=options.prometheus,
+        prometheus_config=options.prometheus_config,
+    )
     notes += [f"not all could be told by the Admin API: {why}" for why in listed.about(targets)]
     explained = admin.with_facts(found, listed, settings)
     completed = [_completed(each, known, prometheus, options) for each in explained]
-    diagnoses = [diagnose(each, ours) for each in completed]
+    diagnoses = [diagnose(each, setup) for each in completed]
     out.write(_page(diagnoses, tuple(notes), options, settings, out))
     return int(any(each.cause for each in diagnoses) or not diagnoses)
 
@@ -96,7 +103,7 @@ def _targets(
         every = tuple(attach(target, known) for target in read.targets())
         decided: tuple[Decision, ...] = ()
     else:
-        decided = own.decisions(known.services, settings)
+        decided = decide(known.services, settings)
         every = tuple(own.targets(decided, settings))
     if not options.services:
         return every, []

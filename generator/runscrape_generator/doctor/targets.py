@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
-from runscrape_generator.doctor.findings import Fault
+from runscrape_generator.doctor.causes import Fault
 from runscrape_generator.model import Service
 from runscrape_generator.regular_file import read_regular
 

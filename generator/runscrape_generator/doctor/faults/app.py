@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from urllib.parse import urljoin, urlsplit
 
 from runscrape_generator.doctor.answer import Who, first_line, who_answered
+from runscrape_generator.doctor.causes import Fault, Value
 from runscrape_generator.doctor.evidence import Answer, Evidence, Exchange, Failed, Samples, Stage
-from runscrape_generator.doctor.findings import Fault, Value, found
 from runscrape_generator.doctor.remedies import fitting_timeout, path_values
 from runscrape_generator.doctor.scrape import PROMETHEUS_3
 from runscrape_generator.doctor.targets import Limits
@@ -49,12 +49,12 @@ def _of_time(scrape: Exchange, evidence: Evidence) -> Fault | None:
     if again is not None and not _unfinished(again, evidence):
         detail = f"{took}, the next scrape {again.seconds:.1f} s; {limit}"
         if again.seconds <= timeout / 2:
-            return found("cold-start", detail, fitting=fitting_timeout(scrape.seconds))
+            return Fault("cold-start", detail, {"fitting": fitting_timeout(scrape.seconds)})
         longer = max(scrape.seconds if ended else 0.0, again.seconds)
-        return found("too-slow", detail, fitting=fitting_timeout(longer))
+        return Fault("too-slow", detail, {"fitting": fitting_timeout(longer)})
     if not ended:
-        return found("hangs", f"{took}; {limit}")
-    return found("too-slow", f"{took}; {limit}", fitting=fitting_timeout(scrape.seconds))
+        return Fault("hangs", f"{took}; {limit}")
+    return Fault("too-slow", f"{took}; {limit}", {"fitting": fitting_timeout(scrape.seconds)})
 
 
 def _unfinished(made: Exchange, evidence: Evidence) -> bool:
@@ -69,7 +69,7 @@ def _broken_off(scrape: Exchange) -> Fault | None:
     failure = scrape.failure
     if failure is None or failure.stage not in {Stage.ANSWER, Stage.BODY}:
         return None
-    return found("broken-off", failure.reason)
+    return Fault("broken-off", failure.reason)
 
 
 def _of_answer(scrape: Exchange, evidence: Evidence) -> Fault | None:
@@ -83,10 +83,9 @@ def _of_answer(scrape: Exchange, evidence: Evidence) -> Fault | None:
     who = who_answered(answer, gateway=evidence.target.gateway)
     if who is not Who.APP:
         server = printable(answer.headers.get("server", "no Server header"))
-        return found("unknown", f"{answer.status} by {who} ({server}): {first_line(answer)}")
+        return Fault("unknown", f"{answer.status} by {who} ({server}): {first_line(answer)}")
     seen = f"{answer.status}: {first_line(answer)}"
-    cause = _BY_STATUS.get(answer.status, "app-error")
-    return found(cause, seen, **(_working(evidence) if cause == "wrong-path" else {}))
+    return Fault(_BY_STATUS.get(answer.status, "app-error"), seen, _working(evidence))
 
 
 def _working(evidence: Evidence) -> Mapping[str, Value]:
@@ -106,7 +105,7 @@ def _redirect(answer: Answer, evidence: Evidence) -> Fault:
         path = ""  # only the scheme or the query differs
     if evidence.target.follow_redirects:
         detail += "; Prometheus goes there with the token"
-    return found("redirect", detail, location=printable(meant[:200]), **path_values(path))
+    return Fault("redirect", detail, {"location": printable(meant[:200]), **path_values(path)})
 
 
 def _of_body(answer: Answer, evidence: Evidence) -> Fault | None:
@@ -114,22 +113,22 @@ def _of_body(answer: Answer, evidence: Evidence) -> Fault | None:
     limits, samples = evidence.target.limits, evidence.samples
     if limits.body_bytes and len(answer.body) > limits.body_bytes:
         detail = f"{len(answer.body)} bytes, and body_size_limit is {limits.body_bytes}"
-        return found("body-too-large", detail, size=str(len(answer.body)))
+        return Fault("body-too-large", detail, {"size": str(len(answer.body))})
     if kind := _other_kind(answer):
         detail = f"{kind}: {first_line(answer)}"
-        return found("not-metrics", detail, **_working(evidence))
+        return Fault("not-metrics", detail, _working(evidence))
     if lacks_content_type(answer, evidence) and evidence.prometheus_version >= PROMETHEUS_3:
-        return found("no-content-type", _content_type(answer))
+        return Fault("no-content-type", _content_type(answer))
     return _of_samples(samples, limits) if samples is not None else None
 
 
 def _of_samples(samples: Samples, limits: Limits) -> Fault | None:
     if samples.malformed:
-        return found("malformed", samples.malformed)
+        return Fault("malformed", samples.malformed)
     if limits.samples and samples.count > limits.samples:
         detail = f"{plural(samples.count, 'sample')}, and sample_limit is {limits.samples}"
-        return found("too-many-samples", detail, count=str(samples.count))
-    return found("labels-over-limit", samples.too_long) if samples.too_long else None
+        return Fault("too-many-samples", detail, {"count": str(samples.count)})
+    return Fault("labels-over-limit", samples.too_long) if samples.too_long else None
 
 
 def lacks_content_type(answer: Answer, evidence: Evidence) -> bool:

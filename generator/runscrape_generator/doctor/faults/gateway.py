@@ -6,9 +6,9 @@ The status says what kind of fault it is; the words tell those of one kind apart
 from __future__ import annotations
 
 from runscrape_generator.doctor.answer import first_line
+from runscrape_generator.doctor.causes import Fault
 from runscrape_generator.doctor.evidence import Answer, Evidence
 from runscrape_generator.doctor.faults.minting import no_token
-from runscrape_generator.doctor.findings import Fault, found
 
 _LONGEST = 400
 _WORDS: tuple[tuple[int, str, str], ...] = (
@@ -41,5 +41,5 @@ def fault(answer: Answer, evidence: Evidence) -> Fault | None:
     for status, words, cause in _WORDS:
         if answer.status == status and words in said.lower():
             known = cause != "not-in-proxy-inventory" or evidence.service is not None
-            return found(cause if known else "not-in-inventory", said)
-    return found("unknown", f"{answer.status} by the gateway: {said}")
+            return Fault(cause if known else "not-in-inventory", said)
+    return Fault("unknown", f"{answer.status} by the gateway: {said}")

@@ -7,28 +7,30 @@ cloud.google.com/run/docs/troubleshooting has what each status may mean.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from runscrape_generator.doctor.answer import Who, first_line, who_answered
+from runscrape_generator.doctor.causes import Fault
 from runscrape_generator.doctor.evidence import Answer, Evidence
 from runscrape_generator.doctor.faults import gateway
-from runscrape_generator.doctor.findings import Fault, found
-from runscrape_generator.doctor.remedies import identity, member, more_instances
+from runscrape_generator.doctor.remedies import identity, member
 from runscrape_generator.model import Service
 
 _RESERVED = re.compile(r"/(healthz|eventlog|_ah/.*|.*z)")
 _PERIMETER = (b"vpcservicecontrols", b"prohibited by organization's policy")
 _EVERYBODY = {"allUsers", "allAuthenticatedUsers"}
 _SIGN_IN = "https://accounts.google.com/"
-_UNAUTHORIZED, _TOO_MANY = 401, 429
+_UNAUTHORIZED = 401
 _PLAIN: tuple[tuple[int, bytes, str], ...] = (
-    (_TOO_MANY, b"Rate exceeded", "max-instances"),
+    (429, b"Rate exceeded", "max-instances"),
     (503, b"HTTP response was malformed or connection to the instance had an error", "crashed"),
     (503, b"upstream connect error", "crashed"),
     (504, b"upstream request timeout", "request-timeout"),
 )
 """Answers of Cloud Run's that are no page: status, words, cause."""
+_PAGES: Mapping[int, str] = {429: "max-instances", 500: "start-failed", 504: "request-timeout"}
+"""Pages of Cloud Run's that have one cause, by status."""
 _TAG = "---"
 """Between tag and service in the host of a tag's URL."""
 
@@ -44,12 +46,26 @@ def fault(evidence: Evidence) -> Fault | None:
     if who is Who.IAP or answer.headers.get("location", "").startswith(_SIGN_IN):
         return _of_iap(answer, evidence)
     if _is_after_iap(answer, evidence):
-        return found("iap-agent", "IAP let the request pass, and Cloud Run refused it")
+        return Fault("iap-agent", "IAP let the request pass, and Cloud Run refused it")
     for status, words, cause in _PLAIN:
         if answer.status == status and words in answer.body:
-            return _with_values(cause, evidence)
-    look = _BY_WHO.get(who)
-    return look(answer, evidence) if look else None
+            return _of_instances(cause, evidence)
+    return _by_server(who, answer, evidence)
+
+
+def _by_server(who: Who, answer: Answer, evidence: Evidence) -> Fault | None:
+    """Name the cause of an answer that only whoever made it tells apart."""
+    said = f"{answer.status}: {first_line(answer)}"
+    match who:
+        case Who.HTTP_PROXY:
+            return Fault("http-proxy-refused", said)
+        case Who.LOAD_BALANCER:
+            return Fault("load-balancer", said)
+        case Who.GOOGLE:
+            return _of_google(answer, evidence)
+        case Who.CLOUD_RUN:
+            return _of_cloud_run(answer, evidence)
+    return None
 
 
 def _is_after_iap(answer: Answer, evidence: Evidence) -> bool:
@@ -60,39 +76,53 @@ def _is_after_iap(answer: Answer, evidence: Evidence) -> bool:
     return "invalid_token" in answer.headers.get("www-authenticate", "")
 
 
-def _with_words(cause: str) -> Callable[[Answer, Evidence], Fault]:
-    return lambda answer, _evidence: found(cause, f"{answer.status}: {first_line(answer)}")
-
-
 def _of_google(answer: Answer, evidence: Evidence) -> Fault:
     if _RESERVED.fullmatch(evidence.target.path):
-        return found("reserved-path", f"{evidence.target.path} answers {answer.status}")
-    return found("not-served", "the Google Front End knows no such host, or keeps the path")
+        return Fault("reserved-path", f"{evidence.target.path} answers {answer.status}")
+    return Fault("not-served", "the Google Front End knows no such host, or keeps the path")
 
 
 def _of_iap(answer: Answer, evidence: Evidence) -> Fault:
     said = first_line(answer)
     if answer.status == 403:  # noqa: PLR2004
-        return found("iap-no-access", said)
+        return Fault("iap-no-access", said)
     audience = evidence.token.claims.audience if evidence.token and evidence.token.claims else ""
     sent = f"the token is for {audience}" if audience else "no token was sent"
-    return found("iap", f"{answer.status}; {sent}" + (f"; {said}" if said else ""))
+    return Fault("iap", f"{answer.status}; {sent}" + (f"; {said}" if said else ""))
 
 
 def _of_cloud_run(answer: Answer, evidence: Evidence) -> Fault:
-    look = _BY_STATUS.get(answer.status)
-    if look is None:
-        return found("unknown", f"{answer.status} by Cloud Run's front end: {first_line(answer)}")
-    return look(answer, evidence)
+    """Name the cause of one of Cloud Run's own pages."""
+    said = first_line(answer)
+    match answer.status:
+        case 401:
+            return _unauthorized(answer, evidence)
+        case 403:
+            return _forbidden(answer, evidence)
+        case 404:
+            return _not_found(evidence)
+        case 502:
+            return Fault("load-balancer", f"502: {said}")
+        case 503:
+            return _unavailable(evidence)
+    cause = _PAGES.get(answer.status)
+    unknown = Fault("unknown", f"{answer.status} by Cloud Run's front end: {said}")
+    return _of_instances(cause, evidence) if cause else unknown
 
 
-def _not_found(_answer: Answer, evidence: Evidence) -> Fault:
+def _of_instances(cause: str, evidence: Evidence) -> Fault:
+    most = evidence.service.max_instances if evidence.service else 0
+    said = f"maxInstances is {most}" if cause == "max-instances" and most else ""
+    return Fault(cause, said)
+
+
+def _not_found(evidence: Evidence) -> Fault:
     """404: the host leads nowhere, whatever the credentials."""
     facts, service, target = evidence.facts, evidence.service, evidence.target
     if facts.listed and facts.service is None:
-        return found("service-gone", "{}/{}/{} is not listed any more".format(*target.place))
+        return Fault("service-gone", "{}/{}/{} is not listed any more".format(*target.place))
     if service is None:
-        return found("not-served", facts.problem)
+        return Fault("not-served", facts.problem)
     return _hidden(service, evidence)
 
 
@@ -103,30 +133,30 @@ def _hidden(service: Service, evidence: Evidence) -> Fault:
     hosts = {urlsplit(url).hostname for url in urls if url}
     own = target.host in hosts or target.host.endswith(".run.app")
     if service.default_uri_disabled and own:
-        return found("default-url-disabled")
+        return Fault("default-url-disabled")
     if service.ingress != "all":
-        return found("ingress", f"its ingress is {service.ingress}")
+        return Fault("ingress", f"its ingress is {service.ingress}")
     if facts.perimeter:
-        return found("service-controls", facts.problem)
+        return Fault("service-controls", facts.problem)
     if facts.service is not None and own and target.host not in hosts:
-        return found("address-differs", f"{target.host}, and the service's URL is {service.uri}")
-    return found("not-served", facts.problem or "the Admin API says that it is open to all")
+        return Fault("address-differs", f"{target.host}, and the service's URL is {service.uri}")
+    return Fault("not-served", facts.problem or "the Admin API says that it is open to all")
 
 
 def _unauthorized(answer: Answer, evidence: Evidence) -> Fault:
     """401: a token that Cloud Run does not take; it does not say why."""
     token, service = evidence.token, evidence.service
     if token is None and not evidence.target.gateway:
-        return found("not-public", "401 without a token")
+        return Fault("not-public", "401 without a token")
     audience = token.claims.audience if token and token.claims else _gateway_audience(evidence)
     if _is_tag(audience, service):
-        return found("audience-is-tag", f"the token is for {audience}")
+        return Fault("audience-is-tag", f"the token is for {audience}")
     takes = _accepted(evidence)
     if takes and not _is_accepted(audience, takes):
         detail = f"the token is for {audience}; the service takes {', '.join(takes)}"
-        return found("audience-differs", detail, audience=audience)
+        return Fault("audience-differs", detail, {"audience": audience})
     seen = answer.headers.get("www-authenticate", "no WWW-Authenticate")
-    return found("token-refused", f"the token is for {audience or 'an audience not known'}; {seen}")
+    return Fault("token-refused", f"the token is for {audience or 'an audience not known'}; {seen}")
 
 
 def _accepted(evidence: Evidence) -> tuple[str, ...]:
@@ -164,54 +194,24 @@ def _forbidden(answer: Answer, evidence: Evidence) -> Fault:
     """403: nobody known, or somebody who may not."""
     facts, service = evidence.facts, evidence.service
     if facts.perimeter or any(words in answer.body.lower() for words in _PERIMETER):
-        return found("service-controls", facts.problem)
+        return Fault("service-controls", facts.problem)
     if evidence.token is None and not evidence.target.gateway:
-        return found("not-public", "403 without a token")
+        return Fault("not-public", "403 without a token")
     if b"Access is forbidden" in answer.body and service and service.ingress != "all":
-        return found("ingress", f"its ingress is {service.ingress}")
+        return Fault("ingress", f"its ingress is {service.ingress}")
     who = member(identity(evidence))
     if facts.invokers is not None and (who in facts.invokers or _EVERYBODY & facts.invokers):
-        return found("grant-not-in-force", f"{who} has roles/run.invoker on the service")
-    return found("no-invoker", f"as {identity(evidence)}" if who else "")
+        return Fault("grant-not-in-force", f"{who} has roles/run.invoker on the service")
+    return Fault("no-invoker", f"as {identity(evidence)}" if who else "")
 
 
-def _unavailable(_answer: Answer, evidence: Evidence) -> Fault:
+def _unavailable(evidence: Evidence) -> Fault:
     """503: no instance. A service that is not ready is told by the Admin API."""
     facts, service = evidence.facts, evidence.service
     if service is None:
-        return found("no-instance", facts.problem)
+        return Fault("no-instance", facts.problem)
     if service.manual_instances == 0:
-        return found("scaled-to-none")
+        return Fault("scaled-to-none")
     if not service.latest_ready_revision:
-        return found("not-ready", service.failing or "none ever was")
-    return found("no-instance", service.failing or facts.problem)
-
-
-def _with_values(cause: str, evidence: Evidence) -> Fault:
-    service = evidence.service
-    if cause != "max-instances" or service is None:
-        return found(cause)
-    detail = f"maxInstances is {service.max_instances}" if service.max_instances else ""
-    return found(cause, detail, more_instances=more_instances(service.max_instances))
-
-
-def _simply(cause: str) -> Callable[[Answer, Evidence], Fault]:
-    return lambda _answer, evidence: _with_values(cause, evidence)
-
-
-_BY_STATUS: Mapping[int, Callable[[Answer, Evidence], Fault]] = {
-    _UNAUTHORIZED: _unauthorized,
-    403: _forbidden,
-    404: _not_found,
-    _TOO_MANY: _simply("max-instances"),
-    500: _simply("start-failed"),
-    502: _with_words("load-balancer"),
-    503: _unavailable,
-    504: _simply("request-timeout"),
-}
-_BY_WHO: Mapping[Who, Callable[[Answer, Evidence], Fault]] = {
-    Who.HTTP_PROXY: _with_words("http-proxy-refused"),
-    Who.LOAD_BALANCER: _with_words("load-balancer"),
-    Who.GOOGLE: _of_google,
-    Who.CLOUD_RUN: _of_cloud_run,
-}
+        return Fault("not-ready", service.failing or "none ever was")
+    return Fault("no-instance", service.failing or facts.problem)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from runscrape_generator.doctor.findings import Fault, Value
+from runscrape_generator.doctor.causes import Fault, Value
 
 _EMAIL = re.compile(r"[\w.+-]+@[\w.-]+\.gserviceaccount\.com", re.ASCII)
 _MEMBER = re.compile(r"\b(?:serviceAccount|user|principal(?:Set)?):\S+[\w\])]")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from runscrape_generator.doctor.causes import Fault
 from runscrape_generator.doctor.evidence import Evidence, Failed, Failure, Stage
-from runscrape_generator.doctor.findings import Fault, found
 
 _CAUSES = {
     Failed.NO_ADDRESS: "no-address",
@@ -26,21 +26,21 @@ def fault(evidence: Evidence) -> Fault | None:
     if evidence.target.gateway and failure.stage in {Stage.DNS, Stage.CONNECTION, Stage.TLS}:
         return to_proxy(failure)
     if failure.how is Failed.REFUSED_BY_PROXY and _OURS in failure.reason:
-        return found("gateway-wants-http", failure.reason)
+        return Fault("gateway-wants-http", failure.reason)
     if failure.stage in _BEFORE_THE_REQUEST:
         cause = _CAUSES.get(failure.how, "no-connection")
-        return found(cause, f"{failure.stage}: {failure.reason}")
+        return Fault(cause, f"{failure.stage}: {failure.reason}")
     if failure.how is Failed.NOT_HTTP:
-        return found("unknown", f"what answered speaks no HTTP: {failure.reason}")
+        return Fault("unknown", f"what answered speaks no HTTP: {failure.reason}")
     return None
 
 
 def to_proxy(failure: Failure) -> Fault:
     """Name what keeps a request from reaching runscrape-proxy."""
     if failure.how is Failed.REFUSED:
-        return found("proxy-not-running", failure.reason)
+        return Fault("proxy-not-running", failure.reason)
     if failure.how in {Failed.TLS, Failed.UNTRUSTED, Failed.WRONG_NAME}:
-        return found("proxy-tls", failure.reason)
+        return Fault("proxy-tls", failure.reason)
     if failure.how is Failed.NOT_HTTP:
-        return found("not-the-proxy", f"it speaks no HTTP: {failure.reason}")
-    return found("proxy-unreachable", f"{failure.stage}: {failure.reason}")
+        return Fault("not-the-proxy", f"it speaks no HTTP: {failure.reason}")
+    return Fault("proxy-unreachable", f"{failure.stage}: {failure.reason}")

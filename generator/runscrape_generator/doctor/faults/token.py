@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 
 from runscrape_generator.doctor.answer import first_line
+from runscrape_generator.doctor.causes import Fault
 from runscrape_generator.doctor.evidence import Answer, Claims, Evidence, TokenAnswer
 from runscrape_generator.doctor.faults.minting import no_token
 from runscrape_generator.doctor.faults.network import to_proxy
-from runscrape_generator.doctor.findings import Fault, found
-from runscrape_generator.doctor.skew import google_now, offset
 
 _ISSUERS = {"https://accounts.google.com", "accounts.google.com"}
 _HOST_HEADER = re.compile(r"\bhost\b.*\b(name|host|known)", re.IGNORECASE)
@@ -33,17 +32,17 @@ def fault(evidence: Evidence) -> Fault | None:
 
 def _of_answer(token: TokenAnswer, evidence: Evidence) -> Fault:
     if not token.exchanges:
-        return found("secret-unreadable", token.description)
+        return Fault("secret-unreadable", token.description)
     last = token.exchanges[-1]
     if last.failure is not None:
         return to_proxy(last.failure)
     answer = last.answer or Answer(0)
     if answer.status == _OK and not _speaks_oauth(answer):
-        return found("not-the-proxy", _seen(answer))
+        return Fault("not-the-proxy", _seen(answer))
     if answer.status == _OK:
-        return found("token-answer-unusable", token.unusable or _seen(answer))
+        return Fault("token-answer-unusable", token.unusable or _seen(answer))
     if not token.error:
-        return found("not-the-proxy", _seen(answer))
+        return Fault("not-the-proxy", _seen(answer))
     return _refused(token, evidence)
 
 
@@ -61,35 +60,35 @@ def _refused(token: TokenAnswer, evidence: Evidence) -> Fault:
     said = token.description
     match token.error:
         case "invalid_client" | "unauthorized_client":
-            return found("wrong-secret", said)
+            return Fault("wrong-secret", said)
         case "invalid_target":
             target = evidence.target
             audience = target.token.audience if target.token else ""
             known = audience in evidence.audiences or not evidence.audiences
-            return found("not-in-proxy-inventory" if known else "not-in-inventory", said)
+            return Fault("not-in-proxy-inventory" if known else "not-in-inventory", said)
         case "invalid_request" if _HOST_HEADER.search(said):
-            return found("proxy-host-unknown", said)
+            return Fault("proxy-host-unknown", said)
         case "invalid_request" | "unsupported_grant_type" | "invalid_scope":
-            return found("token-request-invalid", said)
+            return Fault("token-request-invalid", said)
         case "access_denied":
-            return found("proxy-forwarded", said)
+            return Fault("proxy-forwarded", said)
     return no_token(token.error, said)
 
 
 def _of_claims(claims: Claims | None, evidence: Evidence) -> Fault | None:
     if claims is None:
-        return found("not-an-id-token", "it has not the three parts of a JWT")
+        return Fault("not-an-id-token", "it has not the three parts of a JWT")
     if claims.issuer not in _ISSUERS:
-        return found("token-not-from-google", f"its issuer is {claims.issuer or 'not said'}")
+        return Fault("token-not-from-google", f"its issuer is {claims.issuer or 'not said'}")
     asked = evidence.target.token.audience if evidence.target.token else ""
     if asked and claims.audience != asked:
-        return found("token-for-another", f"for {claims.audience}, and {asked} was asked for")
-    now = google_now(evidence)
+        return Fault("token-for-another", f"for {claims.audience}, and {asked} was asked for")
+    now = evidence.google_now
     if claims.expires_at and claims.expires_at <= now:
         ago = round(now - claims.expires_at)
-        return found("token-expired", f"it ended {ago} s ago, by the clock of {_whose(evidence)}")
+        return Fault("token-expired", f"it ended {ago} s ago, by the clock of {_whose(evidence)}")
     return None
 
 
 def _whose(evidence: Evidence) -> str:
-    return "this machine" if offset(evidence.scrape) is None else "Google"
+    return "this machine" if evidence.clock_offset is None else "Google"

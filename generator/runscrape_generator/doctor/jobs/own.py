@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,15 +10,9 @@ from runscrape_generator.config.settings import Mode, Settings
 from runscrape_generator.doctor.jobs.scrape_config import INTERVAL, TIMEOUT, Defaults, Group
 from runscrape_generator.doctor.jobs.scrape_config import targets as made_of
 from runscrape_generator.doctor.targets import Target
-from runscrape_generator.model import Decision, Service
+from runscrape_generator.model import Decision
 from runscrape_generator.render import file_sd, scrape_config
-from runscrape_generator.selection.decide import decide
 from runscrape_generator.selection.jobs import assemble
-
-
-def decisions(services: Iterable[Service], settings: Settings) -> tuple[Decision, ...]:
-    """Decide as a run would; raises ConfigError."""
-    return decide(services, settings)
 
 
 def targets(decided: tuple[Decision, ...], settings: Settings) -> Iterator[Target]:

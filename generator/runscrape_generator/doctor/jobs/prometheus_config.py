@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from runscrape_generator.doctor.causes import Fault
 from runscrape_generator.doctor.evidence import Exchange
 from runscrape_generator.doctor.faults.network import to_proxy
-from runscrape_generator.doctor.findings import Fault
 from runscrape_generator.doctor.http.exchange import Request, exchange
 from runscrape_generator.doctor.jobs import scrape_config
 from runscrape_generator.doctor.jobs.relabel import RegexError

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 from requests.utils import get_environ_proxies, select_proxy, should_bypass_proxies
 
 from runscrape_generator.config import durations
-from runscrape_generator.doctor.findings import Fault
+from runscrape_generator.doctor.causes import Fault
 from runscrape_generator.doctor.jobs.relabel import relabel
 from runscrape_generator.doctor.targets import (
     Credentials,

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from runscrape_generator.doctor.causes import Finding
 from runscrape_generator.doctor.diagnose import Diagnosis
-from runscrape_generator.doctor.findings import Finding
 from runscrape_generator.doctor.report.steps import steps
 
 

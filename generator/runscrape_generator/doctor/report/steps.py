@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from runscrape_generator.doctor.answer import first_line, who_answered
+from runscrape_generator.doctor.causes import Finding
 from runscrape_generator.doctor.diagnose import Diagnosis
 from runscrape_generator.doctor.evidence import Evidence, Exchange, Stage, TokenAnswer
-from runscrape_generator.doctor.findings import Finding
 from runscrape_generator.doctor.report.layout import Layout
-from runscrape_generator.doctor.skew import google_now
 from runscrape_generator.text import plural, printable
 
 _NAME = 11
@@ -117,7 +116,7 @@ def _token_lines(evidence: Evidence) -> Iterator[Line]:
     if token.token is None:
         yield Line("token", _refusal(token), good=False)
     else:
-        yield Line("token", _claims(token, google_now(evidence)))
+        yield Line("token", _claims(token, evidence.google_now))
 
 
 def _request(name: str, start: str, made: Exchange) -> Line:

@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from runscrape_generator.doctor.causes import RANK, Cause
+from runscrape_generator.doctor.causes import RANK, Cause, Finding
 from runscrape_generator.doctor.diagnose import Diagnosis
-from runscrape_generator.doctor.findings import Finding
 from runscrape_generator.doctor.report.layout import Layout
 from runscrape_generator.doctor.targets import Target
 from runscrape_generator.text import plural, printable
