@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +12,12 @@ from google.auth.compute_engine import _metadata
 
 from emulator import Emulator
 from runscrape_generator.doctor.faults.minting import no_token
+from runscrape_generator.doctor.mint import mint
 from runscrape_proxy.errors import MintError
 from runscrape_proxy.google import remedies
 from runscrape_proxy.http_client.errors import NoConnection, TooSlow
 from tests.doctor.clinic import IDENTITY, Case, Clinic, by_name, clinic, diagnosed, words_of
+from tests.kit.odd_server import OddServer, hangs
 
 SCRAPER = "scraper@demo.iam.gserviceaccount.com"
 AUDIENCE = "https://api-x7k2mq4wza-uc.a.run.app"
@@ -115,6 +119,18 @@ def test_minted_here(name: str, site: Clinic, monkeypatch: pytest.MonkeyPatch) -
     for each in says:
         assert each in words_of(target["cause"])
     assert not any(step["step"] == "proxy" for step in target["steps"])
+
+
+def test_google_hangs(site: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An issuer that never answers is given up on, and named as what cannot be reached."""
+    with OddServer(otherwise=hangs) as issuer:
+        key = json.loads(Path(site.google.credentials("service_account")).read_text())
+        file = tmp_path / "key.json"
+        file.write_text(json.dumps(key | {"token_uri": f"{issuer.url}/token"}))
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+        found = mint(AUDIENCE, 0.2, impersonate="")
+    assert found.error == "google-unreachable"
+    assert no_token(found.error, found.description).cause == "google-unreachable"
 
 
 def use(google: Emulator, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
+from runscrape_generator.config.settings import Settings
 from runscrape_generator.doctor import protobuf
+from runscrape_generator.doctor.remedies import of_setup
+from runscrape_generator.doctor.targets import Target, TokenRequest
 from tests.doctor.clinic import (
     IDENTITY,
     Case,
@@ -101,6 +105,22 @@ def test_without_any_credentials(tmp_path: Path, nobody: pytest.MonkeyPatch) -> 
     content = json.loads(out)
     assert (code, content["causes"]) == (1, {"proxy-not-running": 1})
     assert "no access token" in content["notes"][0]
+
+
+@pytest.mark.parametrize(
+    ("url", "command"),
+    [
+        ("http://127.0.0.1:7777/token", "runscrape-proxy"),
+        ("http://[::1]:7777/token", "runscrape-proxy --listen '[::1]:7777'"),
+        ("http://localhost/token", "runscrape-proxy --listen localhost:80"),
+        ("http://10.0.0.5:7777/token", "runscrape-proxy"),
+    ],
+)
+def test_where_the_proxy_is_to_listen(url: str, command: str) -> None:
+    """The command that starts the proxy has it listen where the jobs ask, if that is here."""
+    target = Target(job="x", token=TokenRequest(url=url))
+    setup = of_setup(Settings(), "", (target,), prometheus="", prometheus_config=None)
+    assert shlex.join(setup["start"]) == command
 
 
 @pytest.mark.parametrize(

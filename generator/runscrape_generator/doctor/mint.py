@@ -14,8 +14,8 @@ from google.auth.exceptions import GoogleAuthError, TransportError
 from google.oauth2 import credentials as user
 from google.oauth2 import service_account
 
+from runscrape_generator.cloudrun.calls import CallPool
 from runscrape_generator.cloudrun.credentials import SCOPES, find_default
-from runscrape_generator.doctor.checkup import Mint
 from runscrape_generator.doctor.evidence import TokenAnswer
 from runscrape_generator.doctor.remedies import member
 from runscrape_generator.doctor.targets import Secret
@@ -32,24 +32,34 @@ class CannotMintError(Exception):
     """Credentials of a kind that cannot mint."""
 
 
-def minter(impersonate: str) -> Mint:
-    """Give what mints with Application Default Credentials, as ``impersonate`` if that is given."""
+def mint(audience: str, seconds: float, *, impersonate: str) -> TokenAnswer:
+    """Mint with Application Default Credentials, as ``impersonate`` if that is given.
 
-    def mint(audience: str, _seconds: float) -> TokenAnswer:
-        request = google.auth.transport.requests.Request()
-        known: dict[str, str] = {}
-        try:
-            source: Any = _source(audience, impersonate, request, known)
-            source.refresh(request)
-        except CannotMintError as error:
-            return _failed("cannot-mint", str(error), known)
-        except (GoogleAuthError, ValueError, OSError) as error:
-            kind = "google-unreachable" if isinstance(error, TransportError) else "no-token"
-            return _failed(kind, said(error), known)
-        token = Secret(source.token)
-        return TokenAnswer(minted_here=True, token=token, claims=claims(token))
+    google-auth would wait for minutes: what takes longer than ``seconds`` is given up on.
+    """
+    calls: CallPool[str, TokenAnswer] = CallPool(1, seconds)
+    calls.submit(audience, lambda _until: _minted(audience, impersonate))
+    ((_, outcome),) = calls.outcomes()
+    if isinstance(outcome, TimeoutError):
+        return _failed("google-unreachable", f"Google did not answer within {seconds:g} s", {})
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
-    return mint
+
+def _minted(audience: str, impersonate: str) -> TokenAnswer:
+    request = google.auth.transport.requests.Request()
+    known: dict[str, str] = {}
+    try:
+        source: Any = _source(audience, impersonate, request, known)
+        source.refresh(request)
+    except CannotMintError as error:
+        return _failed("cannot-mint", str(error), known)
+    except (GoogleAuthError, ValueError, OSError) as error:
+        kind = "google-unreachable" if isinstance(error, TransportError) else "no-token"
+        return _failed(kind, said(error), known)
+    token = Secret(source.token)
+    return TokenAnswer(minted_here=True, token=token, claims=claims(token))
 
 
 def _failed(error: str, description: str, known: Mapping[str, str]) -> TokenAnswer:

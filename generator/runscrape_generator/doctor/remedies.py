@@ -77,9 +77,8 @@ def _settings_of(settings: Settings, settings_file: str) -> Iterator[str]:
 def _start(settings: Settings, targets: tuple[Target, ...]) -> Iterator[str]:
     """Give the proxy's command, for where the targets look for it."""
     yield "runscrape-proxy"
-    parts = urlsplit(next(filter(None, (target.at_proxy for target in targets)), ""))
-    listen = f"{parts.hostname}:{parts.port or 80}" if is_loopback(parts.hostname or "") else ""
-    if listen and listen != _USUAL_LISTEN:
+    listen = _listen(next(filter(None, (target.at_proxy for target in targets)), ""))
+    if listen not in {"", _USUAL_LISTEN}:
         yield from ("--listen", listen)
     if any(target.gateway for target in targets):
         yield "--gateway"
@@ -87,6 +86,16 @@ def _start(settings: Settings, targets: tuple[Target, ...]) -> Iterator[str]:
         yield from ("--inventory", str(settings.inventory_path))
     if secret := next(filter(None, (target.secret_file for target in targets)), None):
         yield from ("--client-secret-file", str(secret))
+
+
+def _listen(url: str) -> str:
+    """Give the address to listen at for a URL of the proxy; nothing for another machine's."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if not is_loopback(host):
+        return ""
+    shown = f"[{host}]" if ":" in host else host
+    return f"{shown}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
 
 def _reload(settings: Settings, prometheus: str) -> tuple[str, ...]:

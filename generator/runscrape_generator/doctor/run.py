@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -20,7 +21,7 @@ from runscrape_generator.doctor.diagnose import Diagnosis, diagnose
 from runscrape_generator.doctor.evidence import Evidence
 from runscrape_generator.doctor.jobs import own, prometheus_config
 from runscrape_generator.doctor.known import Known, attach, known_services
-from runscrape_generator.doctor.mint import minter
+from runscrape_generator.doctor.mint import mint
 from runscrape_generator.doctor.prometheus import Prometheus, look
 from runscrape_generator.doctor.remedies import of_setup
 from runscrape_generator.doctor.report import as_json, steps, table
@@ -61,9 +62,10 @@ def run(options: Options, settings: Settings, config: str, progress: Progress, o
     if not targets and known.listed is not None and known.listed.problems:
         raise ConfigError("\n".join(dict.fromkeys(known.listed.problems.values())))
     prometheus = look(options.prometheus, _login(settings)) if options.prometheus else None
+    minting = options.mint or options.impersonate
     checkup = Checkup(
         version=_version(settings, prometheus),
-        mint=minter(options.impersonate) if options.mint or options.impersonate else None,
+        mint=partial(mint, impersonate=options.impersonate) if minting else None,
         probe_paths=options.probe_paths,
     )
     listed = known.listed or admin.listed(targets, settings, progress)
