@@ -18,7 +18,7 @@ def read_regular(path: Path, limit: int) -> bytes:
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         content = file.read(limit + 1)
     if len(content) > limit:
-        raise _too_large(limit)
+        raise _too_large(path, limit)
     return content
 
 
@@ -26,10 +26,10 @@ def require_regular(path: Path, limit: int) -> None:
     """Raise OSError where the path is no regular file of at most ``limit`` bytes."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "not a regular file")
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     if status.st_size > limit:
-        raise _too_large(limit)
+        raise _too_large(path, limit)
 
 
-def _too_large(limit: int) -> OSError:
-    return OSError(errno.EFBIG, f"larger than {limit} bytes")
+def _too_large(path: Path, limit: int) -> OSError:
+    return OSError(errno.EFBIG, f"larger than {limit} bytes", str(path))

@@ -101,6 +101,11 @@ JOBS: dict[str, Job] = {
         ("/nowhere/secret: No such file or directory",),
         oauth2(client_secret_file="/nowhere/secret"),
     ),
+    "secret-is-a-folder": Job(
+        "secret-unreadable",
+        ("/clinic", ": not a regular file"),
+        oauth2(client_secret_file="{folder}"),
+    ),
     "proxy-not-running": Job(
         "proxy-not-running",
         ("Connection refused", "runscrape-proxy --listen"),
@@ -113,6 +118,11 @@ JOBS: dict[str, Job] = {
         "proxy-unreachable",
         ('"127.0.0.1:7777/token" is no URL with http:// or https://',),
         oauth2(token_url="127.0.0.1:7777/token"),
+    ),
+    "no-port": Job(
+        "proxy-unreachable",
+        ('"http://127.0.0.1:x/token" is no URL with http:// or https://',),
+        oauth2(token_url="http://127.0.0.1:x/token"),
     ),
     "socks": Job("unknown", ("socks5://127.0.0.1:1",), job(proxy_url="socks5://127.0.0.1:1")),
     "proxy-tls": Job(
@@ -196,6 +206,15 @@ JOBS: dict[str, Job] = {
     "no-http": Job("unknown", ("speaks no HTTP",), from_odd("/no-http")),
     "clock": Job("clock-off", ("behind",), from_odd("/clock")),
     "counters": Job("counters-jump", ("went from 9 to 4",), from_odd("/counters")),
+    "a-url": Job(
+        "bad-address",
+        (f'"https://{HOST}/metrics"', "write HOST or HOST:PORT as target"),
+        job(
+            relabel_configs=[
+                {"target_label": "__address__", "replacement": f"https://{HOST}/metrics"}
+            ]
+        ),
+    ),
     "dropped": Job(
         "dropped",
         ("1m30s is longer than the interval 1m",),

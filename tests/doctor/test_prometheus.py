@@ -99,6 +99,15 @@ def test_the_same(site: Clinic) -> None:
     assert step["seen"].startswith("up, ")
 
 
+def test_a_reload_with_a_password(site: Clinic) -> None:
+    """The command that reloads names the user of a URL, for whose password curl asks."""
+    with serving(site, targets=[]) as server:
+        url = server.url.replace("http://", "http://me:hunter2@")
+        _, out, _ = site.run("doctor", "--json", "--prometheus", url)
+        assert f"curl --fail --user me -X POST {server.url}/-/reload" in out
+    assert "hunter2" not in out
+
+
 def test_another_file(site: Clinic) -> None:
     """A target that is missing because Prometheus reads another file has that file named."""
     found = seen(site, targets=[], file="/etc/prometheus/other.yml")

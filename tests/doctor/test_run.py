@@ -132,6 +132,12 @@ def test_where_the_proxy_is_to_listen(url: str, command: str) -> None:
         ("scrape_configs: {a: 1}", "is not a list of jobs"),
         (f"scrape_configs: [{{{JOB}, scrape_interval: 1}}]", "'1' is not a duration"),
         (f"scrape_configs: [{{{JOB}, body_size_limit: much}}]", "no size"),
+        (f"scrape_configs: [{{{JOB}, sample_limit: many}}]", 'sample_limit: "many" is no whole'),
+        (f"scrape_configs: [{{{JOB}, label_limit: -1}}]", 'label_limit: "-1" is no whole number'),
+        (
+            f"scrape_configs: [{{{JOB.replace('[a]', '[a], labels: [b]')}}}]",
+            "Prometheus would not take it",
+        ),
         ("global: [a]", "global is no mapping"),
         ("scrape_config_files: a.yml", "scrape_config_files no list"),
         (f"scrape_configs: [{{{JOB}, tls_config: x}}]", 'job "x": Prometheus would not take it'),

@@ -13,10 +13,10 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from runscrape_generator.addresses import without_login
 from runscrape_generator.doctor.evidence import Seen
+from runscrape_generator.doctor.http.connection import is_url
 from runscrape_generator.doctor.http.exchange import Request, exchange
 from runscrape_generator.doctor.targets import Credentials, Target
 from runscrape_generator.errors import ConfigError
@@ -88,7 +88,7 @@ class Prometheus:
 def look(url: str, login: Credentials | None = None) -> Prometheus:
     """Ask a server. Raises ConfigError where it cannot be asked: doctor was told to."""
     base = url.rstrip("/")
-    if not _is_url(base):
+    if not is_url(base):
         raise ConfigError(f"--prometheus: {show(without_login(url))} is no http or https URL")
     try:
         headers = {"Accept": "application/json"} | (login.headers() if login else {})
@@ -128,14 +128,6 @@ def _get(headers: Mapping[str, str], url: str) -> tuple[Mapping[str, Any], float
     if not isinstance(data, dict):
         raise ConfigError(f"--prometheus: {url} is no API of Prometheus")
     return data, made.began
-
-
-def _is_url(text: str) -> bool:
-    try:
-        found = urlsplit(text)
-        return found.scheme in {"http", "https"} and bool(found.hostname and found.port != 0)
-    except ValueError:
-        return False
 
 
 def _key(target: Mapping[str, Any]) -> tuple[str, str]:

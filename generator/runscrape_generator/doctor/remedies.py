@@ -11,12 +11,13 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from runscrape_generator.addresses import is_loopback, without_login
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.doctor.causes import Value, Values, is_known
 from runscrape_generator.doctor.evidence import Evidence
+from runscrape_generator.doctor.http.connection import is_url
 from runscrape_generator.doctor.targets import Target
 from runscrape_generator.model import Service
 from runscrape_generator.text import printable
@@ -90,7 +91,7 @@ def _start(settings: Settings, targets: tuple[Target, ...]) -> Iterator[str]:
 
 def _listen(url: str) -> str:
     """Give the address to listen at for a URL of the proxy; nothing for another machine's."""
-    parts = urlsplit(url)
+    parts = _parts(url)
     host = parts.hostname or ""
     if not is_loopback(host):
         return ""
@@ -98,12 +99,21 @@ def _listen(url: str) -> str:
     return f"{shown}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
 
+def _parts(url: str) -> SplitResult:
+    """Take a URL apart; one that is none has no parts."""
+    return urlsplit(url if is_url(url) else "")
+
+
 def _reload(settings: Settings, prometheus: str) -> tuple[str, ...]:
-    """Give what has Prometheus read its configuration."""
+    """Give what has Prometheus read its configuration; curl asks for a password."""
     if settings.reload_command:
         return tuple(shlex.split(settings.reload_command))
     url = settings.reload or (f"{prometheus.rstrip('/')}/-/reload" if prometheus else "")
-    return ("curl", "--fail", "-X", "POST", url) if url else ()
+    if not url:
+        return ()
+    user = unquote(_parts(url).username or "") or settings.reload_user
+    login = ("--user", user) if user else ()
+    return ("curl", "--fail", *login, "-X", "POST", without_login(url))
 
 
 def of_target(evidence: Evidence) -> Values:
@@ -122,7 +132,7 @@ def of_target(evidence: Evidence) -> Values:
         "audience": audience,
         "own_audience": _own_audience(audience),
         "token_url": without_login(target.token.url) if target.token else "",
-        "proxy_host": urlsplit(target.at_proxy).hostname or "",
+        "proxy_host": _parts(target.at_proxy).hostname or "",
         "uri": service.uri if service else "",
         "number": project_number(service),
         "one_instance": ("--scaling" if _by_hand(service) else "--max-instances", "1"),

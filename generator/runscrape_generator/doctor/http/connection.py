@@ -22,15 +22,24 @@ _MOMENT = 0.5
 _PORTS = {"http": 80, "https": 443}
 
 
+def is_url(text: str) -> bool:
+    """Whether it is a URL of a server that can be asked."""
+    try:
+        found = urlsplit(text)
+        return found.scheme in _PORTS and bool(found.hostname and found.port != 0)
+    except ValueError:
+        return False
+
+
 def connect(target: str, transport: Transport, steps: Steps) -> socket.socket:
     """Connect to the server, or to the HTTP proxy before it, and start TLS where it is https."""
+    for each in (target, transport.proxy_url or target):
+        if not is_url(each):
+            why = f"{show(without_login(each))} is no URL with http:// or https://"
+            raise StepFailedError(Failure(Stage.DNS, Failed.NO_URL, why))
     url = urlsplit(target)
     proxy = urlsplit(transport.proxy_url) if transport.proxy_url else None
     first = proxy or url
-    for each in (url, first):
-        if each.scheme not in _PORTS:
-            why = f"{show(without_login(each.geturl()))} is no URL with http:// or https://"
-            raise StepFailedError(Failure(Stage.DNS, Failed.NO_URL, why))
     host, port = first.hostname or "", first.port or _PORTS[first.scheme]
     with steps.take(Stage.DNS) as step:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)

@@ -163,7 +163,7 @@ def _discovered(job: Data, defaults: Defaults) -> Iterator[tuple[list[Group], Fa
 
 
 def _group(data: Mapping[str, Any]) -> Group:
-    return list(map(str, _list(data, "targets"))), dict(data.get("labels") or {})
+    return list(map(str, _list(data, "targets"))), {**(data.get("labels") or {})}
 
 
 def _list(data: Data, name: str) -> list[Any]:
@@ -180,7 +180,8 @@ def _of_files(pattern: Path) -> tuple[list[Group], Fault | None]:
         try:
             groups += _groups(Path(name).read_bytes())
         except (OSError, ValueError) as error:
-            return groups, _no_targets(f"{name}: {one_line(error)}", name)
+            why = getattr(error, "strerror", None) or one_line(error)
+            return groups, _no_targets(f"{name}: {why}", name)
     if names:
         return groups, None
     missing = {} if glob.has_magic(str(pattern)) else {"missing_file": str(pattern)}

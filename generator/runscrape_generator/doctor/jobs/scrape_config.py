@@ -15,8 +15,10 @@ from urllib.parse import quote, urlencode
 
 from requests.utils import get_environ_proxies, select_proxy, should_bypass_proxies
 
+from runscrape_generator.addresses import without_login
 from runscrape_generator.config import durations
 from runscrape_generator.doctor.causes import Fault
+from runscrape_generator.doctor.http.connection import is_url
 from runscrape_generator.doctor.jobs.relabel import relabel
 from runscrape_generator.doctor.targets import (
     Credentials,
@@ -122,11 +124,11 @@ def _base(job: Data, defaults: Defaults) -> Target:
         credentials=credentials(job, defaults),
         transport=transport(job, defaults),
         limits=Limits(
-            samples=int(job.get("sample_limit") or 0),
+            samples=_limit(job, "sample_limit"),
             body_bytes=size(job.get("body_size_limit")),
-            labels=int(job.get("label_limit") or 0),
-            label_name=int(job.get("label_name_length_limit") or 0),
-            label_value=int(job.get("label_value_length_limit") or 0),
+            labels=_limit(job, "label_limit"),
+            label_name=_limit(job, "label_name_length_limit"),
+            label_value=_limit(job, "label_value_length_limit"),
         ),
         honor_timestamps=_flag(job, "honor_timestamps", default=True),
         follow_redirects=_flag(job, "follow_redirects", default=True),
@@ -151,6 +153,18 @@ def _header(data: Data, defaults: Defaults) -> tuple[SecretSource, ...]:
     said = [*(data.get("values") or ()), *(data.get("secrets") or ())]
     files = [SecretSource(file=defaults.path(each)) for each in data.get("files") or ()]
     return (*(SecretSource(Secret(each)) for each in said), *files)
+
+
+def _limit(data: Data, name: str) -> int:
+    """Read a number of things; 0 for no limit."""
+    value = str(data.get(name) or 0)
+    try:
+        number = int(value)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise ValueError(f"{name}: {show(value)} is no whole number")
+    return number
 
 
 def size(value: object) -> int:
@@ -185,7 +199,7 @@ def _target(base: Target, job: Data, found: Mapping[str, str], defaults: Default
     address = _with_port(labels["__address__"], labels.get("__scheme__", "http"))
     shown.setdefault("instance", address)
     made = dataclasses.replace(base, job=shown.get("job", base.job), labels=shown, meta=meta)
-    if problem := _timing_problem(labels):
+    if problem := _address_problem(labels["__address__"]) or _timing_problem(labels):
         return dataclasses.replace(made, problem=problem)
     seconds = durations.parse(labels["__scrape_timeout__"])
     url = _url(address, labels, job.get("params") or {})
@@ -214,6 +228,13 @@ def _with_port(address: str, scheme: str) -> str:
     if re.search(r":\d+$", address):
         return address
     return f"{address}:{443 if scheme == 'https' else 80}"
+
+
+def _address_problem(address: str) -> Fault | None:
+    """Say why Prometheus refuses an address: a URL, say, or one with a path."""
+    if not re.search(r"[/?#@\s]", address) and is_url(f"http://{address}"):
+        return None
+    return Fault("bad-address", show(without_login(address)))
 
 
 def _timing_problem(labels: Mapping[str, str]) -> Fault | None:
