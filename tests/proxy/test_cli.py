@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,12 @@ def test_help_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "RUNSCRAPE_PROXY_" in done.stdout
+
+
+def test_version(capfd: pytest.CaptureFixture[str]) -> None:
+    """--version prints name and version on standard output, as runscrape's does."""
+    assert cli.main(["--version"]) == 0
+    assert re.fullmatch(r"runscrape-proxy \d+\.\d+\.\d+\S*\n", capfd.readouterr().out)
 
 
 def test_every_setting_has_an_option_and_is_used() -> None:
