@@ -164,14 +164,14 @@ class Switch(Marker):
         return value
 
 
-class OneOrMany:
+class OneOrMany(Marker):
     """A list; a value by itself is a list of one, and a variable's text is split."""
 
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
+    def check(self, _kind: Any, value: Any, info: ValidationInfo) -> tuple[Any, ...]:
         """Make a tuple of whatever is given."""
-        return core_schema.with_info_before_validator_function(_listed, handler(source))
+        if info.context and info.context.separated and isinstance(value, str):
+            return tuple(value.replace(",", " ").split())
+        return tuple(value) if isinstance(value, list | tuple) else (value,)
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
@@ -181,25 +181,14 @@ class OneOrMany:
         return {"anyOf": [many["items"], many]}
 
 
-def _listed(value: Any, info: ValidationInfo) -> tuple[Any, ...]:
-    if info.context and info.context.separated and isinstance(value, str):
-        return tuple(value.replace(",", " ").split())
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
-
-
 @dataclass(frozen=True, slots=True)
-class Pairs:
+class Pairs(Marker):
     """A mapping, or ``KEY=VALUE`` as the type *texts* has them, which are made into one."""
 
     texts: Any
 
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
+    def check(self, _kind: Any, value: Any, info: ValidationInfo) -> Any:
         """Make a mapping of texts."""
-        return core_schema.with_info_before_validator_function(self._mapping, handler(source))
-
-    def _mapping(self, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, Mapping):
             return value
         texts = TypeAdapter(self.texts).validate_python(value, context=info.context)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationInfo
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema
 
-from runscrape_generator.config.fields import Number, Scalar, Text
+from runscrape_generator.config.fields import Marker, Number, Scalar, Text
 
 OLDEST_PROMETHEUS, OLDEST_VMAGENT = "2.27", "1.79"
 SECRET = "a secret does not belong in this file"
@@ -62,18 +62,13 @@ def known(info: FieldInfo) -> Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Marker):
     """No rule may set it."""
 
     why: str
 
-    def __get_pydantic_core_schema__(
-        self, _source: Any, _handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
+    def check(self, _kind: Any, _value: Any, _info: ValidationInfo) -> NoReturn:
         """Refuse whatever is given."""
-        return core_schema.no_info_plain_validator_function(self._refuse)
-
-    def _refuse(self, _value: object) -> None:
         raise ValueError(f"may not be set here: {self.why}")
 
     def __get_pydantic_json_schema__(

@@ -18,7 +18,9 @@ from pydantic import (
     BeforeValidator,
     Field,
     GetCoreSchemaHandler,
+    GetPydanticSchema,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     create_model,
     model_validator,
 )
@@ -265,19 +267,15 @@ class Job(_Refusing):  # type: ignore[misc] # made of a table
     proxy_tls_config: TlsConfig = since(None, "1.79")
 
 
-class _AsJob:
-    """Plain data that a rule merges into the job; checked where it is read from a file."""
-
-    def __get_pydantic_core_schema__(
-        self, _source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        """Check it as a :class:`Job`, and keep it as it is written."""
-        return core_schema.with_info_wrap_validator_function(self._check, handler(Job))
-
-    def _check(self, data: Any, validate: Any, info: ValidationInfo) -> Any:
-        if info.context is not None:
-            validate(data)
-        return data
+def _check(data: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    """Check what a rule merges into the job where it is read, and keep it as it is written."""
+    if info.context is not None:
+        validate(data)
+    return data
 
 
-ScrapeConfig = Annotated[dict[str, Any], _AsJob()]
+def _as_job(_source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    return core_schema.with_info_wrap_validator_function(_check, handler(Job))
+
+
+ScrapeConfig = Annotated[dict[str, Any], GetPydanticSchema(_as_job)]
