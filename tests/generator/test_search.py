@@ -278,4 +278,4 @@ def test_odd_searches(body: Any) -> None:
 )
 def test_where_is_searched(endpoint: str | None, url: str) -> None:
     """At Google's own Cloud Asset API; beside an API of one's own, there."""
-    assert api_address(endpoint).search_url == url
+    assert api_address(endpoint).of_api("cloudasset") == url

@@ -1,4 +1,4 @@
-"""``--api-endpoint``: where the Run Admin API answers, and Cloud Asset Inventory beside it."""
+"""``--api-endpoint``: where the Run Admin API answers, and other APIs beside it."""
 
 from __future__ import annotations
 
@@ -34,9 +34,8 @@ class ApiAddress:
         """Whether what is sent there stays on this machine."""
         return is_loopback(urlsplit(self.url).hostname or "")
 
-    @property
-    def search_url(self) -> str:
-        """Where Cloud Asset Inventory answers: at Google's own, or here where this is not Google's.
+    def of_api(self, name: str) -> str:
+        """Where another API of Google's answers: beside this one, or here if this is not Google's.
 
         ``scheme://host:port``, as ``url``.
         """
@@ -44,8 +43,7 @@ class ApiAddress:
         if not _GOOGLE.fullmatch(host):
             return self.url
         connected = _PRIVATE_CONNECT.fullmatch(host)
-        name = f"cloudasset-{connected[1]}.p" if connected else "cloudasset"
-        return f"https://{name}.googleapis.com:443"
+        return f"https://{name}{f'-{connected[1]}.p' if connected else ''}.googleapis.com:443"
 
 
 def api_address(text: str | None) -> ApiAddress:

@@ -6,11 +6,10 @@ Run Admin API v2 ``services.getIamPolicy``, Resource Manager v1 ``projects.getIa
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import requests
 from google.auth.exceptions import GoogleAuthError
@@ -26,7 +25,6 @@ from runscrape_generator.text import one_line
 SECONDS = 10.0
 """For one call."""
 INVOKER = "roles/run.invoker"
-_GOOGLE = re.compile(r"(?:.+\.)?googleapis\.com")
 
 Bindings = Mapping[str, frozenset[str]]
 """Members by role, of bindings without a condition: those are no sure grant."""
@@ -65,23 +63,17 @@ class Policies:
 
     def of_project(self, project: str) -> Bindings:
         """Give the policy of a project: its own, without what folders and organisation bring."""
-        host = self._host("cloudresourcemanager")
+        host = self._access.address.of_api("cloudresourcemanager")
         return bindings(self._json("POST", f"{host}/v1/projects/{quote(project)}:getIamPolicy"))
 
     def has_role(self, project: str, role: str) -> bool:
         """Whether a project has a custom role of this id; False too where that may not be read."""
+        host = self._access.address.of_api("iam")
         try:
-            self._json("GET", f"{self._host('iam')}/v1/projects/{quote(project)}/roles/{role}")
+            self._json("GET", f"{host}/v1/projects/{quote(project)}/roles/{role}")
         except UnreadableError:
             return False
         return True
-
-    def _host(self, name: str) -> str:
-        """Say where another API of Google's answers; here where ``--api-endpoint`` is no Google."""
-        own = self._access.address.url
-        if not _GOOGLE.fullmatch(urlsplit(own).hostname or ""):
-            return own
-        return f"https://{name}.googleapis.com"
 
     def _json(self, method: str, url: str) -> dict[str, Any]:
         try:

@@ -32,7 +32,7 @@ def list_regions(access: Access, retries: Retries, project: str, until: float) -
     token, tokens = "", {""}
     while True:
         params = {"pageSize": str(PAGE_SIZE)} | ({"pageToken": token} if token else {})
-        once = partial(_page, access, url, params)
+        once = partial(get_json, access, url, params, _WHAT)
         answer = retries.call("locations.list", until, once)
         found.update(_location_ids(answer))
         token = answer.get("nextPageToken") or ""
@@ -44,10 +44,6 @@ def list_regions(access: Access, retries: Retries, project: str, until: float) -
     if not found:
         raise ListingError(f"{_WHAT} is empty")
     return tuple(sorted(found))
-
-
-def _page(access: Access, url: str, params: dict[str, str], seconds: float) -> dict[str, Any]:
-    return get_json(access, url, params, seconds, _WHAT)
 
 
 def _location_ids(answer: dict[str, Any]) -> list[str]:

@@ -16,7 +16,7 @@ class ListingError(Exception):
 
 
 def get_json(
-    access: Access, url: str, params: Mapping[str, str], seconds: float, what: str
+    access: Access, url: str, params: Mapping[str, str], what: str, seconds: float
 ) -> dict[str, Any]:
     """Get a JSON object; ``what`` names it in messages ("the list of regions").
 

@@ -53,19 +53,15 @@ def search_page(
 
     Raises CallFailedError or ListingError, as :func:`list_regions` does.
     """
-    url = f"{access.address.search_url}/v1/{container}:searchAllResources"
+    url = f"{access.address.of_api('cloudasset')}/v1/{container}:searchAllResources"
     params = _QUERY | ({"pageToken": token} if token else {})
-    once = partial(_page, access, url, params)
+    once = partial(get_json, access, url, params, _WHAT)
     answer = retries.call("searchAllResources", until, once)
     results = answer.get("results", [])
     following = answer.get("nextPageToken") or ""
     if not isinstance(results, list) or not isinstance(following, str):
         raise ListingError(f"{_WHAT} is not a list of pages")
     return SearchPage(frozenset(filter(None, map(_hit, results))), following)
-
-
-def _page(access: Access, url: str, params: dict[str, str], seconds: float) -> dict[str, Any]:
-    return get_json(access, url, params, seconds, _WHAT)
 
 
 def _hit(result: Any) -> Hit | None:
