@@ -128,14 +128,12 @@ class Job:
     """One entry of ``scrape_configs``: endpoints that share every setting of the job."""
 
     name: str
-    audience: str | None
-    scheme: str
-    metrics_path: str
-    params: Mapping[str, tuple[str, ...]]
-    scrape_interval: str | None
-    scrape_timeout: str | None
-    scrape_config: Mapping[str, Any]
     endpoints: tuple[Endpoint, ...]
+
+    @property
+    def shared(self) -> Endpoint:
+        """The endpoint whose settings are the job's."""
+        return self.endpoints[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,17 +44,7 @@ def skipped(name: str, reason: str) -> Decision:
 
 def jobs(*decisions: Decision) -> tuple[Job, ...]:
     return tuple(
-        Job(
-            name=endpoint.job,
-            audience=endpoint.audience,
-            scheme="https",
-            metrics_path="/metrics",
-            params={},
-            scrape_interval=None,
-            scrape_timeout=None,
-            scrape_config={},
-            endpoints=(endpoint,),
-        )
+        Job(name=endpoint.job, endpoints=(endpoint,))
         for decision in decisions
         for endpoint in decision.endpoints
     )

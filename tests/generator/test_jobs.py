@@ -113,7 +113,7 @@ class TestSharedAudience:
         (job,) = assemble(
             [service(name, custom_audiences=(SHARED,)) for name in "ab"], audience="custom"
         )
-        assert (job.name, job.audience) == ("cloudrun/metrics.example.com", SHARED)
+        assert (job.name, job.shared.audience) == ("cloudrun/metrics.example.com", SHARED)
         assert [each.service.name for each in job.endpoints] == ["a", "b"]
 
     def test_a_second_service_renames_nothing(self) -> None:

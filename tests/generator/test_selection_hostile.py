@@ -159,7 +159,7 @@ def test_services_of_one_project_share() -> None:
     """They trust each other: one job for both."""
     both = [service(name, custom_audiences=(X,)) for name in ("a", "b")]
     (job,) = assemble(both, audience="custom")
-    assert (job.audience, len(job.endpoints)) == (X, 2)
+    assert (job.shared.audience, len(job.endpoints)) == (X, 2)
 
 
 def test_the_url_of_another_service() -> None:

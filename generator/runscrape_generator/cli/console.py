@@ -118,27 +118,26 @@ class Console(logging.Handler):
         bar = click.progressbar(
             length=total, label=printable(label), file=self._stream, show_pos=True, show_eta=False
         )
-        self.acquire()
-        try:
+        with self._locked():
             self._bar = bar
             bar.render_progress()
-        finally:
-            self.release()
         try:
             yield self._advance
         finally:
-            self.acquire()
-            try:
+            with self._locked():
                 self._bar = None
                 self._write(_CLEAR_LINE + _SHOW_CURSOR)
-            finally:
-                self.release()
 
     def _advance(self, by: int) -> None:
-        self.acquire()
-        try:
+        with self._locked():
             if self._bar is not None:
                 self._quietly(lambda: self._bar.update(by))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.acquire()
+        try:
+            yield
         finally:
             self.release()
 

@@ -12,7 +12,6 @@ import logging
 import os
 import re
 import shutil
-import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,8 +22,8 @@ import requests
 from runscrape_generator.config.job_fields import OLDEST_PROMETHEUS
 from runscrape_generator.config.releases import assumed, release
 from runscrape_generator.config.settings import AUTO, Format, Settings
-from runscrape_generator.errors import ConfigError, RunscrapeError
-from runscrape_generator.publish import files
+from runscrape_generator.errors import ConfigError, RunscrapeError, ValidationError
+from runscrape_generator.publish import files, promtool
 from runscrape_generator.publish.server import Server, server
 
 log = logging.getLogger(__name__)
@@ -121,16 +120,8 @@ def _body(response: requests.Response) -> bytes:
 
 def _promtool_version(program: str) -> str | None:
     try:
-        said = subprocess.run(  # noqa: S603 - promtool, as found or as named by the user
-            [program, "--version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TIMEOUT,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        said = promtool.run(program, "--version", seconds=TIMEOUT)
+    except ValidationError:
         return None
     text = said.stdout + said.stderr  # on which of the two changed with the releases
     return _usable(text.partition("version ")[2])

@@ -59,7 +59,7 @@ class Promtool:
     def _check(self, path: Path) -> None:
         """Raise ValidationError with promtool's own words if it refuses the file."""
         flags = ["--syntax-only"] if self.syntax_only else []  # Prometheus 2.33 and newer
-        done = _run([self.program, "check", "config", *flags, str(path)])
+        done = run(self.program, "check", "config", *flags, str(path), seconds=TIMEOUT)
         if done.returncode == 0:
             return
         lines = (line.strip() for line in (done.stdout + done.stderr).splitlines())
@@ -127,7 +127,7 @@ def find_program(settings: Settings) -> str | None:
 
 
 def _older(program: str, wanted: str) -> bool:
-    said = _run([program, "--version"])
+    said = run(program, "--version", seconds=TIMEOUT)
     match = re.search(r"version (\d+)\.(\d+)", said.stdout + said.stderr)
     asked = re.match(r"(\d+)\.(\d+)", wanted)
     if match is None or asked is None:
@@ -135,27 +135,23 @@ def _older(program: str, wanted: str) -> bool:
     return tuple(map(int, match.groups())) < tuple(map(int, asked.groups()))
 
 
-def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+def run(program: str, *arguments: str, seconds: float) -> subprocess.CompletedProcess[str]:
+    """Run promtool, and give what it said; ValidationError where it cannot be run, or hangs."""
     try:
         return subprocess.run(  # noqa: S603 - promtool, as found or as named by the user
-            command,
+            [program, *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=TIMEOUT,
+            timeout=seconds,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise ValidationError(
-            f"{command[0]} took more than {TIMEOUT:g} s; nothing was changed. "
-            "--promtool none leaves it out"
-        ) from None
+        why = f"took more than {seconds:g} s"
     except OSError as error:
-        raise ValidationError(
-            f"{command[0]} cannot be run: {error.strerror}; nothing was changed. "
-            "--promtool none leaves it out"
-        ) from error
+        why = f"cannot be run: {error.strerror}"
+    raise ValidationError(f"{program} {why}; nothing was changed. --promtool none leaves it out")
 
 
 @contextmanager

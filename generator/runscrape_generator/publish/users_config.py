@@ -27,7 +27,9 @@ def warnings(
     """Say what does not go well together: with a file of the user's, or with *new*, the output."""
     if places.output is None:
         return
-    by_rules = (job for job in jobs if job.scrape_config)  # no other job of ours names a file
+    by_rules = (
+        job for job in jobs if job.shared.scrape_config
+    )  # no other job of ours names a file
     data: Data = {"scrape_configs": scrape_configs(by_rules, settings)}
     if settings.into is not None:
         config = take_apart(files.read(places.output) or b"", str(settings.into))

@@ -15,11 +15,10 @@ import yaml
 
 from runscrape_generator.errors import ConfigError, RefusedError, ValidationError
 from runscrape_generator.render.scrape_config import Data
-from runscrape_generator.render.yaml import NULL, Loader, from_yaml, to_yaml
+from runscrape_generator.render.yaml import NULL, Loader, from_yaml, jobs_to_yaml
 
 BEGIN = "# BEGIN runscrape: each run writes the lines up to END anew, and no others."
 END = "# END runscrape"
-NO_JOBS = "# There are no Cloud Run jobs."
 
 _KEY = "scrape_configs"
 _BOM = "\ufeff"
@@ -77,8 +76,8 @@ class UsersConfig:
 
     def _lines(self, entries: list[Data]) -> str:
         """The block's lines, with the file's own line ends."""
-        jobs = to_yaml(entries) if entries else NO_JOBS
-        lines = [self.indent + line for line in (BEGIN, *jobs.split("\n"), END)]
+        jobs = jobs_to_yaml(entries).split("\n")
+        lines = [self.indent + line for line in (BEGIN, *jobs, END)]
         ends = "\r\n" if "\r\n" in self.outside else "\n"
         return "".join(line + ends for line in lines)
 

@@ -37,20 +37,21 @@ def scrape_configs(jobs: Iterable[Job], settings: Settings) -> list[Data]:
 
 def scrape_config(job: Job, settings: Settings) -> Data:
     """One job, with the rules' ``scrape_config`` merged in last."""
+    own = job.shared
     data: Data = {"job_name": job.name}
-    data |= _times(job.scrape_interval, job.scrape_timeout, settings)
-    data |= {"scheme": job.scheme, "metrics_path": job.metrics_path}
-    if job.params:
-        data["params"] = {name: list(values) for name, values in job.params.items()}
+    data |= _times(own.scrape_interval, own.scrape_timeout, settings)
+    data |= {"scheme": own.scheme, "metrics_path": own.metrics_path}
+    if own.params:
+        data["params"] = {name: list(values) for name, values in own.params.items()}
     data["follow_redirects"] = False
     data |= _fallback(settings)
-    if job.audience is not None:
-        data["oauth2"] = oauth2(job.audience, settings)
+    if own.audience is not None:
+        data["oauth2"] = oauth2(own.audience, settings)
     data["static_configs"] = [
         {"targets": [each.target], "labels": dict(each.labels)} for each in job.endpoints
     ]
-    extra = dict(job.scrape_config)
-    if job.audience is None:
+    extra = dict(own.scrape_config)
+    if own.audience is None:
         # Half an oauth2 block, as a rule for all services may bring, breaks the whole file.
         extra.pop("oauth2", None)
     return merge(data, extra)

@@ -47,6 +47,11 @@ def to_yaml(data: object) -> str:
     return str(text).removesuffix("...\n").removesuffix("\n").replace("%{", "\\u0025{")
 
 
+def jobs_to_yaml(entries: list[dict[str, Any]]) -> str:
+    """A list of scrape jobs in block style, or a comment that says that there are none."""
+    return to_yaml(entries) if entries else "# There are no Cloud Run jobs."
+
+
 _Emitter = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 """PyYAML's representer, which would make nodes of the data first, takes three times as long."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from runscrape_generator.config.settings import Rule, Settings
@@ -40,9 +41,9 @@ class Claims:
     Audiences are keys as :func:`alike` makes them.
     """
 
-    projects: Mapping[str, frozenset[str]]
+    projects: Mapping[str, AbstractSet[str]]
     """The projects that have it: as a custom audience of a service, or by a rule for one."""
-    by_rule: Mapping[str, frozenset[str]]
+    by_rule: Mapping[str, AbstractSet[str]]
     """For each audience that rules name: the projects of the services that they give it to."""
     urls: Mapping[str, str]
     """The service whose URL it is, as ``PROJECT/REGION/NAME``."""
@@ -63,11 +64,7 @@ def claims(services: Iterable[tuple[Service, Rule]], settings: Settings) -> Clai
                 urls.setdefault(alike(url), service.id)
     for audience, named in by_rule.items():
         projects.setdefault(audience, set()).update(named)
-    return Claims(_frozen(projects), _frozen(by_rule), urls)
-
-
-def _frozen(found: Mapping[str, set[str]]) -> dict[str, frozenset[str]]:
-    return {audience: frozenset(projects) for audience, projects in found.items()}
+    return Claims(projects, by_rule, urls)
 
 
 def audience_of(

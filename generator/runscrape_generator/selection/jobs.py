@@ -16,19 +16,4 @@ def assemble(decisions: Iterable[Decision]) -> tuple[Job, ...]:
     groups: dict[str, list[Endpoint]] = {}
     for endpoint in (each for decision in decisions for each in decision.endpoints):
         groups.setdefault(endpoint.job, []).append(endpoint)
-    return tuple(_job(name, tuple(group)) for name, group in groups.items())
-
-
-def _job(name: str, endpoints: tuple[Endpoint, ...]) -> Job:
-    first = endpoints[0]
-    return Job(
-        name=name,
-        audience=first.audience,
-        scheme=first.scheme,
-        metrics_path=first.metrics_path,
-        params=first.params,
-        scrape_interval=first.scrape_interval,
-        scrape_timeout=first.scrape_timeout,
-        scrape_config=first.scrape_config,
-        endpoints=endpoints,
-    )
+    return tuple(Job(name=name, endpoints=tuple(group)) for name, group in groups.items())
