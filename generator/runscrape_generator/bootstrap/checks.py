@@ -9,27 +9,8 @@ from pathlib import Path
 
 from runscrape_generator.config import durations
 
-_IMAGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._:/@-]{0,400}")
-"""NAME[:TAG][@DIGEST] (distribution/reference); what it allows needs no quotes in any file."""
-_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-"""An RFC 1123 label, as Kubernetes wants it."""
-_ACCOUNT = re.compile(r"[a-z0-9.-]+@[a-z0-9.-]+")
 _FOLDER = re.compile(r"/[A-Za-z0-9_@+=:,./-]*")
 """What unit files and quadlets can name without quotes."""
-_SIZE = re.compile(r"[1-9][0-9]*(?:MB|GB|TB)")
-"""What Prometheus' --storage.tsdb.retention.size takes; 1GB is 2**30 bytes there."""
-_QUANTITY = re.compile(r"[1-9][0-9]*[MGT]i")
-"""A Kubernetes quantity, of those that name a volume's size."""
-_OBJECT = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-"""An RFC 1123 subdomain: the name of most Kubernetes objects."""
-_ADDRESS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}")
-_LABEL = re.compile(
-    r"(?:[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
-    r"=([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?"
-)
-"""A Kubernetes label as ``key=value``."""
-_EXTERNAL = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]*=[^\x00-\x1f\x7f${}]+")
-"""A Prometheus label; ``$`` stands for a variable there, and braces for our template's fields."""
 _HOUR, _DAY = 60, 24
 """Minutes, hours."""
 _MIN_EVERY, _MAX_EVERY = 30, 86_400
@@ -83,11 +64,12 @@ def _is_duration(text: str) -> bool:
         return False
 
 
-def _matching(pattern: re.Pattern[str], what: str) -> Check:
-    return lambda text: pattern.fullmatch(text) is not None, what
+def _matching(pattern: str, what: str) -> Check:
+    return lambda text: re.fullmatch(pattern, text) is not None, what
 
 
-IMAGE = _matching(_IMAGE, "an image such as registry/name:tag")
+IMAGE = _matching(r"[a-zA-Z0-9][a-zA-Z0-9._:/@-]{0,400}", "an image such as registry/name:tag")
+"""NAME[:TAG][@DIGEST] (distribution/reference); what it allows needs no quotes in any file."""
 PATH: Check = (is_path, "a path without spaces")
 PROGRAM_DIR: Check = (
     _is_program_dir,
@@ -95,11 +77,26 @@ PROGRAM_DIR: Check = (
 )
 PERIOD: Check = (_is_period, "a duration from 30s to 1d")
 DURATION: Check = (_is_duration, "a duration such as 15d")
-ACCOUNT = _matching(_ACCOUNT, "an e-mail address")
-NAMESPACE = _matching(_NAMESPACE, "a namespace's name")
-OBJECT = _matching(_OBJECT, "the name of an object")
-LABEL = _matching(_LABEL, "a label such as team=core")
-EXTERNAL_LABEL = _matching(_EXTERNAL, "a label such as cluster=eu")
-SIZE = _matching(_SIZE, "a size such as 16GB")
-QUANTITY = _matching(_QUANTITY, "a size such as 20Gi")
-ADDRESS = _matching(_ADDRESS, "an address such as alertmanager:9093")
+ACCOUNT = _matching(r"[a-z0-9.-]+@[a-z0-9.-]+", "an e-mail address")
+NAMESPACE = _matching(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", "a namespace's name")
+"""An RFC 1123 label, as Kubernetes wants it."""
+OBJECT = _matching(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", "the name of an object")
+"""An RFC 1123 subdomain: the name of most Kubernetes objects."""
+LABEL = _matching(
+    r"(?:[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+    r"=([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?",
+    "a label such as team=core",
+)
+"""A Kubernetes label as ``key=value``."""
+EXTERNAL_LABEL = _matching(
+    r"(?!__)[A-Za-z_][A-Za-z0-9_]*=[^\x00-\x1f\x7f${}]+", "a label such as cluster=eu"
+)
+"""A Prometheus label; ``$`` stands for a variable there, and braces for our template's fields."""
+SIZE = _matching(r"[1-9][0-9]*(?:MB|GB|TB)", "a size such as 16GB")
+"""What Prometheus' --storage.tsdb.retention.size takes; 1GB is 2**30 bytes there."""
+QUANTITY = _matching(r"[1-9][0-9]*[MGT]i", "a size such as 20Gi")
+"""A Kubernetes quantity, of those that name a volume's size."""
+ADDRESS = _matching(
+    r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}",
+    "an address such as alertmanager:9093",
+)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from runscrape_generator.bootstrap import checks, options
-from runscrape_generator.bootstrap.platforms import PLACES, RUN_AS, Choices, Platform
+from runscrape_generator.bootstrap.options import Choices
+from runscrape_generator.bootstrap.platforms import PLACES, RUN_AS, Platform
 from runscrape_generator.config import durations
 from runscrape_generator.config.load import Loaded
 from runscrape_generator.errors import ConfigError
@@ -98,20 +99,18 @@ def choices(given: Mapping[str, Any], known: Manifest | None, folder: Folder) ->
     }
     values = {**options.DEFAULTS, **before, **now}
     platform = _platform(given["platform"] or (known.platform if known else None))
-    found = options.mistakes(platform, now, values)
+    found = [*options.bad_values(values), *options.unused(platform, now, refused=True)]
     found = found or [*_odd_period(platform, values), *_no_room(platform, values)]
     if not checks.is_path(given["directory"]):
         found.append(f"DIR: {given['directory']!r} is not a path without spaces")
     if found:
         raise ConfigError("\n".join(found))
-    for line in options.unused(platform, now):
+    for line in options.unused(platform, now, refused=False):
         log.warning(line)
-    credentials = values.pop("credentials_file")
     user, group = _runs_as(platform, folder)
     return Choices(
         platform=platform,
         directory=Path(given["directory"]),
-        credentials_file=Path(credentials) if credentials else None,
         user=user,
         group=group,
         remembered={**before, **now},

@@ -8,15 +8,19 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from runscrape_generator.bootstrap import checks, health
+from runscrape_generator.bootstrap import checks
 from runscrape_generator.bootstrap.bundle import Planned
-from runscrape_generator.bootstrap.platforms import PLACES, RUN_AS, Choices, Platform
+from runscrape_generator.bootstrap.options import Choices
+from runscrape_generator.bootstrap.platforms import PLACES, RUN_AS, Platform
 from runscrape_generator.bootstrap.processes import (
     DEBIANS_CONFIG,
+    PROXY_HEALTH,
     RELOAD,
     Commands,
     commands,
+    generator_health,
     keeps_a_block,
+    prometheus_health,
     retention_size,
 )
 from runscrape_generator.bootstrap.quadlet import quadlets
@@ -181,9 +185,9 @@ def _values(asked: Asked, processes: Commands) -> dict[str, Any]:
         "log_format": settings.log_format,
         "proxy_log": proxy_log,
         "generator_log": generator_log,
-        "probe": health.PROXY,
-        "fresh": health.generator(stale_after),
-        "ready": health.prometheus(choices.prometheus_image),
+        "probe": PROXY_HEALTH,
+        "fresh": generator_health(stale_after),
+        "ready": prometheus_health(choices.prometheus_image),
         "rootless": choices.user != RUN_AS,
         "schedule": checks.cron_schedule(every),
         "full_version": _full_version(choices.prometheus_image),

@@ -1,4 +1,4 @@
-"""The options of ``runscrape bootstrap`` itself, each once: its default, its rule, its platforms.
+"""What ``runscrape bootstrap`` itself is asked for: each option once, a field of :class:`Choices`.
 
 The generator's own settings (projects, rules, mode …) are in :mod:`runscrape_generator.config`.
 """
@@ -6,30 +6,30 @@ The generator's own settings (projects, rules, mode …) are in :mod:`runscrape_
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from runscrape_generator.bootstrap import checks
-from runscrape_generator.bootstrap.platforms import Platform
+from runscrape_generator.bootstrap.platforms import PLACES, Platform, PlatformPlaces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """One option that takes a text, several, or with a default of False one that is a switch."""
+    """One option: it takes a text, several of them, or is a switch, as its default is."""
 
     key: str
     """The field of ``Choices``; the flag is this with dashes."""
+    default: Any
     help: str
-    default: str | bool | tuple[str, ...] | None = None
-    """() for an option that can be given several times."""
-    check: checks.Check | None = None
-    metavar: str | None = None
-    platforms: tuple[Platform, ...] = tuple(Platform)
+    check: checks.Check | None
+    metavar: str | None
+    platforms: tuple[Platform, ...]
     """Where it is used."""
-    refused: bool = False
+    refused: bool
     """Whether it ends the run on another platform; else it is warned of."""
-    instead: str = ""
+    instead: str
     """What to do on the other platforms."""
 
     @property
@@ -38,210 +38,217 @@ class Option:
         return "--" + self.key.replace("_", "-")
 
 
-_CONTAINERS = (Platform.COMPOSE, Platform.KUBERNETES)
-_CLUSTER = (Platform.KUBERNETES,)
+def _option(
+    text: str,
+    /,
+    *,
+    default: str | bool | tuple[str, ...] | None = None,
+    check: checks.Check | None = None,
+    metavar: str | None = None,
+    platforms: tuple[Platform, ...] = tuple(Platform),
+    refused: bool = False,
+    instead: str = "",
+) -> Any:
+    """Declare a field of ``Choices`` as an option; what is given is for :class:`Option`."""
+    notes = {
+        "help": text,
+        "check": check,
+        "metavar": metavar,
+        "platforms": platforms,
+        "refused": refused,
+        "instead": instead,
+    }
+    return field(default=default, metadata=notes)
 
-OPTIONS: tuple[Option, ...] = (
-    Option(
-        key="image",
-        help="Our own image.",
+
+_COMPOSE, _CLUSTER = (Platform.COMPOSE,), (Platform.KUBERNETES,)
+_CONTAINERS = (*_COMPOSE, *_CLUSTER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What the user asked of ``bootstrap`` itself, beside the generator's settings."""
+
+    platform: Platform
+    directory: Path
+    image: str = _option(
+        "Our own image.",
         default=f"localhost/runscrape:{version('runscrape')}",
         check=checks.IMAGE,
         platforms=_CONTAINERS,
-    ),
-    Option(
-        key="prometheus_image",
-        help="Prometheus' image.",
+    )
+    prometheus_image: str = _option(
+        "Prometheus' image.",
         default="docker.io/prom/prometheus:v3.10.0",
         check=checks.IMAGE,
         platforms=_CONTAINERS,
-    ),
-    Option(
-        key="exporter_image",
-        help="node_exporter's image.",
+    )
+    exporter_image: str = _option(
+        "node_exporter's image.",
         default="quay.io/prometheus/node-exporter:v1.9.1",
         check=checks.IMAGE,
         platforms=_CONTAINERS,
-    ),
-    Option(
-        key="grafana_image",
-        help="Grafana's image.",
+    )
+    grafana_image: str = _option(
+        "Grafana's image.",
         default="docker.io/grafana/grafana:12.0.2",
         check=checks.IMAGE,
-        platforms=(Platform.COMPOSE,),
-    ),
-    Option(
-        key="kubectl_image",
-        help="kubectl's image, for --operator.",
+        platforms=_COMPOSE,
+    )
+    kubectl_image: str = _option(
+        "kubectl's image, for --operator.",
         default="registry.k8s.io/kubectl:v1.33.2",
         check=checks.IMAGE,
         platforms=_CLUSTER,
-    ),
-    Option(
-        key="grafana",
-        help="Run Grafana too, dashboard and all (compose).",
+    )
+    grafana: bool = _option(
+        "Run Grafana too, dashboard and all (compose).",
         default=False,
-        platforms=(Platform.COMPOSE,),
+        platforms=_COMPOSE,
         refused=True,
         instead="elsewhere import the dashboard",
-    ),
-    Option(
-        key="operator",
-        help="Prometheus Operator resources too (kubernetes).",
+    )
+    operator: bool = _option(
+        "Prometheus Operator resources too (kubernetes).",
         default=False,
         platforms=_CLUSTER,
         refused=True,
-    ),
-    Option(
-        key="operator_label",
-        help="Label that your Prometheus' selectors ask for (with --operator: no Prometheus of our"
-        " own beside it).",
+    )
+    operator_label: tuple[str, ...] = _option(
+        "Label that your Prometheus' selectors ask for (with --operator: no Prometheus of"
+        " our own beside it).",
         default=(),
         check=checks.LABEL,
         metavar="KEY=VALUE",
         platforms=_CLUSTER,
         refused=True,
-    ),
-    Option(
-        key="every",
-        help="How often the generator looks.",
-        default="5m",
-        check=checks.PERIOD,
-        metavar="DURATION",
-    ),
-    Option(
-        key="credentials_file",
-        help="Google credentials to use there; by default the metadata server, or workload identity"
-        " (compose, systemd).",
+    )
+    every: str = _option(
+        "How often the generator looks.", default="5m", check=checks.PERIOD, metavar="DURATION"
+    )
+    credentials_file: str | None = _option(
+        "Google credentials to use there; by default the metadata server, or workload"
+        " identity (compose, systemd).",
         check=checks.PATH,
         metavar="PATH",
         platforms=(Platform.COMPOSE, Platform.SYSTEMD),
         refused=True,
         instead="on kubernetes the pod has workload identity instead",
-    ),
-    Option(
-        key="google_service_account",
-        help="What the programs are to Google; by default runscrape of the first project.",
+    )
+    google_service_account: str | None = _option(
+        "What the programs are to Google; by default runscrape of the first project.",
         check=checks.ACCOUNT,
         metavar="EMAIL",
-    ),
-    Option(
-        key="namespace",
-        help="Of the objects (kubernetes).",
+    )
+    namespace: str = _option(
+        "Of the objects (kubernetes).",
         default="runscrape",
         check=checks.NAMESPACE,
         platforms=_CLUSTER,
-    ),
-    Option(
-        key="program_dir",
-        help="Of the programs (systemd).",
+    )
+    program_dir: str = _option(
+        "Of the programs (systemd).",
         default="/opt/runscrape/bin",
         check=checks.PROGRAM_DIR,
         metavar="DIR",
         platforms=(Platform.SYSTEMD,),
-    ),
-    Option(
-        key="retention",
-        help="How long Prometheus keeps samples.",
+    )
+    retention: str = _option(
+        "How long Prometheus keeps samples.",
         default="15d",
         check=checks.DURATION,
         metavar="DURATION",
         platforms=_CONTAINERS,
         refused=True,
         instead="elsewhere Prometheus' own flags say it",
-    ),
-    Option(
-        key="retention_size",
-        help="How much room samples may take; by default four fifths of the volume, or 16GB.",
+    )
+    retention_size: str | None = _option(
+        "How much room samples may take; by default four fifths of the volume, or 16GB.",
         check=checks.SIZE,
         metavar="SIZE",
         platforms=_CONTAINERS,
         refused=True,
         instead="elsewhere Prometheus' own flags say it",
-    ),
-    Option(
-        key="volume_size",
-        help="Size of Prometheus' volume (kubernetes).",
+    )
+    volume_size: str = _option(
+        "Size of Prometheus' volume (kubernetes).",
         default="20Gi",
         check=checks.QUANTITY,
         metavar="SIZE",
         platforms=_CLUSTER,
         refused=True,
-    ),
-    Option(
-        key="storage_class",
-        help="Storage class of Prometheus' volume (kubernetes); by default the cluster's.",
+    )
+    storage_class: str | None = _option(
+        "Storage class of Prometheus' volume (kubernetes); by default the cluster's.",
         check=checks.OBJECT,
         metavar="NAME",
         platforms=_CLUSTER,
         refused=True,
-    ),
-    Option(
-        key="alertmanager",
-        help="Alertmanager to send alerts to.",
+    )
+    alertmanager: tuple[str, ...] = _option(
+        "Alertmanager to send alerts to.",
         default=(),
         check=checks.ADDRESS,
         metavar="HOST:PORT",
         platforms=_CONTAINERS,
         refused=True,
         instead="elsewhere your own prometheus.yml says it",
-    ),
-    Option(
-        key="external_label",
-        help="Label on everything that this Prometheus sends elsewhere.",
+    )
+    external_label: tuple[str, ...] = _option(
+        "Label on everything that this Prometheus sends elsewhere.",
         default=(),
         check=checks.EXTERNAL_LABEL,
         metavar="NAME=VALUE",
         platforms=_CONTAINERS,
         refused=True,
         instead="elsewhere your own prometheus.yml says it",
-    ),
-    Option(
-        key="object_label",
-        help="Label on every object and pod (kubernetes).",
+    )
+    object_label: tuple[str, ...] = _option(
+        "Label on every object and pod (kubernetes).",
         default=(),
         check=checks.LABEL,
         metavar="KEY=VALUE",
         platforms=_CLUSTER,
         refused=True,
-    ),
-    Option(
-        key="ingress_namespace",
-        help="Namespace whose pods may reach Prometheus, Grafana's for example (kubernetes).",
+    )
+    ingress_namespace: tuple[str, ...] = _option(
+        "Namespace whose pods may reach Prometheus, Grafana's for example (kubernetes).",
         default=(),
         check=checks.NAMESPACE,
         metavar="NAME",
         platforms=_CLUSTER,
         refused=True,
-    ),
-    Option(
-        key="image_pull_secret",
-        help="Secret with the credentials for the images' registry (kubernetes).",
+    )
+    image_pull_secret: tuple[str, ...] = _option(
+        "Secret with the credentials for the images' registry (kubernetes).",
         default=(),
         check=checks.OBJECT,
         metavar="NAME",
         platforms=_CLUSTER,
         refused=True,
-    ),
-)
+    )
+    user: int
+    group: int
+    """Who the compose containers run as: they read the secret and write the state folder."""
+    remembered: Mapping[str, object]
+    """What was given now or on an earlier run, by option: a later run need not say it again."""
 
+    @property
+    def places(self) -> PlatformPlaces:
+        """Where things are on the platform."""
+        return PLACES[self.platform]
+
+
+OPTIONS = tuple(
+    Option(key=each.name, default=each.default, **each.metadata)
+    for each in fields(Choices)
+    if each.metadata
+)
 DEFAULTS: Mapping[str, Any] = {option.key: option.default for option in OPTIONS}
 
 
-def mistakes(platform: Platform, given: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
-    """Name every mistake, a line each.
-
-    ``given`` was given now; ``values`` are what holds, earlier runs and defaults included.
-    """
-    return [*_bad_values(values), *_unused(platform, given, refused=True)]
-
-
-def unused(platform: Platform, given: Mapping[str, Any]) -> list[str]:
-    """Name what was given and makes no difference on the platform, a line each."""
-    return list(_unused(platform, given, refused=False))
-
-
-def _bad_values(values: Mapping[str, Any]) -> Iterator[str]:
+def bad_values(values: Mapping[str, Any]) -> Iterator[str]:
+    """Name every value that is none for its option, a line each."""
     for option in OPTIONS:
         if option.check is None:
             continue
@@ -252,7 +259,11 @@ def _bad_values(values: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{option.flag}: {each!r} is not {what}"
 
 
-def _unused(platform: Platform, given: Mapping[str, Any], *, refused: bool) -> Iterator[str]:
+def unused(platform: Platform, given: Mapping[str, Any], *, refused: bool) -> Iterator[str]:
+    """Name what was given and makes no difference on the platform, a line each.
+
+    That is either ``refused``, or only to be warned of.
+    """
     for option in OPTIONS:
         used = platform in option.platforms or not given.get(option.key)
         if not used and option.refused is refused:

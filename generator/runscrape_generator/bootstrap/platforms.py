@@ -1,4 +1,4 @@
-"""What ``runscrape bootstrap`` is asked for, and where things are on each platform.
+"""Where things are on each platform.
 
 On all of them the programs see the same two folders: ``/etc/runscrape`` (what people edit) and
 ``/var/lib/runscrape`` (what the generator writes). What differs is how they reach each other.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 CONFIG = "/etc/runscrape"
 STATE = "/var/lib/runscrape"
@@ -26,61 +25,6 @@ class Platform(StrEnum):
     COMPOSE = "compose"
     KUBERNETES = "kubernetes"
     SYSTEMD = "systemd"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choices:
-    """What the user asked of ``bootstrap`` itself, beside the generator's settings."""
-
-    platform: Platform
-    directory: Path
-    image: str
-    """Our own, for both programs."""
-    prometheus_image: str
-    exporter_image: str
-    """node_exporter's: it serves the generator's metrics file."""
-    grafana_image: str
-    kubectl_image: str
-    """For the CronJob of Prometheus Operator users."""
-    grafana: bool
-    """Run Grafana too; compose only."""
-    operator: bool
-    """Write resources for the Prometheus Operator too; Kubernetes only."""
-    every: str
-    """A Prometheus duration: how often the generator looks."""
-    credentials_file: Path | None
-    """None: the metadata server, or workload identity."""
-    google_service_account: str | None
-    """None: ``runscrape@PROJECT.iam.gserviceaccount.com`` of the first project."""
-    namespace: str
-    """Of the Kubernetes objects."""
-    program_dir: str
-    """Of the systemd units: the folder with both commands."""
-    operator_label: tuple[str, ...]
-    """``key=value`` that the user's own Prometheus selects objects by."""
-    retention: str
-    retention_size: str | None
-    """As Prometheus writes sizes; None: by the volume's."""
-    volume_size: str
-    storage_class: str | None
-    alertmanager: tuple[str, ...]
-    """``host:port`` each."""
-    external_label: tuple[str, ...]
-    """``name=value`` each, of Prometheus."""
-    object_label: tuple[str, ...]
-    """``key=value`` each, of Kubernetes."""
-    ingress_namespace: tuple[str, ...]
-    image_pull_secret: tuple[str, ...]
-    user: int
-    group: int
-    """Who the compose containers run as: they read the secret and write the state folder."""
-    remembered: Mapping[str, object]
-    """What was given now or on an earlier run, by option: a later run need not say it again."""
-
-    @property
-    def places(self) -> PlatformPlaces:
-        """Where things are on the platform."""
-        return PLACES[self.platform]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,11 @@
-"""The processes of a bundle: one argument list each, for every file that starts it."""
+"""The processes of a bundle: what starts each, and what asks each whether it is well."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runscrape_generator.bootstrap.platforms import CONFIG, PLACES, STATE, Choices, Platform
+from runscrape_generator.bootstrap.options import Choices
+from runscrape_generator.bootstrap.platforms import CONFIG, PLACES, STATE, Platform
 from runscrape_generator.config import releases
 from runscrape_generator.config.settings import AUTO, Mode, Settings
 
@@ -160,3 +161,28 @@ def _exporter(choices: Choices) -> tuple[str, ...]:
         f"--web.listen-address={listen}",
         "--web.disable-exporter-metrics",
     )
+
+
+PROXY_HEALTH = (
+    "python",
+    "-c",
+    (
+        "import urllib.request as r; r.build_opener(r.ProxyHandler({}))"
+        ".open('http://127.0.0.1:7777/-/healthy', timeout=5)"
+    ),
+)
+"""Our image has no other client than Python; a proxy of the environment is passed by."""
+
+
+def generator_health(seconds: int) -> tuple[str, ...]:
+    """Ask whether it has run in the last so many seconds: each run writes the metrics file."""
+    file = f"{METRICS}/runscrape.prom"
+    look = f"time.time() - os.stat('{file}').st_mtime > {seconds}"
+    return ("python", "-c", f"import os, sys, time; sys.exit({look})")
+
+
+def prometheus_health(image: str) -> tuple[str, ...]:
+    """Ask Prometheus with what its image has: BusyBox, or in the distroless one promtool alone."""
+    if "distroless" in image:
+        return ("/bin/promtool", "check", "ready", "--url=http://127.0.0.1:9090")
+    return ("wget", "--quiet", "--output-document=/dev/null", "http://127.0.0.1:9090/-/ready")

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runscrape_generator.bootstrap import health
-from runscrape_generator.bootstrap.platforms import CONFIG, PLACES, STATE, Choices, Platform
-from runscrape_generator.bootstrap.processes import Commands
+from runscrape_generator.bootstrap.options import Choices
+from runscrape_generator.bootstrap.platforms import CONFIG, PLACES, STATE, Platform
+from runscrape_generator.bootstrap.processes import (
+    PROXY_HEALTH,
+    Commands,
+    prometheus_health,
+)
 
 _GOOGLE = "/run/secrets/google-credentials.json"
 
@@ -55,7 +59,7 @@ def quadlets(choices: Choices, commands: Commands, fresh: tuple[str, ...]) -> tu
             volumes=(state, client, *google),
             environment=environment,
             environment_files=(f"{base}/proxy.env",),
-            health=health.PROXY,
+            health=PROXY_HEALTH,
             pids=4096,
         ),
         Quadlet(
@@ -67,7 +71,7 @@ def quadlets(choices: Choices, commands: Commands, fresh: tuple[str, ...]) -> tu
             volumes=(config, state, client, f"{base}/data/prometheus:/prometheus:z"),
             after=("runscrape-proxy",),
             publish="127.0.0.1:9090:9090",
-            health=health.prometheus(choices.prometheus_image),
+            health=prometheus_health(choices.prometheus_image),
             memory="2g",
             pids=512,
         ),

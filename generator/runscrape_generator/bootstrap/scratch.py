@@ -16,7 +16,8 @@ from runscrape_generator.bootstrap import processes
 from runscrape_generator.bootstrap import settings as bootstrap_settings
 from runscrape_generator.bootstrap.bundle import Step
 from runscrape_generator.bootstrap.folder import Folder
-from runscrape_generator.bootstrap.platforms import Choices, Platform
+from runscrape_generator.bootstrap.options import Choices
+from runscrape_generator.bootstrap.platforms import Platform
 from runscrape_generator.config.settings import Format, Mode, Settings
 from runscrape_generator.errors import RunscrapeError, WriteError
 from runscrape_generator.progress import Progress

@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from runscrape_generator.bootstrap.platforms import CONFIG, STATE, Choices, Platform
+from runscrape_generator.bootstrap.options import Choices
+from runscrape_generator.bootstrap.platforms import CONFIG, STATE, Platform
 from runscrape_generator.bootstrap.processes import keeps_a_block
 from runscrape_generator.cloudrun.credentials import open_access
 from runscrape_generator.config import load as configuration

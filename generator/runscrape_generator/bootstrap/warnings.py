@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 from runscrape_generator.bootstrap.layout import prometheus_version
-from runscrape_generator.bootstrap.platforms import Choices, Platform
+from runscrape_generator.bootstrap.options import Choices
+from runscrape_generator.bootstrap.platforms import Platform
 from runscrape_generator.config.load import Loaded
 
 
@@ -21,7 +23,7 @@ def _credentials(choices: Choices) -> str:
     if path is None or choices.platform is not Platform.COMPOSE:
         return ""
     try:
-        found = path.stat()
+        found = Path(path).stat()
     except OSError as error:
         return f"--credentials-file {path}: {error.strerror}; it has to be there when this runs"
     if choices.user == found.st_uid:

@@ -22,7 +22,8 @@ from runscrape_generator.bootstrap.changes import Changes
 from runscrape_generator.bootstrap.command import Load
 from runscrape_generator.bootstrap.folder import Folder, Owner
 from runscrape_generator.bootstrap.layout import Asked, plan, prometheus_version
-from runscrape_generator.bootstrap.platforms import MANIFEST, Choices, Platform
+from runscrape_generator.bootstrap.options import Choices
+from runscrape_generator.bootstrap.platforms import MANIFEST, Platform
 from runscrape_generator.bootstrap.settings import Known
 from runscrape_generator.config.load import Loaded
 from runscrape_generator.errors import ConfigError, LockedError
