@@ -168,9 +168,7 @@ _SERVICE_LINK = re.compile(r"SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?")
     help="The least that is logged: info is each mint and refusal, debug each answer.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Log each answer too: --log-level debug.")
-@click.version_option(
-    package_name="runscrape", prog_name=PROGRAM, message="%(prog)s %(version)s"
-)
+@click.version_option(package_name="runscrape", prog_name=PROGRAM, message="%(prog)s %(version)s")
 @click.pass_context
 def command(ctx: click.Context, /, **options: object) -> None:
     """Mint Google-signed ID tokens for Prometheus, which asks for them with its oauth2 block."""

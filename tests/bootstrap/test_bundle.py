@@ -537,6 +537,10 @@ def test_google_is_down(google: Google, fresh: Path, tmp_path: Path) -> None:
         (["--external-label", "a={{ 1 }}"], "--external-label: 'a={{ 1 }}' is not a label"),
         (["--external-label", "a=$HOME"], "--external-label: 'a=$HOME' is not a label"),
         (["--object-label", "team=core"], "--object-label: only with --platform kubernetes"),
+        (
+            ["--external-label", "a=b", "--external-label", "a=c"],
+            "--external-label: a has two values",
+        ),
         (["--google-service-account", "me"], "--google-service-account: 'me' is not an e-mail"),
         (["--operator"], "--operator: only with --platform kubernetes"),
         (["--platform", "nomad"], "'nomad' is not one of"),
@@ -564,6 +568,24 @@ def test_a_period_that_no_cronjob_can_keep(
     assert run(google, tmp_path / "b", *odd, platform="kubernetes") == 2
     assert "--every: cron cannot start a CronJob every 45m" in capsys.readouterr().err
     assert not (tmp_path / "b").exists()
+
+
+def test_a_label_that_selects_the_pods(
+    google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A label by which the bundle's own objects find its pods keeps its value: exit 2."""
+    label = ["--object-label", "app.kubernetes.io/name=mine"]
+    assert run(google, tmp_path / "b", *label, platform="kubernetes") == 2
+    said = "--object-label: app.kubernetes.io/name is the bundle's own, and selects its pods"
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()
+
+
+def test_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder without a name (an unset variable) does not mean the one we are in: exit 2."""
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["bootstrap", "", "--platform", "compose", "--project", "demo"]) == 2
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_full_disk(google: Google, tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 GROUP = "What the bundle is for"
 
+_SELECTED_BY = "app.kubernetes.io/name"
+
 Load = Callable[[str | None], tuple[Loaded, Progress]]
 """Reads the generator's settings; from this runscrape.yaml, unless the user names another."""
 
@@ -74,6 +76,8 @@ def run(given: Mapping[str, Any], load: Load, *, stdout: TextIO) -> int:
     from runscrape_generator.bootstrap.folder import Folder  # noqa: PLC0415
 
     directory = Path(given["directory"])
+    if not given["directory"]:
+        raise ConfigError("DIR: is empty; name a folder")
     if directory.is_file():
         raise ConfigError(f"DIR: {directory} is a file; name a folder")
     with Folder(directory) as folder:
@@ -100,7 +104,11 @@ def choices(given: Mapping[str, Any], known: Manifest | None, folder: Folder) ->
     values = {**options.DEFAULTS, **before, **now}
     platform = _platform(given["platform"] or (known.platform if known else None))
     found = [*options.bad_values(values), *options.unused(platform, now, refused=True)]
-    found = found or [*_odd_period(platform, values), *_no_room(platform, values)]
+    found = found or [
+        *_odd_period(platform, values),
+        *_no_room(platform, values),
+        *_own_label(values),
+    ]
     if not checks.is_path(given["directory"]):
         found.append(f"DIR: {given['directory']!r} is not a path without spaces")
     if found:
@@ -137,6 +145,13 @@ def _no_room(platform: Platform, values: Mapping[str, Any]) -> list[str]:
     if checks.size_in_bytes(size) < checks.size_in_bytes(volume):
         return []
     return [f"--retention-size: {size} do not fit on a volume of {volume} (--volume-size)"]
+
+
+def _own_label(values: Mapping[str, Any]) -> list[str]:
+    """Refuse to give the pods another name than the one that everything selects them by."""
+    if any(each.startswith(f"{_SELECTED_BY}=") for each in values["object_label"]):
+        return [f"--object-label: {_SELECTED_BY} is the bundle's own, and selects its pods"]
+    return []
 
 
 def _is_empty(value: Any) -> bool:

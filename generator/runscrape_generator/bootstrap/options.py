@@ -5,6 +5,7 @@ The generator's own settings (projects, rules, mode …) are in :mod:`runscrape_
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from importlib.metadata import version
@@ -257,6 +258,10 @@ def bad_values(values: Mapping[str, Any]) -> Iterator[str]:
         for each in value if isinstance(value, tuple) else (value,):
             if each is not None and not (isinstance(each, str) and is_good(each)):
                 yield f"{option.flag}: {each!r} is not {what}"
+        if option.check in {checks.LABEL, checks.EXTERNAL_LABEL} and isinstance(value, tuple):
+            pairs = {each for each in value if isinstance(each, str)}
+            keys = Counter(each.partition("=")[0] for each in sorted(pairs))
+            yield from (f"{option.flag}: {key} has two values" for key in keys if keys[key] > 1)
 
 
 def unused(platform: Platform, given: Mapping[str, Any], *, refused: bool) -> Iterator[str]:
