@@ -79,6 +79,25 @@ def test_without_an_inventory(site: Clinic, tmp_path: Path) -> None:
     assert set(by_name(json.loads(out))) == {"api", "shop"}
 
 
+def test_a_project_that_is_not_listed(site: Clinic, tmp_path: Path) -> None:
+    """Without an inventory, doctor and iam say which project they know nothing of, and why."""
+    config = tmp_path / "runscrape.yaml"
+    content = yaml.safe_load(site.config.read_text())
+    content |= {"project": ["demo", "nowhere"], "output": str(tmp_path / "new.yml")}
+    config.write_text(yaml.safe_dump(content))
+    said = "nowhere could not be listed: permission denied"
+    code, out, _ = run("doctor", "--json", "api", "--config", str(config))
+    (note,) = json.loads(out)["notes"]
+    assert code == 0
+    assert note.startswith(said)
+    assert note.endswith("; its services are not looked at")
+    identities = ("--proxy-identity", IDENTITY, "--generator-identity", IDENTITY)
+    code, out, err = run("iam", *identities, "--config", str(config))
+    assert code == 0
+    assert "add-iam-policy-binding api" in out
+    assert said in err
+
+
 def test_nothing_to_look_at(site: Clinic, tmp_path: Path, nobody: pytest.MonkeyPatch) -> None:
     """Where nothing is known and nothing can be listed, doctor cannot run."""
     assert nobody

@@ -29,6 +29,15 @@ class Known:
     listed: Listed | None = None
     """What Google listed, where there was no inventory."""
 
+    @property
+    def unlisted(self) -> tuple[str, ...]:
+        """What Google did not list, so that nobody knows its services, each with the reason."""
+        problems = self.listed.problems if self.listed is not None else {}
+        return tuple(
+            f"{project}{f'/{region}' if region else ''} could not be listed: {why}"
+            for (project, region), why in problems.items()
+        )
+
     @cached_property
     def by_host(self) -> Mapping[str, Service]:
         """The service that answers at each host."""

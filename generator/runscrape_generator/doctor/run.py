@@ -78,6 +78,7 @@ def run(options: Options, settings: Settings, config: str, progress: Progress, o
         prometheus=options.prometheus,
         prometheus_config=options.prometheus_config,
     )
+    notes += [f"{why}; its services are not looked at" for why in known.unlisted]
     notes += [f"not all could be told by the Admin API: {why}" for why in listed.about(targets)]
     explained = admin.with_facts(found, listed, settings)
     completed = [_completed(each, known, prometheus, options) for each in explained]

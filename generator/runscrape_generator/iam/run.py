@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from runscrape_generator.config.settings import Settings
@@ -11,6 +12,8 @@ from runscrape_generator.iam.needs import needs
 from runscrape_generator.iam.present import present
 from runscrape_generator.progress import Progress
 from runscrape_generator.selection.decide import decide
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +30,10 @@ class Options:
 
 def text(options: Options, settings: Settings, progress: Progress) -> str:
     """Give the commands, or the Terraform. Raises ConfigError or DiscoveryError."""
-    decisions = decide(known_services(settings, progress).services, settings)
+    known = known_services(settings, progress)
+    for why in known.unlisted:
+        log.warning(f"{why}; the roles for its services are left out")
+    decisions = decide(known.services, settings)
     wanted = needs(
         decisions,
         settings,
