@@ -28,6 +28,7 @@ from runscrape_generator.publish import (
     users_config,
 )
 from runscrape_generator.publish.documents import Block, Document, WholeFile
+from runscrape_generator.publish.file_kinds import FileKind
 from runscrape_generator.publish.places import (
     WRITES,
     Command,
@@ -38,7 +39,6 @@ from runscrape_generator.publish.places import (
 )
 from runscrape_generator.publish.promtool import Promtool
 from runscrape_generator.publish.publish import Published, Reloading, publish
-from runscrape_generator.render.formats import FileKind
 from runscrape_generator.render.scrape_config import scrape_configs
 from runscrape_generator.summary import Summary
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from runscrape_generator.publish.documents import Block, WholeFile
-from runscrape_generator.render.formats import FileKind
+from runscrape_generator.publish.file_kinds import FileKind
 from tests.kit.ports import free_port
 from tests.kit.prometheus import get, prometheus
 from tests.kit.waiting import QUIET as PATIENCE

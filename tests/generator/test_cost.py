@@ -20,7 +20,8 @@ from emulator import Emulator
 from runscrape_generator import run
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.model import Service
-from runscrape_generator.publish import inventory
+from runscrape_generator.publish import file_kinds, inventory
+from runscrape_generator.publish.file_kinds import FileKind
 from runscrape_generator.render import formats
 from runscrape_generator.selection.decide import decide
 from runscrape_generator.selection.jobs import assemble
@@ -98,8 +99,8 @@ def test_an_inventory_is_known_by_its_beginning(settings: Settings) -> None:
     """Whose file it is takes no look at the services in it."""
     assert settings.inventory_path is not None
     data = settings.inventory_path.read_bytes()
-    steps = steps_of(lambda: formats.is_ours(data, formats.FileKind.INVENTORY))
-    assert formats.kind(data) is formats.FileKind.INVENTORY
+    steps = steps_of(lambda: file_kinds.is_ours(data, FileKind.INVENTORY))
+    assert file_kinds.kind_of(data) is FileKind.INVENTORY
     assert steps < 10
 
 

@@ -7,8 +7,7 @@ import pytest
 from runscrape_generator.config.settings import Format, Mode
 from runscrape_generator.model import Scope
 from runscrape_generator.publish import guard, inventory
-from runscrape_generator.render import formats
-from runscrape_generator.render.formats import FileKind
+from runscrape_generator.publish.file_kinds import FileKind, kind_of
 
 from .services import render, service, targets
 
@@ -46,13 +45,13 @@ def test_not_unicode() -> None:
 @pytest.mark.parametrize("mode", Mode)
 def test_jobs_are_known_for_jobs(each: Format, mode: Mode) -> None:
     """Every format of generate is told from a list of targets and from an inventory."""
-    assert formats.kind(render([service()], format=each, mode=mode).encode()) is FileKind.JOBS
+    assert kind_of(render([service()], format=each, mode=mode).encode()) is FileKind.JOBS
 
 
 @pytest.mark.parametrize("yaml", [True, False])
 def test_targets_are_known_for_targets(yaml: bool) -> None:  # noqa: FBT001 (a parameter)
     """JSON or YAML, a list of targets is told from a configuration."""
-    assert formats.kind(targets([service()], as_yaml=yaml).encode()) is FileKind.TARGETS
+    assert kind_of(targets([service()], as_yaml=yaml).encode()) is FileKind.TARGETS
 
 
 @pytest.mark.parametrize(
@@ -72,4 +71,4 @@ def test_targets_are_known_for_targets(yaml: bool) -> None:  # noqa: FBT001 (a p
 )
 def test_kind_of_what_others_wrote(text: str, kind: FileKind | None) -> None:
     """What people wrote by hand is known as well; what could be anything is nothing."""
-    assert formats.kind(text.encode()) is kind
+    assert kind_of(text.encode()) is kind

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Protocol
 
 from runscrape_generator.errors import RefusedError
-from runscrape_generator.publish import files
+from runscrape_generator.publish import file_kinds, files
+from runscrape_generator.publish.file_kinds import FileKind
 from runscrape_generator.publish.places import refusal
-from runscrape_generator.render import formats
-from runscrape_generator.render.formats import FileKind
 from runscrape_generator.render.into import take_apart
 from runscrape_generator.render.scrape_config import Data
 
@@ -66,7 +65,7 @@ class WholeFile:
 
     def is_foreign(self, old: bytes) -> bool:
         """As the content tells; what is as it should be is not lost."""
-        return old != self.data and not formats.is_ours(old, self.kind)
+        return old != self.data and not file_kinds.is_ours(old, self.kind)
 
     def ours(self, content: bytes) -> bytes:
         """All of it."""

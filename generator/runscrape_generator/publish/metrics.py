@@ -18,10 +18,9 @@ from pathlib import Path
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import RunscrapeError
 from runscrape_generator.model import Scope
-from runscrape_generator.publish import files
+from runscrape_generator.publish import file_kinds, files
+from runscrape_generator.publish.file_kinds import FileKind
 from runscrape_generator.publish.journal import Journal
-from runscrape_generator.render import formats
-from runscrape_generator.render.formats import FileKind
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +80,7 @@ def record(settings: Settings, begun: float, measured: Measured | None, exit_cod
     if path is None or settings.dry_run:
         return
     try:
-        if path.is_file() and not formats.is_ours(files.read(path) or b"", FileKind.METRICS):
+        if path.is_file() and not file_kinds.is_ours(files.read(path) or b"", FileKind.METRICS):
             if not settings.force:
                 return
             real = files.resolve(path)

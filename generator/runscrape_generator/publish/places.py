@@ -11,9 +11,9 @@ from typing import Literal
 
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import ConfigError, RefusedError
-from runscrape_generator.publish import files
-from runscrape_generator.render import formats, templates
-from runscrape_generator.render.formats import FileKind
+from runscrape_generator.publish import file_kinds, files
+from runscrape_generator.publish.file_kinds import FileKind
+from runscrape_generator.render import templates
 
 _OWNER, _OTHERS = 0o600, 0o077
 
@@ -80,13 +80,13 @@ def require_replaceable(command: Command, settings: Settings, places: Places) ->
         if path is None or not path.is_file():
             continue
         data = files.read(path) or b""
-        found = formats.kind(data)
-        if found not in (None, kind) and formats.is_ours(data, found):
+        found = file_kinds.kind_of(data)
+        if found not in (None, kind) and file_kinds.is_ours(data, found):
             raise ConfigError(
                 f"{option}: {path} holds {found}, and runscrape {command} would put {kind} in its "
                 "place: name another file, or delete this one first"
             )
-        if not settings.force and not formats.is_ours(data, kind):
+        if not settings.force and not file_kinds.is_ours(data, kind):
             old_template = kind is FileKind.JOBS and settings.template is not None
             raise RefusedError(refusal(path, kind, option, old_template=old_template))
 
