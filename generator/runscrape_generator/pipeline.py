@@ -38,11 +38,10 @@ class Made:
 def make(command: Command, settings: Settings, progress: Progress, places: Places) -> Made:
     """Discover, decide, render and check; nothing is written."""
     users_own = _output(places) if settings.into is not None else b""
-    usual = formats.with_usual_times(settings, users_own)
-    recalled, known = _recalled(settings, progress, places)
+    usual, others = formats.surroundings(settings, users_own)
+    recalled, known = recalled_now(settings, progress)
     log.info(f"{len(recalled.services)} services in {len(recalled.scopes)} scopes")
-    taken = formats.other_jobs(settings, users_own) if command == "generate" else ()
-    decisions = decide(recalled.services, usual, taken)
+    decisions = decide(recalled.services, usual, others if command == "generate" else ())
     assembled = assemble(decisions)
     _tell(decisions)
     for line in unmatched(recalled.services, settings):
@@ -54,11 +53,12 @@ def make(command: Command, settings: Settings, progress: Progress, places: Place
     return Made(recalled, decisions, assembled, data, known)
 
 
-def _recalled(
-    settings: Settings, progress: Progress, places: Places
+def recalled_now(
+    settings: Settings, progress: Progress
 ) -> tuple[Recalled, frozenset[guard.Target] | None]:
-    """Discover with the inventory in hand; gives its targets, too, and lets go of the rest."""
-    before = inventory.load(places.inventory) if places.inventory else None
+    """Discover with the inventory in hand; gives its targets, too (None: there is none)."""
+    path = settings.inventory_path
+    before = inventory.load(path) if path is not None else None
     if before is None:
         return recall(discover(settings, {}, progress), {}), None
     return recall(discover(settings, before.scopes, progress), before.scopes), before.targets

@@ -19,7 +19,7 @@ from runscrape_generator.cli.commands import group
 from runscrape_generator.cli.console import Console
 from runscrape_generator.config.settings import COMMANDS, OPTIONS, Option
 from tests.conftest import DEMO_WORLD, MakeEmulator
-from tests.generator.commands_kit import run_here
+from tests.generator.commands_kit import run_here, world
 from tests.generator.test_configuration import SAMPLES
 
 RUNSCRAPE = str(Path(sys.executable).with_name("runscrape"))
@@ -380,6 +380,23 @@ def test_explain_of_nothing_counts_the_reasons(google: Emulator) -> None:
     ended = run("explain", "--project", "demo", "--exclude", "*", "--api-endpoint", google.api)
     assert "4 services: 0 kept in 0 jobs, 4 skipped" in ended.stdout
     assert "  4 skipped: not matched" in ended.stdout
+
+
+def test_explain_reads_the_configuration_that_the_jobs_go_into(
+    make_emulator: MakeEmulator, tmp_path: Path
+) -> None:
+    """A timeout above the interval of the user's own global block is warned of, as by generate."""
+    google = make_emulator(world("a", annotations={"prometheus.io/timeout": "20s"}))
+    file, settings = tmp_path / "prometheus.yml", tmp_path / "runscrape.yaml"
+    file.write_text("global: {scrape_interval: 15s}\n")
+    settings.write_text("into: prometheus.yml\n")
+    ended = run(
+        *("explain", "--json", "--project", "demo", "--api-endpoint", google.api),
+        *("--config", str(settings)),
+    )
+    warnings = json.loads(ended.stdout)["services"][0]["warnings"]
+    clash = "scrape timeout 20s is longer than the interval 15s: the timeout is ignored"
+    assert clash in warnings, ended.stderr
 
 
 def test_explain_takes_from_the_inventory_what_google_does_not_give(

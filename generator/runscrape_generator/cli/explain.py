@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,7 @@ import click
 from runscrape_generator.cli import flags
 from runscrape_generator.cli.call import Call, called
 from runscrape_generator.cli.output import result
+from runscrape_generator.errors import ConfigError
 
 if TYPE_CHECKING:
     from runscrape_generator.cloudrun.recall import Recalled
@@ -78,19 +80,17 @@ def _explain(call: Call) -> int:
 
 def _decided(settings: Settings, progress: Progress) -> tuple[Recalled, tuple[Decision, ...]]:
     """List and decide as ``runscrape generate`` would."""
-    from runscrape_generator.cloudrun.discovery import discover  # noqa: PLC0415 (slow to import)
-    from runscrape_generator.cloudrun.recall import recall  # noqa: PLC0415
-    from runscrape_generator.publish import files, inventory  # noqa: PLC0415
-    from runscrape_generator.render.formats import other_jobs  # noqa: PLC0415
+    from runscrape_generator.pipeline import recalled_now  # noqa: PLC0415 (slow to import)
+    from runscrape_generator.publish import files  # noqa: PLC0415
+    from runscrape_generator.render.formats import surroundings  # noqa: PLC0415
     from runscrape_generator.selection.decide import decide  # noqa: PLC0415
     from runscrape_generator.selection.rules import unmatched  # noqa: PLC0415
 
-    path = settings.inventory_path
-    before = inventory.load(path) if path is not None else None
-    known = before.scopes if before is not None else {}
-    recalled = recall(discover(settings, known, progress), known)
+    output = files.read(settings.into) if settings.into is not None else None
+    usual, others = settings, frozenset[str]()
+    with suppress(ConfigError):  # of a template, about which generate tells
+        usual, others = surroundings(settings, output or b"")
+    recalled, _ = recalled_now(settings, progress)
     for line in unmatched(recalled.services, settings):
         log.warning(line)
-    output = files.read(settings.into) if settings.into is not None else None
-    taken = other_jobs(settings, output or b"")
-    return recalled, decide(recalled.services, settings, taken)
+    return recalled, decide(recalled.services, usual, others)

@@ -159,42 +159,36 @@ def _entries(documents: Sequence[Any]) -> list[Data]:
     return entries
 
 
-def with_usual_times(settings: Settings, output: bytes) -> Settings:
-    """*settings* with the interval and timeout that a job has which says nothing of either.
+def surroundings(settings: Settings, output: bytes) -> tuple[Settings, frozenset[str]]:
+    """What the output has around the jobs of services, where *output* is the file as it is.
 
-    The user's own ``global`` block says so, in the file with the block or in a template; there the
-    job of a service with ``timeout: 20s`` fits under an interval of 30s.
+    Gives the settings with the interval and timeout of a job that says nothing of either (the
+    user's ``global`` block has them, in the file with the block or in the template: there
+    ``timeout: 20s`` fits under an interval of 30s), and the names of other jobs, which no service's
+    can have. Raises ConfigError for a template that cannot be rendered, RefusedError for a file
+    that can take no block.
     """
+    own: Data = {}
+    jobs: Iterable[Data] = ()
     if settings.into is not None:
-        own = take_apart(output, str(settings.into)).data()
+        users = take_apart(output, str(settings.into))
+        own, jobs = users.data(), users.jobs()
     elif settings.template is not None:
-        own = configuration(templates.fill_users_own(settings.template, []))
-    else:
-        return settings
+        text = templates.fill_users_own(settings.template, [])
+        own = configuration(text)
+        with contextlib.suppress(ValidationError):  # told when the jobs are in it
+            jobs = _entries(from_yaml(text))
+    elif settings.format is Format.PROMETHEUS:
+        jobs = (scrape_config.prometheus_config(), scrape_config.proxy_config(settings))
     usual = own.get("global")
     usual = usual if isinstance(usual, dict) else {}
-    return dataclasses.replace(
+    with_times = dataclasses.replace(
         settings,
         scrape_interval=settings.scrape_interval or usual.get("scrape_interval"),
         scrape_timeout=settings.scrape_timeout or usual.get("scrape_timeout"),
     )
-
-
-def other_jobs(settings: Settings, output: bytes) -> frozenset[str]:
-    """Name the jobs that the output has besides those of services, which cannot have these names.
-
-    *output* is the file as it is. A template that cannot be rendered names none here, since
-    :func:`render` says what is wrong with it.
-    """
-    entries: Iterable[Any] = ()
-    if settings.into is not None:
-        entries = take_apart(output, str(settings.into)).jobs()
-    elif settings.template is not None:
-        with contextlib.suppress(ConfigError, ValidationError):
-            entries = _entries(from_yaml(templates.fill_users_own(settings.template, [])))
-    elif settings.format is Format.PROMETHEUS:
-        entries = (scrape_config.prometheus_config(), scrape_config.proxy_config(settings))
-    return frozenset(each["job_name"] for each in entries if isinstance(each.get("job_name"), str))
+    names = (job.get("job_name") for job in jobs)
+    return with_times, frozenset(name for name in names if isinstance(name, str))
 
 
 def configuration(text: str) -> Data:
