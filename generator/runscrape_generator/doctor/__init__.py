@@ -3,8 +3,9 @@
 A run goes through the modules in this order:
 
 - ``known``, ``jobs/``: which services there are, and the targets of their jobs (``targets``);
-- ``checkup``: a token (``token``, ``mint``) and a scrape (``scrape``, ``http/``, ``samples``) of each,
-  with what the Admin API (``facts``) and a running Prometheus (``prometheus``) say: the ``evidence``;
+- ``checkup``: a token for each (``token``, ``mint``) and a scrape (``scrape``, ``http/``,
+  ``samples``); with what the Admin API (``facts``) and a running Prometheus (``prometheus``) say,
+  that is the ``evidence``;
 - ``diagnose``, ``faults/``: the first thing in the way, and what is worth a look;
 - ``causes``, ``remedies``: what is said of it, with the real values filled in;
 - ``report/``: the page, or the JSON.
