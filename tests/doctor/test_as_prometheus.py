@@ -214,7 +214,7 @@ def seconds(target: dict[str, Any]) -> float:
 
 
 def read(observed: Observed) -> list[Target]:
-    return list(prometheus_config.load(observed.config).targets())
+    return list(prometheus_config.targets(observed.config))
 
 
 def test_targets(observed: Observed) -> None:

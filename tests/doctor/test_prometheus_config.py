@@ -22,7 +22,7 @@ def read(folder: Path, *jobs: str, **more: str) -> list[Target]:
     path = folder / "prometheus.yml"
     lines = [f"scrape_configs: [{', '.join(f'{{{job}}}' for job in jobs)}]"]
     path.write_text("\n".join([*lines, *(f"{name.strip('_')}: {v}" for name, v in more.items())]))
-    return list(prometheus_config.load(path).targets())
+    return list(prometheus_config.targets(path))
 
 
 @pytest.mark.parametrize(

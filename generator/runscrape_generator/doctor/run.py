@@ -102,8 +102,8 @@ def _targets(
 ) -> tuple[tuple[Target, ...], list[str]]:
     """Give the targets asked for, and what is to be said of others."""
     if options.prometheus_config is not None:
-        read = prometheus_config.load(options.prometheus_config)
-        every = tuple(attach(target, known) for target in read.targets())
+        read = prometheus_config.targets(options.prometheus_config)
+        every = tuple(attach(target, known) for target in read)
         decided: tuple[Decision, ...] = ()
     else:
         decided = decide(known.services, settings)

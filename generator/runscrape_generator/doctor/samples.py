@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client.openmetrics import parser as openmetrics
@@ -66,11 +65,9 @@ def _parsed(answer: Answer, version: Version) -> Iterator[tuple[str, Sample]]:
         except ValueError as error:
             raise MalformedError(str(error)) from None
         return
-    parse: Any = text_fd_to_metric_families
-    check: Callable[[str], str] = partial(text_format.problem, version=version)
-    if kind == "application/openmetrics-text":
-        parse, check = openmetrics.text_fd_to_metric_families, _nothing
-    lines = _Lines(_decoded(answer.body), check)
+    lax = kind != "application/openmetrics-text"
+    parse: Any = text_fd_to_metric_families if lax else openmetrics.text_fd_to_metric_families
+    lines = _Lines(_decoded(answer.body), version if lax else None)
     names = set(_NAME.findall(answer.text))
     try:
         for family in parse(lines):
@@ -98,23 +95,22 @@ def _as_written(sample: Sample, names: set[str]) -> Sample:
     return Sample(name, sample.labels, sample.value, sample.timestamp)
 
 
-def _nothing(_line: str) -> str:
-    return ""
-
-
 class _Lines:
-    """The lines of a body, and which of them was read last."""
+    """The lines of a body, and which of them was read last.
 
-    def __init__(self, text: str, check: Callable[[str], str]) -> None:
+    ``version`` is that of the Prometheus whose text format it is; None for another format.
+    """
+
+    def __init__(self, text: str, version: Version | None) -> None:
         self._lines = io.StringIO(text, newline="\n")
-        self._check = check
+        self._version = version
         self.number = 0
         self.last = ""
 
     def __iter__(self) -> Iterator[str]:
         for number, line in enumerate(self._lines, 1):
             self.number, self.last = number, line
-            if problem := self._check(line):
+            if self._version and (problem := text_format.problem(line, self._version)):
                 raise ValueError(problem)
             yield line
 

@@ -9,23 +9,25 @@ from __future__ import annotations
 import math
 import re
 
-_LABEL = r'(?:[a-zA-Z_]\w*+|{quoted})[ \t]*+=[ \t]*+"(?:[^"\\]|\\.)*+"'
-_LINE = r"""(?=[a-zA-Z_:{{])(?:[a-zA-Z_:][\w:]*+[ \t]*+)?+
-(?:\{{[ \t]*+(?:{first}(?:[ \t]*+,[ \t]*+{label})*+(?:[ \t]*+,)?+[ \t]*+)?+\}})?+
-[ \t]*+(?P<value>[^\s{{}},\#]++)(?:[ \t]++\d++)?+[ \t]*+"""
-_QUOTED = r'"(?:[^"\\]|\\.)*+"'
-
-
 QUOTED_NAMES = (2, 53)
 """Where names in quotes, such as ``{"a.b"}``, were first seen to be taken; 2.42 does not."""
 INDENTED = (3, 0)
 """Where a line may begin with blanks: 3.5 takes it, 2.53 does not."""
 
 
+_BLANKS = r"[ \t]*+"
+_TEXT = r'"(?:[^"\\]|\\.)*+"'
+
+
 def _pattern(*, quoted: bool) -> re.Pattern[str]:
-    label = _LABEL.format(quoted=_QUOTED if quoted else "(?!)")
-    first = f"(?:{label}|{_QUOTED})" if quoted else label
-    return re.compile(_LINE.format(label=label, first=first), re.ASCII | re.VERBOSE)
+    """Describe ``NAME{LABELS} VALUE TIMESTAMP``; ``quoted`` where names may be texts in quotes."""
+    name = rf"(?:[a-zA-Z_]\w*+|{_TEXT})" if quoted else r"[a-zA-Z_]\w*+"
+    label = f"{name}{_BLANKS}={_BLANKS}{_TEXT}"
+    first = f"(?:{label}|{_TEXT})" if quoted else label  # the metric's own name, if in quotes
+    labels = f"{first}(?:{_BLANKS},{_BLANKS}{label})*+(?:{_BLANKS},)?+{_BLANKS}"
+    metric = rf"(?:[a-zA-Z_:][\w:]*+{_BLANKS})?+(?:\{{{_BLANKS}(?:{labels})?+\}})?+"
+    value = rf"{_BLANKS}(?P<value>[^\s{{}},#]++)(?:[ \t]++\d++)?+{_BLANKS}"
+    return re.compile(rf"(?=[a-zA-Z_:{{]){metric}{value}", re.ASCII)
 
 
 _PATTERNS = {quoted: _pattern(quoted=quoted) for quoted in (False, True)}

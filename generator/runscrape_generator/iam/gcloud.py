@@ -23,7 +23,7 @@ def text(needs: Needs, present: Present | None) -> str:
     """Give the commands with comments; without what is there already where that is known."""
     blocks = [
         _block(
-            f"{needs.generator} lists the services of {_project(project)}, and no more",
+            f"{needs.generator} lists the services of project {project}, and no more",
             _lister(project, needs.generator, present),
         )
         for project in needs.projects
@@ -40,10 +40,6 @@ def text(needs: Needs, present: Present | None) -> str:
         blocks.append(_block("Identity-Aware Proxy lets it pass", _iap(needs, present)))
     blocks += list(_excess(needs, present))
     return "\n".join(blocks)
-
-
-def _project(project: str) -> str:
-    return f"project {project}"
 
 
 def _block(comment: str, commands: Iterable[tuple[str, ...]]) -> str:
@@ -110,7 +106,7 @@ def _excess(needs: Needs, present: Present | None) -> Iterator[str]:
                 *("--member", needs.proxy, "--role", role, "--condition", "None"),
             )
             yield _block(
-                f"{needs.proxy} has {role} on all of {_project(project)}: once the above is there, "
+                f"{needs.proxy} has {role} on all of project {project}: once the above is there, "
                 "take it away",
                 [words],
             )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import glob
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -37,34 +37,27 @@ _DISCOVERIES = ("static_configs", "file_sd_configs", "http_sd_configs")
 """What doctor can ask for targets."""
 
 
-@dataclass(frozen=True, slots=True)
-class Configuration:
-    """What a configuration says."""
-
-    path: Path
-    jobs: tuple[tuple[Data, Defaults], ...]
-    """Each entry of ``scrape_configs``, and what holds for it."""
-
-    def targets(self) -> Iterator[Target]:
-        """Give every target that concerns runscrape; raises ConfigError."""
-        for job, defaults in self.jobs:
-            try:
-                yield from _of_job(job, defaults)
-            except RegexError as error:
-                problem = Fault("unknown", f"{one_line(error)}: doctor cannot apply it")
-                yield Target(job=str(job.get("job_name")), problem=problem)
-            except ValueError as error:
-                raise self._wrong(job, one_line(error)) from None
-            except (TypeError, AttributeError):
-                why = "Prometheus would not take it: promtool check config says where"
-                raise self._wrong(job, why) from None
-
-    def _wrong(self, job: Data, why: str) -> ConfigError:
-        return ConfigError(f"{self.path}: job {show(str(job.get('job_name')))}: {why}")
+def targets(path: Path) -> Iterator[Target]:
+    """Give every target of a configuration that concerns runscrape. Raises ConfigError."""
+    for job, defaults in _jobs(path):
+        try:
+            yield from _of_job(job, defaults)
+        except RegexError as error:
+            problem = Fault("unknown", f"{one_line(error)}: doctor cannot apply it")
+            yield Target(job=str(job.get("job_name")), problem=problem)
+        except ValueError as error:
+            raise _wrong(path, job, one_line(error)) from None
+        except (TypeError, AttributeError):
+            why = "Prometheus would not take it: promtool check config says where"
+            raise _wrong(path, job, why) from None
 
 
-def load(path: Path) -> Configuration:
-    """Read a configuration with the files that it names. Raises ConfigError."""
+def _wrong(path: Path, job: Data, why: str) -> ConfigError:
+    return ConfigError(f"{path}: job {show(str(job.get('job_name')))}: {why}")
+
+
+def _jobs(path: Path) -> list[tuple[Data, Defaults]]:
+    """Read each job of it and of its ``scrape_config_files``, with what holds for the job."""
     content = _mapping(path)
     folder = path.resolve().parent
     common = content.get("global") or {}
@@ -80,7 +73,7 @@ def load(path: Path) -> Configuration:
             file = Path(name)
             of_file = replace(defaults, folder=file.resolve().parent)
             jobs += [(job, of_file) for job in _entries(file, _mapping(file))]
-    return Configuration(path, tuple((_completed(job, common), of_job) for job, of_job in jobs))
+    return [(_completed(job, common), of_job) for job, of_job in jobs]
 
 
 def _completed(job: Data, common: Data) -> Data:
