@@ -104,10 +104,11 @@ def test_nothing_to_look_at(site: Clinic, tmp_path: Path, nobody: pytest.MonkeyP
     code, _, said = run("doctor", "--project", "nowhere", "--api-endpoint", site.google.api)
     assert code == 2
     assert "permission denied" in said
-    (tmp_path / "p.yml").write_text("scrape_configs: [{job_name: node}]")
-    code, out, _ = site.run("doctor", "--prometheus-config", str(tmp_path / "p.yml"))
-    assert code == 1
-    assert out == "no targets: there is nothing to look at\n"
+    for text in ("scrape_configs: [{job_name: node}]", ""):
+        (tmp_path / "p.yml").write_text(text)
+        code, out, _ = site.run("doctor", "--prometheus-config", str(tmp_path / "p.yml"))
+        assert code == 1
+        assert out == "no targets: there is nothing to look at\n"
 
 
 def test_without_any_credentials(tmp_path: Path, nobody: pytest.MonkeyPatch) -> None:
@@ -148,6 +149,7 @@ def test_where_the_proxy_is_to_listen(url: str, command: str) -> None:
         (None, "No such file"),
         ("{", "not YAML"),
         ("[]", "which is a mapping"),
+        ("scrape_configs: [{job_name: \udcff}]", "is not UTF-8 text"),
         ("scrape_configs: {a: 1}", "is not a list of jobs"),
         (f"scrape_configs: [{{{JOB}, scrape_interval: 1}}]", "'1' is not a duration"),
         (f"scrape_configs: [{{{JOB}, body_size_limit: much}}]", "no size"),
@@ -172,7 +174,7 @@ def test_a_bad_configuration(site: Clinic, tmp_path: Path, text: str | None, sai
     """A configuration that Prometheus would not take is exit 2, with its name."""
     path = tmp_path / "prometheus.yml"
     if text is not None:
-        path.write_text(text)
+        path.write_bytes(text.encode(errors="surrogateescape"))
     code, _, err = site.run("doctor", "--prometheus-config", str(path))
     assert code == 2
     assert str(path) in err

@@ -89,6 +89,8 @@ def _mapping(path: Path) -> Data:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except ValueError as error:
         raise ConfigError(f"{path}: {one_line(error)}") from None
+    if content is None:
+        return {}
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: not a configuration of Prometheus, which is a mapping")
     return content
@@ -98,6 +100,8 @@ def _yaml(content: bytes) -> Any:
     """Read the one document of a file as Prometheus does. Raises ValueError."""
     try:
         return next(iter(from_yaml(content.decode(), numbers_as_text=True)), None)
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8 text") from None
     except ValidationError as error:
         raise ValueError(str(error)) from None
 
