@@ -1,4 +1,4 @@
-"""Addresses: which are this machine's own, and how a URL is shown."""
+"""Addresses: which are this machine's own, and how they are written."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def in_url(host: str) -> str:
+    """Write a host as URLs do: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def without_login(url: str) -> str:

@@ -67,8 +67,13 @@ class Service:
         return Scope(self.project, self.region)
 
     @property
+    def place(self) -> tuple[str, str, str]:
+        """What the output is sorted by."""
+        return self.project, self.region, self.name
+
+    @property
     def id(self) -> str:
-        """``PROJECT/REGION/NAME``: unique, sorts as the output does, and fit for messages."""
+        """``PROJECT/REGION/NAME``: unique, and fit for messages."""
         return f"{self.project}/{self.region}/{self.name}"
 
 

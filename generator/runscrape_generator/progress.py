@@ -1,4 +1,4 @@
-"""How long work says how far it is, without knowing who looks."""
+"""How work tells how far it has come, without knowing who is told."""
 
 from __future__ import annotations
 

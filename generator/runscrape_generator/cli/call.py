@@ -57,10 +57,14 @@ class Call:
         return prometheus_version.resolved(self.settings)
 
 
-def called(context: click.Context, body: Callable[[Call], int]) -> int:
+def with_settings(body: Callable[[Call], int]) -> Callable[[click.Context], int]:
     """Read the settings of a command, then do *body* or print them (``--print-config``)."""
-    call = begin(context, str(context.command.name), flags.given(context))
-    return _print_config(call) if context.params["print_config"] else body(call)
+
+    def run(context: click.Context) -> int:
+        call = begin(context, str(context.command.name), flags.given(context))
+        return _print_config(call) if context.params["print_config"] else body(call)
+
+    return run
 
 
 def begin(context: click.Context, name: str, given: Mapping[str, object]) -> Call:

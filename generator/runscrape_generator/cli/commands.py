@@ -31,24 +31,22 @@ def group() -> click.Group:
     commands = (
         _Command(
             "generate",
-            "write",
             "Find Cloud Run services, and write Prometheus scrape jobs for them.",
             example="runscrape generate --project my-project --output prometheus.yml",
+            module="write",
         ),
         _Command(
             "targets",
-            "write",
             "Find Cloud Run services, and write them as targets for file_sd_configs.",
             example="runscrape targets --project my-project --mode gateway --output targets.json",
+            module="write",
         ),
         _Command(
-            "explain",
             "explain",
             "Show what would be scraped, and why the rest is not; writes nothing.",
             example="runscrape explain --project my-project",
         ),
         _Command(
-            "doctor",
             "doctor",
             "Ask for tokens and scrape as Prometheus would: why is a target down, and what mends "
             "it.",
@@ -56,12 +54,10 @@ def group() -> click.Group:
         ),
         _Command(
             "iam",
-            "iam",
             "Print the least that the two identities need, as gcloud commands or Terraform.",
             example="runscrape iam --config runscrape.yaml --terraform",
         ),
         _Command(
-            "bootstrap",
             "bootstrap",
             "Write a folder with everything to run Prometheus and runscrape from.",
             example="runscrape bootstrap ./monitoring --platform compose --project my-project",
@@ -78,9 +74,9 @@ def group() -> click.Group:
 
 
 class _Command(pages.Command):
-    """A command whose *module* has ``parameters(command)`` and ``run(context)``."""
+    """A command; its module (by default of its name) has what it takes, and does."""
 
-    def __init__(self, name: str, module: str, about: str, *, example: str) -> None:
+    def __init__(self, name: str, about: str, *, example: str, module: str = "") -> None:
         super().__init__(
             name,
             help=f"{about}\n\n\b\nExample:\n  {example}",
@@ -88,7 +84,7 @@ class _Command(pages.Command):
             epilog=_EPILOG,
             context_settings=_CONTEXT,
         )
-        self._module = f"runscrape_generator.cli.{module}"
+        self._module = f"runscrape_generator.cli.{module or name}"
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Make the parameters when they are asked for."""

@@ -24,7 +24,7 @@ _LOGGER = "runscrape_generator"
 """Above the loggers of all our modules."""
 
 _PLACE = re.compile(r"[^\s:]+:[0-9]+: ")
-"""``FILE:LINE: `` at the start of a message, which editors and people look for just there."""
+"""``FILE:LINE: `` at the start of a message: editors find the place only if nothing precedes it."""
 _CLEAR_LINE = "\r\x1b[K"
 _SHOW_CURSOR = "\x1b[?25h"
 """Ends what click begins with a bar; it must also be said when the bar is cut short."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from runscrape_generator.cli import flags
-from runscrape_generator.cli.call import Call, called
+from runscrape_generator.cli.call import Call, with_settings
 from runscrape_generator.cli.output import ReaderGoneError, result
 from runscrape_generator.config.sources import CONFIG_VARIABLE
 from runscrape_generator.errors import ConfigError, RunscrapeError
@@ -61,13 +61,9 @@ def _option(name: str, *, metavar: str, help: str) -> flags.Flag:  # noqa: A002 
     return flags.Flag(name, metavar=metavar, help=help, heading=_HEADING)
 
 
-def run(context: click.Context) -> int:
-    """Check, and say what was found: 0 if all is well, 1 if something is not."""
-    return called(context, _examine)
-
-
-def _examine(call: Call) -> int:
-    """Check with the settings of the call.
+@with_settings
+def run(call: Call) -> int:
+    """Check, and say what was found: 0 if all is well, 1 if something is not.
 
     Raises ConfigError, which is 2, where doctor cannot do its work.
     """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runscrape_generator.cli import flags
-from runscrape_generator.cli.call import Call, called
+from runscrape_generator.cli.call import Call, with_settings
 from runscrape_generator.cli.output import result
 from runscrape_generator.errors import ConfigError
 
@@ -44,12 +44,8 @@ def parameters(command: str) -> list[click.Parameter]:
     ]
 
 
-def run(context: click.Context) -> int:
-    """Show what was found."""
-    return called(context, _explain)
-
-
-def _explain(call: Call) -> int:
+@with_settings
+def run(call: Call) -> int:
     """Write what became of every service, or of those that were named in full."""
     from runscrape_generator.cli import details, overview  # noqa: PLC0415 (slow to import)
     from runscrape_generator.selection.jobs import assemble  # noqa: PLC0415

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from runscrape_generator.cli import flags
-from runscrape_generator.cli.call import Call, called
+from runscrape_generator.cli.call import Call, with_settings
 from runscrape_generator.cli.output import result
 
 _HEADING = "Who needs it, and how to say it"
@@ -34,12 +34,9 @@ def parameters(command: str) -> list[click.Parameter]:
     ]
 
 
-def run(context: click.Context) -> int:
+@with_settings
+def run(call: Call) -> int:
     """Print what is needed."""
-    return called(context, _print)
-
-
-def _print(call: Call) -> int:
     from runscrape_generator.iam import run as iam  # noqa: PLC0415 (slow to import)
 
     own = call.own

@@ -10,7 +10,7 @@ from typing import Literal
 import click
 
 from runscrape_generator.cli import flags
-from runscrape_generator.cli.call import Call, called
+from runscrape_generator.cli.call import Call, with_settings
 from runscrape_generator.cli.output import result
 
 
@@ -19,12 +19,9 @@ def parameters(command: str) -> list[click.Parameter]:
     return [*flags.flags(command)]
 
 
-def run(context: click.Context) -> int:
+@with_settings
+def run(call: Call) -> int:
     """Run once, or again and again."""
-    return called(context, _write)
-
-
-def _write(call: Call) -> int:
     from runscrape_generator import run as runs  # noqa: PLC0415 (slow; a mistyped flag needs none)
     from runscrape_generator import watch  # noqa: PLC0415
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from runscrape_generator.addresses import is_loopback
+from runscrape_generator.addresses import in_url, is_loopback
 from runscrape_generator.errors import ConfigError
 
 GLOBAL_HOST = "run.googleapis.com"
@@ -63,5 +63,5 @@ def api_address(text: str | None) -> ApiAddress:
             f"--api-endpoint: {text!r} is neither http://HOST:PORT (plaintext) nor "
             f"https://HOST[:PORT] nor HOST[:PORT]"
         )
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    host = in_url(parts.hostname)
     return ApiAddress(f"{host}:{port}", f"{parts.scheme}://{host}:{port}", parts.scheme == "http")

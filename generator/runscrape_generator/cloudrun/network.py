@@ -21,7 +21,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
 
-from runscrape_generator.addresses import is_loopback
+from runscrape_generator.addresses import in_url, is_loopback
 from runscrape_generator.errors import ConfigError
 
 CA_VARIABLES = (
@@ -147,7 +147,7 @@ def _checked(proxy: str) -> str:
             "can carry gRPC; set https_proxy to http://HOST:PORT"
         )
     user, at, _ = parts.netloc.rpartition("@")
-    return f"http://{user}{at}{f'[{host}]' if ':' in host else host}:{port}"
+    return f"http://{user}{at}{in_url(host)}:{port}"
 
 
 def _certificates(path: Path) -> bytes:

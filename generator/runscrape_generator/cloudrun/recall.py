@@ -61,7 +61,7 @@ def recall(discovery: Discovery, known: LastKnown) -> Recalled:
     exist = {**stale, **discovery.scopes}
     services = (service for found in exist.values() for service in found)
     return Recalled(
-        services=tuple(sorted(services, key=lambda one: (one.project, one.region, one.name))),
+        services=tuple(sorted(services, key=lambda one: one.place)),
         stale=tuple(sorted(stale)),
         missing=missing,
         scopes=tuple(sorted(exist)),

@@ -46,9 +46,9 @@ class Use:
 
 
 def uses(data: Mapping[str, Any], block: Any = Job) -> Iterator[Use]:
-    """Everything in *data*, at any depth, of which we know who knows it.
+    """Give every field in *data*, and every word that came later than its field, at any depth.
 
-    A field that nobody knows is one that no release knows.
+    A field that we do not know counts as one that no release knows.
     """
     fields_of = {info.alias or name: info for name, info in fields(block).items()}
     for name, value in data.items():

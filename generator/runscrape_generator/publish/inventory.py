@@ -15,7 +15,6 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, cast
 
@@ -33,8 +32,6 @@ VERSION = 1
 
 _PLACE = ("name", "project", "region")
 _ENDPOINT = ("job", "audience", "scheme", "target", "metrics_path")
-
-_in_order = attrgetter("project", "region", "name")
 
 
 class CorruptError(ValueError):
@@ -194,7 +191,7 @@ def render(decisions: Iterable[Decision], scopes: Iterable[Scope]) -> bytes:
     Every decision's service belongs to one of the scopes, or a scope is made for it.
     """
     found: dict[str, list[Decision]] = {scope.key: [] for scope in scopes}
-    for decision in sorted(decisions, key=lambda d: _in_order(d.service)):
+    for decision in sorted(decisions, key=lambda each: each.service.place):
         found.setdefault(decision.service.scope.key, []).append(decision)
     return b"".join(piece.encode() for piece in _pieces(found))
 

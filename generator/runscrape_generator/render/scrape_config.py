@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
+from runscrape_generator.addresses import in_url
 from runscrape_generator.config import durations, releases
 from runscrape_generator.config.settings import Format, Mode, Settings, TargetsFrom
 from runscrape_generator.model import Job
@@ -120,12 +121,11 @@ def gateway_url(settings: Settings) -> str:
 def proxy_config(settings: Settings) -> Data:
     """The proxy's own metrics, at the host of ``--token-url``."""
     parts = urlsplit(settings.token_url)
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     port = parts.port or {"http": 80, "https": 443}[parts.scheme]
     return {
         "job_name": "runscrape-proxy",
         "scheme": parts.scheme,
-        "static_configs": [{"targets": [f"{host}:{port}"]}],
+        "static_configs": [{"targets": [f"{in_url(parts.hostname or '')}:{port}"]}],
     }
 
 

@@ -69,7 +69,7 @@ def _document(data: object) -> _Events:
 
 
 def _events(value: object) -> _Events:
-    """Say *value* in full, however often it is used: a rule's settings go into many jobs."""
+    """Write *value* out, without anchors: what one rule sets stands in each of its jobs."""
     if isinstance(value, dict):
         yield _BLOCK_MAPPING
         for key, item in value.items():

@@ -112,7 +112,7 @@ def _refusal(audience: str, service: Service, all_: Claims) -> str:
 
 
 def alike(audience: str) -> str:
-    """Reduce an audience to what all that might be taken for it have in common.
+    """Reduce an audience to a key that it shares with every text that may be taken for it.
 
     Case, Unicode forms, scheme, user, port and a slash or dot at the end do not count.
     """

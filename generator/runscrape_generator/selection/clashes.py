@@ -1,11 +1,11 @@
 """Job names that two endpoints want: a job is one for both, or the later one goes without.
 
-What services say of themselves can make two names alike: their names where ``--job-name`` runs the
-placeholders together, paths and audiences in any case. That must neither end the run nor change
-another service's job. So names are given out in this order, and what comes too late is skipped:
-names that the settings write out, names made of where a service is, names that hold what a service
-says; among those of one kind by project, region and service. A clash that is in the settings alone,
-whatever the services are called, is a mistake in them.
+A service can make its job's name equal to another's: by what it is called, where ``--job-name`` has
+nothing between two placeholders, and by its paths and audiences. That must neither end the run nor
+change the other's job. So names are given out in an order, and what comes too late is skipped:
+first names that the settings write out, then names made of where a service is, then names with
+something in them that a service says of itself; within each by project, region and service. Names
+that the settings alone make equal, whatever the services are called, are a mistake in them.
 
 Names must also differ after what their readers make of them: Kubernetes resources (``--format
 operator``), and Grafana Alloy, which turns ``[^a-zA-Z0-9_]`` into ``_``.

@@ -35,7 +35,7 @@ def decide(
     ``taken`` are the names of jobs that the output has besides. Raises ConfigError for job names
     that the settings alone give twice.
     """
-    ordered = sorted(services, key=lambda each: (each.project, each.region, each.name))
+    ordered = sorted(services, key=lambda each: each.place)
     ruled = list(with_rules(ordered, settings.rules))
     claimed = claims(ruled, settings)
     decisions = [_decide(each, rule, settings, claimed) for each, rule in ruled]
