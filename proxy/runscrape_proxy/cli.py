@@ -9,26 +9,16 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from runscrape_proxy.errors import ProxyError, StartError
-from runscrape_proxy.option_types import FILE, FILES, ITEM, Duration, Mode, Size
-from runscrape_proxy.settings import (
-    DEFAULT_CLIENT_ID,
-    DEFAULT_GATEWAY_CONCURRENCY,
-    DEFAULT_GATEWAY_CONNECTIONS,
-    DEFAULT_GATEWAY_PER_HOST,
-    DEFAULT_LISTEN,
-    DEFAULT_SOCKET_MODE,
-    DEFAULT_THREADS,
-    WARM_THREADS,
-    Settings,
-)
+from runscrape_proxy.option_types import FILE, FILES, ITEM, duration, mode, size
+from runscrape_proxy.settings import DEFAULTS, WARM_THREADS, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
 PROGRAM = "runscrape-proxy"
 PREFIX = "RUNSCRAPE_PROXY"
@@ -36,6 +26,17 @@ PREFIX = "RUNSCRAPE_PROXY"
 # A Kubernetes Service named runscrape-proxy puts these into every pod of its namespace:
 # https://kubernetes.io/docs/tutorials/services/connect-applications-service/#environment-variables
 _SERVICE_LINK = re.compile(r"SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?")
+
+_NEEDS = {
+    "prewarm": "inventory",
+    "gateway": "inventory",
+    "gateway_credentials": "gateway",
+    "delegate": "impersonate_service_account",
+    "client_id": "client_secret_file",
+    "tls_key": "tls_cert",
+    "tls_client_ca": "tls_cert",
+}
+"""Options that do nothing without another one."""
 
 
 @click.command(
@@ -53,20 +54,20 @@ _SERVICE_LINK = re.compile(r"SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?")
     "--listen",
     type=ITEM,
     multiple=True,
-    default=[DEFAULT_LISTEN],
+    default=DEFAULTS.listen,
     metavar="ADDRESS",
     help="HOST:PORT, [HOST]:PORT, :PORT (all interfaces) or unix:PATH; repeatable.",
 )
 @click.option(
     "--socket-mode",
-    type=Mode(),
-    default=f"{DEFAULT_SOCKET_MODE:04o}",
+    type=mode,
+    default=f"{DEFAULTS.socket_mode:04o}",
     help="Who may connect to a Unix socket of --listen, as chmod has it.",
 )
 @click.option(
     "--threads",
     type=click.IntRange(WARM_THREADS + 1, 16_384),
-    default=DEFAULT_THREADS,
+    default=DEFAULTS.threads,
     help=f"Requests served at once; all but {WARM_THREADS} of them may wait for a mint.",
 )
 @click.option(
@@ -84,7 +85,7 @@ _SERVICE_LINK = re.compile(r"SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?")
 )
 @click.option(
     "--client-id",
-    help=f"The client id that goes with the secret.  [default: {DEFAULT_CLIENT_ID}]",
+    help=f"The client id that goes with the secret.  [default: {DEFAULTS.client_id}]",
 )
 @click.option(
     "--client-secret-file",
@@ -104,10 +105,13 @@ _SERVICE_LINK = re.compile(r"SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?")
 )
 @click.option("--ca-file", type=FILE, help="More certificate authorities for outgoing calls, PEM.")
 @click.option(
-    "--mint-timeout", type=Duration(), default="4s", help="The longest that a request waits."
+    "--mint-timeout", type=duration, default="4s", help="The longest that a request waits."
 )
 @click.option(
-    "--mint-concurrency", type=click.IntRange(1, 512), default=64, help="Mints in flight at once."
+    "--mint-concurrency",
+    type=click.IntRange(1, 512),
+    default=DEFAULTS.mint_concurrency,
+    help="Mints in flight at once.",
 )
 @click.option("--prewarm", is_flag=True, help="Mint for the whole inventory at start.")
 @click.option(
@@ -118,24 +122,24 @@ _SERVICE_LINK = re.compile(r"SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?")
 @click.option(
     "--gateway-concurrency",
     type=click.IntRange(1, 16_384),
-    default=DEFAULT_GATEWAY_CONCURRENCY,
+    default=DEFAULTS.gateway_concurrency,
     help="Scrapes under way at once; each has a thread on top of --threads.",
 )
 @click.option(
     "--gateway-per-host",
     type=click.IntRange(1, 1024),
-    default=DEFAULT_GATEWAY_PER_HOST,
+    default=DEFAULTS.gateway_per_host,
     help="Of these, to one host.",
 )
 @click.option(
     "--gateway-connections",
     type=click.IntRange(1, 65_536),
-    default=DEFAULT_GATEWAY_CONNECTIONS,
+    default=DEFAULTS.gateway_connections,
     help="Connections kept for the next scrape, at most two of them to a service.",
 )
 @click.option(
     "--gateway-max-body",
-    type=Size(),
+    type=size,
     default="256MiB",
     help="The largest answer of a service that is passed on, as it comes over the wire.",
 )
@@ -170,12 +174,11 @@ _SERVICE_LINK = re.compile(r"SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?")
 @click.option("-v", "--verbose", is_flag=True, help="Log each answer too: --log-level debug.")
 @click.version_option(package_name="runscrape", prog_name=PROGRAM, message="%(prog)s %(version)s")
 @click.pass_context
-def command(ctx: click.Context, /, **options: object) -> None:
+def command(ctx: click.Context, /, **_options: object) -> None:
     """Mint Google-signed ID tokens for Prometheus, which asks for them with its oauth2 block."""
-    refuse_unknown_variables(os.environ, ctx.command.params)
     from runscrape_proxy.serving import server  # noqa: PLC0415  gunicorn and google-auth take a second
 
-    server.run(settings_of(options))
+    server.run(settings_of(ctx))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -200,47 +203,36 @@ def settings_from_environment() -> Settings:
     """
     try:
         with command.make_context(PROGRAM, []) as ctx:
-            refuse_unknown_variables(os.environ, ctx.command.params)
-            return settings_of(ctx.params)
+            return settings_of(ctx)
     except click.ClickException as error:
         raise StartError(error.format_message()) from None
 
 
-def settings_of(options: Mapping[str, object]) -> Settings:
+def settings_of(ctx: click.Context) -> Settings:
     """Check what no single option can say of itself, and name things as the code does."""
-    values: dict[str, Any] = dict(options)
-    _require(values, "prewarm", "inventory")
-    _require(values, "gateway", "inventory")
-    _require(values, "gateway_credentials", "gateway")
-    _require(values, "delegate", "impersonate_service_account")
-    _require(values, "client_id", "client_secret_file")
-    _require(values, "tls_key", "tls_cert")
-    _require(values, "tls_client_ca", "tls_cert")
+    _refuse_unknown_variables(ctx.command.params)
+    values = dict(ctx.params)
+    for option, needed in _NEEDS.items():
+        if values[option] and not values[needed]:
+            raise click.UsageError(f"{_flag(option)} needs {_flag(needed)}")
     values["delegates"] = values.pop("delegate")
-    values["client_id"] = values["client_id"] or DEFAULT_CLIENT_ID
+    values["client_id"] = values["client_id"] or DEFAULTS.client_id
     if values.pop("verbose"):
         values["log_level"] = "debug"
     return Settings(**values)
 
 
-def refuse_unknown_variables(
-    environ: Mapping[str, str], parameters: Iterable[click.Parameter]
-) -> None:
+def _refuse_unknown_variables(parameters: Iterable[click.Parameter]) -> None:
     """Name a mistyped RUNSCRAPE_PROXY_… variable: it may be the one that was to protect a secret.
 
     Raises click.UsageError.
     """
     known = {f"{PREFIX}_{parameter.name}".upper() for parameter in parameters}
-    for name in sorted(environ):
+    for name in sorted(os.environ):
         rest = name.removeprefix(PREFIX + "_")
         if rest == name or name in known or _SERVICE_LINK.fullmatch(rest):
             continue
         raise click.UsageError(f"{name} is not a setting of {PROGRAM}: see --help")
-
-
-def _require(values: Mapping[str, Any], option: str, needed: str) -> None:
-    if values[option] and not values[needed]:
-        raise click.UsageError(f"{_flag(option)} needs {_flag(needed)}")
 
 
 def _flag(name: str) -> str:

@@ -1,68 +1,62 @@
-"""What the values of command-line options may be, beyond click's own types."""
+"""What the values of command-line options may be, beyond click's own types.
+
+click calls a function with what was given, and names it in the help by the function's name.
+"""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Final
 
 import click
 
-from runscrape_proxy.settings import parse_duration, parse_size
-
-MIN_SIZE = 1024
+MIN_SIZE: Final = 1024
 MIN_MINT_TIMEOUT, MAX_MINT_TIMEOUT = 0.1, 60.0
 
-
-class Duration(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.5
-    """A Prometheus duration, in seconds."""
-
-    name = "duration"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Parse; fails on what is no duration, or no sensible one for a mint."""
-        try:
-            seconds = value if isinstance(value, float) else parse_duration(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        if not MIN_MINT_TIMEOUT <= seconds <= MAX_MINT_TIMEOUT:
-            self.fail("not between 100ms and 1m", param, ctx)
-        return seconds
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_PART: Final = r"(\d+)(ms|[smhd])"
+_SIZE: Final = re.compile(r"(\d{1,12})(?:B|(?:([KMGT])i?B))?", re.ASCII)
+_MODE: Final = re.compile(r"0?[0-7]{3}", re.ASCII)
 
 
-class Size(click.ParamType):  # type: ignore[type-arg]  # as above
-    """A size as Prometheus writes it, in bytes."""
+def parse_duration(text: str) -> float:
+    """Turn a Prometheus duration (``500ms``, ``4s``, ``1m30s``) into seconds.
 
-    name = "size"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """Parse; fails on what is no size of at least a kibibyte."""
-        try:
-            size = value if isinstance(value, int) else parse_size(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        if size < MIN_SIZE:
-            self.fail("less than 1KiB", param, ctx)
-        return size
+    Raises click.BadParameter for anything else, a bare number included.
+    """
+    if not re.fullmatch(f"({_PART})+", text, re.ASCII):
+        raise click.BadParameter(f"{text!r} is not a duration such as 4s or 1m30s")
+    return sum(int(number) * _UNITS[unit] for number, unit in re.findall(_PART, text, re.ASCII))
 
 
-class Mode(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.5
-    """The permissions of a file, in octal."""
+def duration(text: str) -> float:
+    """Take a duration that is sensible for a mint, in seconds."""
+    seconds = parse_duration(text)
+    if not MIN_MINT_TIMEOUT <= seconds <= MAX_MINT_TIMEOUT:
+        raise click.BadParameter("not between 100ms and 1m")
+    return seconds
 
-    name = "mode"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """Parse; fails on what is no mode."""
-        if isinstance(value, int):
-            return value
-        if not re.fullmatch(r"0?[0-7]{3}", str(value), re.ASCII):
-            self.fail(f"{value!r} is not a mode such as 0660", param, ctx)
-        return int(str(value), 8)
+def size(text: str) -> int:
+    """Take a size as Prometheus writes it (``64MB``, ``256MiB``, ``1024``), in bytes.
+
+    All units are powers of 1024, as there.
+    """
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is not a size such as 64MB or 256MiB")
+    number = int(match[1]) << 10 * "BKMGT".index(match[2] or "B")
+    if number < MIN_SIZE:
+        raise click.BadParameter("less than 1KiB")
+    return number
+
+
+def mode(text: str) -> int:
+    """Take the permissions of a file, in octal."""
+    if not _MODE.fullmatch(text):
+        raise click.BadParameter(f"{text!r} is not a mode such as 0660")
+    return int(text, 8)
 
 
 class Item(click.types.StringParamType):

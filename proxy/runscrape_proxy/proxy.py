@@ -19,7 +19,6 @@ from runscrape_proxy.gateway.client import Client
 from runscrape_proxy.gateway.metrics import GatewayMetrics
 from runscrape_proxy.gateway.slots import Slots
 from runscrape_proxy.google.credentials import Credentials
-from runscrape_proxy.google.find import CredentialSettings
 from runscrape_proxy.inventory import Inventories
 from runscrape_proxy.tokens.keeper import MintResult, Tokens
 from runscrape_proxy.web.app import create_app
@@ -206,18 +205,6 @@ class Service:
         else:
             level = logging.DEBUG if result.error == result.error_before else logging.WARNING
             log.log(level, "not minted: %s", result.error, extra={"fields": fields})
-
-
-def load_minter(settings: Settings) -> Credentials:
-    """Find the credentials that the settings name. Raises CredentialsError with the remedy."""
-    return Credentials(
-        CredentialSettings(
-            credentials_file=settings.credentials_file,
-            impersonate_service_account=settings.impersonate_service_account,
-            delegates=settings.delegates,
-            ca_file=settings.ca_file,
-        )
-    )
 
 
 def _secrets(settings: Settings) -> WatchedFile[Secrets] | None:

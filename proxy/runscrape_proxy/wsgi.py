@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING
 from runscrape_proxy import cli
 from runscrape_proxy import log as logs
 from runscrape_proxy.errors import StartError
-from runscrape_proxy.proxy import Service, load_minter
+from runscrape_proxy.google.credentials import Credentials
+from runscrape_proxy.proxy import Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,7 +71,7 @@ def make_app() -> App:
     for name in GUNICORNS_OWN:
         if os.environ.get(variable := f"{cli.PREFIX}_{name}"):
             log.warning("%s does nothing here: set it for gunicorn itself", variable)
-    return App(Service(settings, load_minter(settings)))
+    return App(Service(settings, Credentials(settings)))
 
 
 try:

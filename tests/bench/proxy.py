@@ -22,7 +22,6 @@ import requests
 from google.oauth2 import service_account
 
 from runscrape_proxy.google.credentials import Credentials
-from runscrape_proxy.google.find import CredentialSettings
 from runscrape_proxy.settings import Settings
 from tests.bench import load, processes
 from tests.bench.table import row
@@ -75,7 +74,7 @@ def mints() -> None:
     """The CPU of one mint from a key, against google-auth's own with one session kept."""
     with _google() as environment:
         path = environment["GOOGLE_APPLICATION_CREDENTIALS"]
-        ours = Credentials(CredentialSettings(credentials_file=Path(path)), environ=environment)
+        ours = Credentials(Settings(credentials_file=Path(path)), environ=environment)
         made: Any = service_account.IDTokenCredentials
         bare = made.from_service_account_file(path, target_audience="")
         transport: Any = google.auth.transport.requests.Request

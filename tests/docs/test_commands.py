@@ -93,7 +93,7 @@ def parse(program: str, words: list[str]) -> None:
         command, words = PROGRAMS[words[0]], words[1:]
     with command.make_context(str(command.name), words) as context:
         if "--inventory" in words and command is proxy_cli.command:  # whole, and no mere option
-            proxy_cli.settings_of(context.params)
+            proxy_cli.settings_of(context)
 
 
 def test_the_commands_are_found() -> None:

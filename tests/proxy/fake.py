@@ -54,4 +54,4 @@ def jwt_for(audience: str, expires_at: float) -> str:
 
 if __name__ == "__main__":
     with cli.command.make_context(cli.PROGRAM, sys.argv[2:]) as context:
-        server.run(cli.settings_of(context.params), FakeMinter(float(sys.argv[1])))
+        server.run(cli.settings_of(context), FakeMinter(float(sys.argv[1])))

@@ -13,7 +13,8 @@ import pytest
 
 from runscrape_proxy import cli
 from runscrape_proxy.errors import StartError
-from runscrape_proxy.settings import Settings, parse_duration
+from runscrape_proxy.option_types import parse_duration
+from runscrape_proxy.settings import Settings
 from tests.proxy.harness import refused
 
 
@@ -29,7 +30,7 @@ def test_durations(text: str, seconds: float) -> None:
 @pytest.mark.parametrize("text", ["", "4", "s", "4 s", "-4s", "4x", "1.5s", "٤s"])
 def test_bad_durations(text: str) -> None:
     """Anything else is refused, a bare number included."""
-    with pytest.raises(ValueError, match="is not a duration"):
+    with pytest.raises(click.BadParameter, match="is not a duration"):
         parse_duration(text)
 
 
@@ -64,7 +65,7 @@ def test_every_setting_has_an_option_and_is_used() -> None:
 
 def settings(*arguments: str) -> Settings:
     with cli.command.make_context("runscrape-proxy", list(arguments)) as context:
-        return cli.settings_of(context.params)
+        return cli.settings_of(context)
 
 
 def test_options() -> None:

@@ -11,7 +11,7 @@ from google.auth.compute_engine import _metadata
 
 from runscrape_proxy.clock import GoogleClock, monotonic
 from runscrape_proxy.google.credentials import Credentials
-from runscrape_proxy.google.find import CredentialSettings
+from runscrape_proxy.settings import Settings
 from tests.proxy.google_by_hand import Clock
 from tests.proxy.issuer import Asked, Told, jwt, key_for, serving
 
@@ -48,7 +48,7 @@ def test_a_token_lives_as_long_as_it_says(
     """However far the clocks are apart, a token of an hour is good for an hour from now."""
     with serving(Google(ahead, dated=dated)) as address:
         path = key_for(emulator, f"http://{address}/token", tmp_path / "key.json")
-        credentials = Credentials(CredentialSettings(path), environ={})
+        credentials = Credentials(Settings(credentials_file=path), environ={})
         assert 3595 < credentials.mint(AUDIENCE, timeout=30).seconds <= 3600
     if not dated:
         assert credentials.clock.skew is None
@@ -62,7 +62,7 @@ def test_a_token_that_was_made_a_while_ago(ahead: float, monkeypatch: pytest.Mon
     """What the metadata server has kept for 50 minutes has 10 left, by its own time."""
     with serving(Google(ahead, dated=True, age=3000)) as address:
         monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", address)
-        minted = Credentials(CredentialSettings(), environ={}).mint(AUDIENCE, timeout=30)
+        minted = Credentials(Settings(), environ={}).mint(AUDIENCE, timeout=30)
     assert 590 < minted.seconds <= 601
     assert minted.repeats
 

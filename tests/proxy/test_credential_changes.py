@@ -13,8 +13,8 @@ from google.auth.compute_engine import _metadata
 from runscrape_proxy.errors import MintError
 from runscrape_proxy.google import kubernetes
 from runscrape_proxy.google.credentials import Credentials
-from runscrape_proxy.google.find import CredentialSettings
 from runscrape_proxy.model import CredentialKind
+from runscrape_proxy.settings import Settings
 from tests.proxy.harness import COMMAND, eventually
 from tests.proxy.issuer import UNBOUND, Asked, Told, jwt, serving
 
@@ -45,7 +45,9 @@ def failing(**fault: object) -> dict[str, Any]:
 
 
 def of_file(path: Path | None, target: str = "", **environ: str) -> Credentials:
-    return Credentials(CredentialSettings(path, target), environ=environ)
+    return Credentials(
+        Settings(credentials_file=path, impersonate_service_account=target), environ=environ
+    )
 
 
 @pytest.mark.parametrize("kind", ["authorized_user", "metadata", "impersonated_service_account"])

@@ -18,8 +18,8 @@ from google.auth.compute_engine import _metadata
 from emulator import Emulator
 from runscrape_proxy.errors import CredentialsError, MintError
 from runscrape_proxy.google.credentials import Credentials
-from runscrape_proxy.google.find import CredentialSettings
 from runscrape_proxy.model import CredentialKind
+from runscrape_proxy.settings import Settings
 from tests.proxy.harness import eventually
 
 if TYPE_CHECKING:
@@ -76,7 +76,10 @@ def with_faults(*faults: Mapping[str, Any], **settings: object) -> dict[str, Any
 
 def minter(google: Emulator, kind: str, target: str = "", *delegates: str) -> Minter:
     path = None if kind == "metadata" else google.credentials(kind)
-    return Credentials(CredentialSettings(path, target, delegates), environ={})
+    return Credentials(
+        Settings(credentials_file=path, impersonate_service_account=target, delegates=delegates),
+        environ={},
+    )
 
 
 def claims(token: Minted) -> dict[str, Any]:
@@ -174,7 +177,7 @@ def test_file_source_is_read_again(google: Emulator, tmp_path: Path) -> None:
     info["credential_source"]["file"] = str(subject)
     path = tmp_path / "wif.json"
     path.write_text(json.dumps(info))
-    found = Credentials(CredentialSettings(path), environ={})
+    found = Credentials(Settings(credentials_file=path), environ={})
     with pytest.raises(MintError, match=r"File .*subject-token.* was not found"):
         found.mint(AUDIENCE, timeout=PATIENCE)
     subject.write_text("stale")
@@ -197,7 +200,7 @@ def test_an_executable_as_source(
     info["credential_source"] = {"executable": {"command": f"cat {answer}"}}
     path = tmp_path / "wif.json"
     path.write_text(json.dumps(info))
-    found = Credentials(CredentialSettings(path), environ={})
+    found = Credentials(Settings(credentials_file=path), environ={})
     monkeypatch.delenv("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES", raising=False)
     with pytest.raises(MintError, match="GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES"):
         found.mint(AUDIENCE, timeout=PATIENCE)
@@ -230,7 +233,7 @@ def test_kinds_that_cannot_mint(google: Emulator, kind: str, remedy: str) -> Non
     path = google.credentials(kind)
     environ = {"GOOGLE_APPLICATION_CREDENTIALS": str(path)}
     with pytest.raises(CredentialsError, match=remedy) as caught:
-        Credentials(CredentialSettings(), environ=environ)
+        Credentials(Settings(), environ=environ)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert google.counts()["issuers"] == {}
@@ -268,7 +271,7 @@ def test_broken_files(google: Emulator, tmp_path: Path, content: str | None, mes
         path.write_text(content)
     environ = {"GOOGLE_APPLICATION_CREDENTIALS": str(path)}
     with pytest.raises(CredentialsError, match=message) as caught:
-        Credentials(CredentialSettings(), environ=environ)
+        Credentials(Settings(), environ=environ)
     assert str(path) in str(caught.value)
     assert "c3VwZXJz" not in str(caught.value)
     assert google.counts()["issuers"] == {}
@@ -285,7 +288,7 @@ def test_broken_files(google: Emulator, tmp_path: Path, content: str | None, mes
 def test_names(target: str, delegates: tuple[str, ...], message: str) -> None:
     """What is not an e-mail address never becomes part of a URL."""
     with pytest.raises(CredentialsError, match=message):
-        Credentials(CredentialSettings(None, target, delegates), environ={})
+        Credentials(Settings(impersonate_service_account=target, delegates=delegates), environ={})
 
 
 def test_order_of_sources(google: Emulator, tmp_path: Path) -> None:
@@ -295,10 +298,10 @@ def test_order_of_sources(google: Emulator, tmp_path: Path) -> None:
     (gcloud / "application_default_credentials.json").write_bytes(
         google.credentials("impersonated_service_account").read_bytes()
     )
-    option = CredentialSettings(google.credentials("service_account"))
+    option = Settings(credentials_file=google.credentials("service_account"))
     named = {"GOOGLE_APPLICATION_CREDENTIALS": str(google.credentials("external_account_file"))}
     well_known = {"CLOUDSDK_CONFIG": str(gcloud)}
-    none = CredentialSettings()
+    none = Settings()
     assert Credentials(option, environ=named | well_known).kind is CredentialKind.SERVICE_ACCOUNT
     assert Credentials(none, environ=named | well_known).kind is CredentialKind.EXTERNAL_ACCOUNT
     assert Credentials(none, environ=well_known).kind is CredentialKind.IMPERSONATED
@@ -314,7 +317,7 @@ def test_gcloud_file_in_the_home_folder(google: Emulator, tmp_path: Path) -> Non
     path = folder / "application_default_credentials.json"
     path.write_bytes(google.credentials("authorized_user").read_bytes())
     with pytest.raises(CredentialsError, match="is a person's login") as caught:
-        Credentials(CredentialSettings(), environ={"HOME": str(tmp_path)})
+        Credentials(Settings(), environ={"HOME": str(tmp_path)})
     assert str(path) in str(caught.value)
 
 
@@ -322,8 +325,8 @@ def test_a_new_process_on_google_cloud(google: Emulator) -> None:
     """With nothing but the environment of a VM, tokens come from the metadata server."""
     program = (
         "from runscrape_proxy.google.credentials import Credentials\n"
-        "from runscrape_proxy.google.find import CredentialSettings\n"
-        "found = Credentials(CredentialSettings())\n"
+        "from runscrape_proxy.settings import Settings\n"
+        "found = Credentials(Settings())\n"
         f"found.mint({AUDIENCE!r}, timeout=20)\n"
         "print(found.kind, found.identity)"
     )
@@ -464,14 +467,14 @@ def test_authorities(google: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     path = google.credentials("external_account_file")
     with pytest.raises(MintError, match=r"TLS to sts.googleapis.com failed.*--ca-file"):
-        Credentials(CredentialSettings(path), environ={}).mint(AUDIENCE, timeout=PATIENCE)
-    trusting = CredentialSettings(path, ca_file=google.ca_file)
+        Credentials(Settings(credentials_file=path), environ={}).mint(AUDIENCE, timeout=PATIENCE)
+    trusting = Settings(credentials_file=path, ca_file=google.ca_file)
     assert Credentials(trusting, environ={}).mint(AUDIENCE, timeout=PATIENCE)
     empty = tmp_path / "empty.pem"
     empty.write_text("nothing")
     for wrong in (empty, tmp_path / "missing.pem"):
         with pytest.raises(CredentialsError, match=f"--ca-file {wrong}"):
-            Credentials(CredentialSettings(path, ca_file=wrong), environ={})
+            Credentials(Settings(credentials_file=path, ca_file=wrong), environ={})
 
 
 @pytest.mark.parametrize(
@@ -496,6 +499,6 @@ def test_a_key_that_everybody_reads(
     path = tmp_path / "credentials.json"
     path.write_bytes(google.credentials(kind).read_bytes())
     path.chmod(mode)
-    Credentials(CredentialSettings(path), environ={})
+    Credentials(Settings(credentials_file=path), environ={})
     assert ("chmod 600" in caplog.text) is warned
     assert "PRIVATE KEY" not in caplog.text

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from runscrape_proxy import cli
-from runscrape_proxy.settings import DEFAULT_LISTEN, Settings
+from runscrape_proxy.settings import DEFAULTS, Settings
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "gcp-oidc-token-proxy"
 
@@ -19,7 +19,7 @@ def settings() -> Settings:
     program, *arguments = compose()["gcp-oidc-token-proxy"]["command"]
     assert program == cli.PROGRAM
     with cli.command.make_context(program, arguments) as context:
-        return cli.settings_of(context.params)
+        return cli.settings_of(context)
 
 
 def compose() -> dict[str, dict[str, Any]]:
@@ -42,5 +42,5 @@ def test_the_port_is_the_default_one() -> None:
     """The example's token_url needs no --listen: its port is the proxy's own."""
     jobs = yaml.safe_load((EXAMPLE / "prometheus.yml").read_text())["scrape_configs"]
     port = urlsplit(jobs[0]["oauth2"]["token_url"]).port
-    assert settings().listen == (DEFAULT_LISTEN,)
-    assert port == int(DEFAULT_LISTEN.rpartition(":")[2])
+    assert settings().listen == DEFAULTS.listen
+    assert port == int(DEFAULTS.listen[0].rpartition(":")[2])

@@ -92,7 +92,7 @@ def test_what_ends_a_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A setting that cannot be served is one clear line and exit 2."""
-    monkeypatch.setattr(server, "load_minter", lambda _settings: FakeMinter())
+    monkeypatch.setattr(server, "Credentials", lambda _settings: FakeMinter())
     monkeypatch.setattr(server.Server, "run", lambda _server: pytest.fail("it started"))
     listen = [] if "--listen" in arguments else ["--listen", "127.0.0.1:0"]
     code, error = cli.main([*arguments, *listen]), capsys.readouterr().err
@@ -143,7 +143,7 @@ def fake_main() -> tuple[str, ...]:
     code = (
         "import sys; from runscrape_proxy import cli\n"
         "from runscrape_proxy.serving import server; from tests.proxy.fake import *\n"
-        "server.load_minter = lambda settings: FakeMinter()\n"
+        "server.Credentials = lambda settings: FakeMinter()\n"
         "sys.exit(cli.main(sys.argv[1:]))"
     )
     return (sys.executable, "-c", code)

@@ -15,7 +15,7 @@ from runscrape_proxy.clock import GoogleClock
 from runscrape_proxy.errors import CredentialsError, MintError, StartError
 from runscrape_proxy.files import WatchedFile
 from runscrape_proxy.google import kubernetes, remedies, sources
-from runscrape_proxy.google.find import CredentialSettings, Finder
+from runscrape_proxy.google.find import Finder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from threading import Event
 
     from runscrape_proxy.model import CredentialKind, Minted, Minter
+    from runscrape_proxy.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class Credentials:
 
     def __init__(
         self,
-        settings: CredentialSettings,
+        settings: Settings,
         *,
         environ: Mapping[str, str] = os.environ,
         clock: GoogleClock | None = None,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from runscrape_proxy.clock import GoogleClock
     from runscrape_proxy.model import Minter
+    from runscrape_proxy.settings import Settings
 
 _KEY_ID_TOKENS: Final[Any] = service_account.IDTokenCredentials  # google-auth carries no types
 _MACHINE: Final[Any] = compute_engine.Credentials
@@ -42,23 +43,13 @@ _UNUSABLE: Final = (GoogleAuthError, ValueError, LookupError, TypeError, Attribu
 
 
 @dataclass(frozen=True, slots=True)
-class CredentialSettings:
-    """What an operator says of credentials; empty and None mean that it was not said."""
-
-    credentials_file: Path | None = None
-    impersonate_service_account: str = ""
-    delegates: tuple[str, ...] = ()
-    ca_file: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Finder:
     """Turns credentials into a minter; no call to Google is made.
 
     ``clock`` hears of the Date of Google's answers.
     """
 
-    settings: CredentialSettings
+    settings: Settings
     environ: Mapping[str, str]
     clock: GoogleClock
 
@@ -179,7 +170,7 @@ class Finder:
         return AccessTokens(source, http, quota_project=quota_project)
 
 
-def _check_names(settings: CredentialSettings) -> None:
+def _check_names(settings: Settings) -> None:
     target = settings.impersonate_service_account
     if settings.delegates and not target:
         raise CredentialsError("--delegate goes with --impersonate-service-account only")

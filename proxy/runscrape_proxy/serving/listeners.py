@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from runscrape_proxy.access.origin import is_loopback
 from runscrape_proxy.errors import StartError
-from runscrape_proxy.settings import DEFAULT_SOCKET_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -80,7 +79,7 @@ def inherited(environ: Mapping[str, str]) -> list[socket.socket]:
     return sockets
 
 
-def bind(addresses: Iterable[str], mode: int = DEFAULT_SOCKET_MODE) -> list[socket.socket]:
+def bind(addresses: Iterable[str], mode: int) -> list[socket.socket]:
     """Open a listening socket for each ``HOST:PORT``, ``[HOST]:PORT``, ``:PORT``, ``unix:PATH``.
 
     ``mode`` is that of Unix sockets. Raises StartError that names the address; no socket is left

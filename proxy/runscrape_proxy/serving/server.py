@@ -14,7 +14,8 @@ from gunicorn.arbiter import Arbiter
 
 from runscrape_proxy import log as logs
 from runscrape_proxy.errors import StartError
-from runscrape_proxy.proxy import Service, load_minter
+from runscrape_proxy.google.credentials import Credentials
+from runscrape_proxy.proxy import Service
 from runscrape_proxy.serving import descriptors, listeners
 from runscrape_proxy.serving.tls import ServerTls
 from runscrape_proxy.serving.worker import ProxyWorker
@@ -43,7 +44,7 @@ def run(settings: Settings, minter: Minter | None = None) -> None:
     logs.configure(settings.log_format, settings.log_level)
     settings, connections = descriptors.fit(settings)
     tls = ServerTls(settings) if settings.tls_cert else None
-    service = Service(settings, minter or load_minter(settings))
+    service = Service(settings, minter or Credentials(settings))
     listening = listeners.open_all(settings, os.environ)
     Server(settings, service, tls, listening, connections).run()
 
