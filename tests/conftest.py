@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 import signal
@@ -16,7 +17,7 @@ import pytest
 from google.auth.compute_engine import _metadata
 
 from emulator import Emulator
-from tests.kit import programs
+from tests.kit import measuring, programs
 
 DEMO_WORLD: dict[str, Any] = {
     "projects": {
@@ -39,12 +40,29 @@ hypothesis.settings.register_profile("busy machine", deadline=None, max_examples
 hypothesis.settings.load_profile("busy machine")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    measuring.measure(config)
+
+
 def pytest_sessionstart() -> None:
     """Let no test be skipped in CI for want of Prometheus, or fail because of nohup."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     missing = [name for name in ("prometheus", "promtool") if shutil.which(name) is None]
     if missing and "CI" in os.environ:
         pytest.exit(f"{' and '.join(missing)}: not installed, and CI must have it", returncode=1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect no garbage while tests are collected: all that is found stays, and is looked at anew
+    each time.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,15 +8,18 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from emulator import Emulator
 from runscrape_generator.cli.main import main
 from runscrape_generator.config.settings import Settings
 from tests.generator.publishing_kit import State, state
+from tests.kit import programs
+from tests.kit.programs import Program
 
 REGIONS = ("europe-west1", "us-central1")
 
@@ -53,11 +56,14 @@ def make_settings(folder: Path, google: Emulator, **more: Any) -> Settings:
 
 @dataclass
 class Site:
-    """A folder where the command writes, and the emulator that it lists."""
+    """A folder where the command writes, and the emulator that it lists.
+
+    promtool, which takes its time, is asked only where a test's words say so.
+    """
 
     folder: Path
     google: Emulator
-    environ: dict[str, str] = field(default_factory=dict)
+    environ: dict[str, str] = field(default_factory=lambda: {"RUNSCRAPE_PROMTOOL": "none"})
 
     @property
     def output(self) -> Path:
@@ -80,22 +86,14 @@ class Site:
         """Run the command's main() in this process: imports cost it most of a second else."""
         return run_here(self.words(*more, command=command)[3:], self.environ)
 
-    def run_apart(self, *more: str, command: str = "generate") -> int:
-        """Run the command in a process of its own, as several at once need it; its exit code."""
-        with self.start(*more, command=command) as process:
-            process.communicate(timeout=120)
-        return process.returncode
-
-    def start(
-        self, *more: str, command: str = "generate", stderr: int | IO[str] = subprocess.PIPE
-    ) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            self.words(*more, command=command),
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            env={**os.environ, **self.environ},
-        )
+    @contextlib.contextmanager
+    def running(self, *more: str, command: str = "generate") -> Iterator[Program]:
+        """Run the command in a process of its own until the block ends."""
+        log = self.folder.parent / f"log-{time.monotonic_ns()}"
+        environ = {**os.environ, **self.environ}
+        words = self.words(*more, command=command)
+        with programs.running(words, log, env=environ, forked=True) as program:
+            yield program
 
     def state(self) -> State:
         return state(self.folder)

@@ -82,10 +82,12 @@ NEEDED: Mapping[str, Mapping[str, str]] = {
 
 
 @pytest.fixture(autouse=True)
-def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+def _only_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave promtool out, which takes its time, and no other setting of the machine's in."""
     for name in list(os.environ):
         if name.startswith("RUNSCRAPE_"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("RUNSCRAPE_PROMTOOL", "none")
 
 
 @pytest.fixture(scope="module")

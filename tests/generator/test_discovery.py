@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from tests.conftest import MakeEmulator
 from tests.generator import odd_google
 from tests.generator.discovery_kit import EU, US, faulty, found, names, only, world
 from tests.generator.recorder import Recorder
-from tests.kit.waiting import until
+from tests.kit.programs import running
 
 
 def test_every_region(emulator: Emulator) -> None:
@@ -401,27 +402,22 @@ import signal, sys
 from runscrape_generator.cloudrun.discovery import discover
 from runscrape_generator.config.settings import Settings
 from tests.generator.recorder import Recorder
-from tests.kit.waiting import until
 
 def end(*_):
     raise SystemExit(143)
 
 signal.signal(signal.SIGTERM, end)
-print("listing", flush=True)
 discover(Settings(projects=("demo",), api_endpoint=sys.argv[1], timeout=300), {}, Recorder())
 """
 
 
 @pytest.mark.parametrize("kind", ["list_services", "locations"])
-def test_sigterm_while_hanging(make_emulator: MakeEmulator, kind: str) -> None:
+def test_sigterm_while_hanging(make_emulator: MakeEmulator, kind: str, tmp_path: Path) -> None:
     """A signal ends a listing that hangs at once, and no thread holds up the exit."""
     refused = {"region": "-", "code": "UNIMPLEMENTED"}
     emu = make_emulator(world(faults={"list_services": [refused]} | {kind: [{"hang": True}]}))
-    with subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED, emu.api], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "listing\n"
-        until(lambda: emu.counts()[kind], why="the listing to hang")
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(100) == 143  # not the 300 s of the timeout
+    command = [sys.executable, "-c", INTERRUPTED, emu.api]
+    with running(command, tmp_path / "log", env=os.environ, forked=True) as program:
+        program.until(lambda: emu.counts()[kind], why="the listing to hang")
+        program.send(signal.SIGTERM)
+        assert program.process.wait(100) == 143  # not the 300 s of the timeout

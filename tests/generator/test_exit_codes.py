@@ -337,13 +337,12 @@ def test_signals(published: Site, number: signal.Signals, code: int) -> None:
     published.google.update(world("abcde", {"list_services": [{"hang": True}]}))
     published.google.reset_counts()
     before = published.state()
-    with published.start() as running:
+    with published.running() as program:
         until(
             lambda: any(published.google.counts()["list_services"].values()),
             why="the listing to hang",
         )
-        running.send_signal(number)
-        assert running.wait(20) == code
-        assert running.stderr is not None
-        assert running.stderr.read() == ""
+        program.send(number)
+        assert program.process.wait(20) == code
+        assert program.log == ""
     assert published.state() == before

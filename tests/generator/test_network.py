@@ -183,8 +183,8 @@ def proxy(front: tuple[str, Path], google: Emulator) -> Iterator[Through]:
         server.shutdown()
 
 
-def listed(endpoint: str, **more: Any) -> Discovery:
-    settings = Settings(folders=("12",), api_endpoint=endpoint, timeout=20, **more)
+def listed(endpoint: str, timeout: float = 20, **more: Any) -> Discovery:
+    settings = Settings(folders=("12",), api_endpoint=endpoint, timeout=timeout, **more)
     return discover(settings, {}, Recorder())
 
 
@@ -221,7 +221,7 @@ def test_no_call_takes_the_proxy(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(ca))
     if value == "*":  # then the token's host is out of reach as well
         monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "demo")
-        listed(endpoint, projects=("demo",))
+        listed(endpoint, projects=("demo",), timeout=1)
     else:
         assert len(listed(endpoint).scopes) == 2
     assert not any("localhost" in asked for asked in proxy.asked)

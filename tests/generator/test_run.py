@@ -313,14 +313,10 @@ def test_two_runs_at_once(tmp_path: Path, google: Emulator) -> None:
     """Of runs that start together each publishes or finds the lock held; the files are whole."""
     google.update(world(faults={"list_services": [{"latency": 0.5}]}))
     site = make_site(tmp_path, google)
-    codes: list[int] = []
-    runs = [threading.Thread(target=lambda: codes.append(site.run_apart())) for _ in range(2)]
-    for each in runs:
-        each.start()
-    for each in runs:
-        each.join()
+    with site.running() as one, site.running() as other:
+        codes = {program.process.wait(120) for program in (one, other)}
     assert 0 in codes
-    assert set(codes) <= {0, 9}
+    assert codes <= {0, 9}
     assert len(json.loads((site.folder / "inventory.json").read_text())["scopes"]) == 2
     assert visible(site.folder) == ["inventory.json", "prometheus.yml"]
 
@@ -329,21 +325,10 @@ def test_generate_and_targets_side_by_side(tmp_path: Path, google: Emulator) -> 
     """Both commands of gateway mode, started by one timer, share an inventory and both publish."""
     google.update(world(faults={"list_services": [{"latency": 0.3}]}))
     site = make_site(tmp_path, google)
-    codes: list[int] = []
-
-    def start(name: str, command: str) -> None:
-        output = ["--mode", "gateway", "--output", str(site.folder / name)]
-        codes.append(site.run_apart(*output, command=command))
-
-    runs = [
-        threading.Thread(target=start, args=pair)
-        for pair in (("prometheus.yml", "generate"), ("targets.json", "targets"))
-    ]
-    for each in runs:
-        each.start()
-    for each in runs:
-        each.join()
-    assert codes == [0, 0]
+    jobs = ["--mode", "gateway"]
+    targets = [*jobs, "--output", str(site.folder / "targets.json")]
+    with site.running(*jobs) as one, site.running(*targets, command="targets") as other:
+        assert [program.process.wait(120) for program in (one, other)] == [0, 0]
     assert visible(site.folder) == ["inventory.json", "prometheus.yml", "targets.json"]
 
 

@@ -280,15 +280,15 @@ def test_command_under_signals(tmp_path: Path, google: Emulator) -> None:
     site = make_site(tmp_path, google)
     config = tmp_path / "runscrape.yaml"
     config.write_text("scrape_interval: 3m\n")
-    with site.start("--watch", "1h", "--config", str(config)) as running:
+    with site.running("--watch", "1h", "--config", str(config)) as running:
         until(lambda: google.counts()["list_services"], why="the listing to hang")
         config.write_text("scrape_interval: 7m\n")
-        running.send_signal(signal.SIGHUP)
+        running.send(signal.SIGHUP)
         until(lambda: published(site), why="the run after SIGHUP")
         assert "7m" in site.output.read_text()
         before = state(site.folder)
-        running.send_signal(signal.SIGTERM)
-        assert running.wait(20) == 143
+        running.send(signal.SIGTERM)
+        assert running.process.wait(20) == 143
     assert state(site.folder) == before
 
 
@@ -309,19 +309,15 @@ def test_hangup_changes_how_it_logs(tmp_path: Path, google: Emulator) -> None:
     site = make_site(tmp_path, google)
     config = tmp_path / "runscrape.yaml"
     config.write_text("verbosity: -1\n")
-    log = tmp_path / "log"
-    with (
-        log.open("w") as stderr,
-        site.start("--watch", "1h", "--config", str(config), stderr=stderr) as running,
-    ):
+    with site.running("--watch", "1h", "--config", str(config)) as running:
         until(lambda: published(site), why="the first run")
-        assert log.read_text() == ""
+        assert running.log == ""
         config.write_text("verbosity: 1\nlog_format: json\n")
-        running.send_signal(signal.SIGHUP)
-        until(lambda: "settings read again" in log.read_text(), why="the settings to be read")
-        running.send_signal(signal.SIGTERM)
-        assert running.wait(20) == 143
-    first = json.loads(log.read_text().splitlines()[0])
+        running.send(signal.SIGHUP)
+        until(lambda: "settings read again" in running.log, why="the settings to be read")
+        running.send(signal.SIGTERM)
+        assert running.process.wait(20) == 143
+    first = json.loads(running.log.splitlines()[0])
     assert (first["severity"], first["message"]) == ("INFO", "settings read again")
 
 
@@ -334,12 +330,12 @@ def test_command_hung_up_while_it_starts(tmp_path: Path, google: Emulator) -> No
     site = make_site(tmp_path, google)
     config, following = tmp_path / "runscrape.yaml", tmp_path / "following"
     os.mkfifo(config)
-    with site.start("--watch", "1h", "--config", str(config)) as running:
+    with site.running("--watch", "1h", "--config", str(config)) as running:
         try:
             for turn in range(3):  # what to do, what to begin with, what there is now
                 pipe = until(lambda: reader_of(config), why=f"the settings to be read: {turn}")
                 if turn == 0:
-                    running.send_signal(signal.SIGHUP)
+                    running.send(signal.SIGHUP)
                 os.mkfifo(following)
                 following.replace(config)
                 os.write(pipe, b"scrape_interval: 7m\n")
@@ -362,10 +358,10 @@ def test_command_without_watch(tmp_path: Path, google: Emulator) -> None:
     google.update(world(faults={"list_services": [{"hang": True}]}))
     google.reset_counts()
     site = make_site(tmp_path, google)
-    with site.start() as running:
+    with site.running() as running:
         until(lambda: google.counts()["list_services"], why="the listing to hang")
-        running.send_signal(signal.SIGHUP)
-        assert running.wait(20) == -signal.SIGHUP
+        running.send(signal.SIGHUP)
+        assert running.process.wait(20) == -signal.SIGHUP
 
 
 def published(site: Site) -> bool:

@@ -1,8 +1,8 @@
 """Programs forked from a process that has imported what they need.
 
-To start Python and to import Flask, gunicorn and Google's library takes half a second of CPU; the
-fork server of the standard library does it once for all. A program that is forked has a session,
-environment, output, signals and exit code of its own, like any other.
+To start Python and to import Flask, gunicorn and Google's libraries takes most of a second of CPU;
+the fork server of the standard library does it once for all. A program that is forked has a
+session, environment, output, signals and exit code of its own, like any other.
 """
 
 from __future__ import annotations
@@ -14,12 +14,20 @@ import runpy
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.kit.measuring import is_measured
+
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["runscrape_proxy.cli", "runscrape_proxy.serving.worker"])
+_SERVER.set_forkserver_preload(
+    [
+        *("runscrape_proxy.cli", "runscrape_proxy.serving.worker"),
+        *("runscrape_generator.cli.main", "runscrape_generator.run"),
+    ]
+)
 
 
 class Fork:
@@ -64,6 +72,9 @@ def _run(words: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
         os.dup2(output.fileno(), 2)
     os.environ.clear()
     os.environ.update(env)
+    if not is_measured(env):  # coverage has begun in each fork
+        threading.settrace(None)
+        sys.settrace(None)
     _, how, what, *arguments = words
     sys.argv = [what, *arguments]
     if how == "-m":
