@@ -282,7 +282,7 @@ def test_the_way_of_a_job(site: Clinic, tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_protobuf(site: Clinic, tmp_path: Path) -> None:
     """A job that asks for protobuf gets it, and its samples are read."""
-    family = protobuf.message("MetricFamily")(name="a", type=1)
+    family = protobuf.metric_family()(name="a", type=1)
     family.metric.add().gauge.value = 1
     raw = family.SerializeToString()
     kind = {"Content_Type": f"{protobuf.MEDIA_TYPE}; encoding=delimited"}

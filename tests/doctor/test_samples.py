@@ -23,7 +23,7 @@ def read(body: str | bytes, kind: str = TEXT, target: Target = TARGET) -> Sample
 def test_well() -> None:
     """Text, OpenMetrics and protobuf give the same samples."""
     text = '# TYPE hits_total counter\nhits_total{a="b"} 3\n'
-    family = protobuf.message("MetricFamily")(name="hits_total", type=0)
+    family = protobuf.metric_family()(name="hits_total", type=0)
     metric = family.metric.add()
     metric.counter.value = 3
     metric.label.add(name="a", value="b")

@@ -26,7 +26,7 @@ def size_in_bytes(text: str) -> int:
 
 
 def cron_schedule(seconds: float) -> str | None:
-    """Write a period as cron does; None where it cannot: it begins anew each hour and each day."""
+    """Write a period as cron does; None if it divides neither an hour nor a day."""
     minutes, odd = divmod(seconds, 60)
     if odd or minutes < 1:
         return None

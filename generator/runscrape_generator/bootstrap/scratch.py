@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -89,28 +89,22 @@ def generated(choices: Choices) -> tuple[str, ...]:
     return (state, "operator") if choices.operator else (state,)
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """One file for the generator to write."""
-
-    command: Literal["generate", "targets"]
-    settings: Settings
-
-
 def generate(choices: Choices, progress: Progress, scratch: Path) -> int:
     """Run the generator in the scratch folder; gives the exit code."""
     for name in generated(choices):
         (scratch / name).mkdir(parents=True, exist_ok=True)
     with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - no path of ours
         codes = [
-            run.once(it.command, it.settings, progress, stdout=nowhere).exit_code
-            for it in _runs(choices, scratch)
+            run.once(command, settings, progress, stdout=nowhere).exit_code
+            for command, settings in tuple(_runs(choices, scratch))
         ]
     return _STALE if _STALE in codes else 0
 
 
-def _runs(choices: Choices, scratch: Path) -> list[_Run]:
-    """List what the generator writes; raises ConfigError for a bad runscrape.yaml."""
+def _runs(
+    choices: Choices, scratch: Path
+) -> Iterator[tuple[Literal["generate", "targets"], Settings]]:
+    """Give each run of the generator; raises ConfigError for a bad runscrape.yaml."""
     places = choices.places
     settings = bootstrap_settings.for_scratch(
         scratch / places.bundle_config / "runscrape.yaml", choices, scratch
@@ -118,16 +112,15 @@ def _runs(choices: Choices, scratch: Path) -> list[_Run]:
     state = scratch / places.bundle_state
     if processes.keeps_a_block(choices, settings):
         shown = replace(settings, output=scratch / BLOCK, format=Format.SCRAPE_CONFIGS)
-        runs = [_Run("generate", shown)]
+        yield "generate", shown
     else:
-        runs = [_Run("generate", replace(settings, output=state / processes.output(choices)))]
+        yield "generate", replace(settings, output=state / processes.output(choices))
     if settings.mode is Mode.GATEWAY:
-        runs.append(_Run("targets", replace(settings, output=state / "targets.json")))
+        yield "targets", replace(settings, output=state / "targets.json")
     if choices.operator:
         own = bootstrap_settings.for_scratch(scratch / "operator/runscrape.yaml", choices, scratch)
         output = scratch / "operator" / "scrapeconfigs.yaml"
-        runs.append(_Run("generate", replace(own, output=output)))
-    return runs
+        yield "generate", replace(own, output=output)
 
 
 def made(

@@ -57,7 +57,7 @@ class Known:
     own: Path
     """The bundle's runscrape.yaml, which the settings may have come from."""
     edited: bool
-    """Whether somebody edited that: then its rules stay as they are."""
+    """Whether it was edited: then its rules stay as they are."""
     version: str | None
     """Of the image's Prometheus."""
 

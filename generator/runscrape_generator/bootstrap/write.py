@@ -155,7 +155,7 @@ def _apply(
 
 
 def _containers_user(choices: Choices) -> Owner | None:
-    """Say who has to own what the containers read and write, where that is not who runs this."""
+    """Give the owner of what the containers read and write, if another than whoever runs this."""
     if choices.platform is Platform.COMPOSE and os.geteuid() == 0:
         return choices.user, choices.group
     return None

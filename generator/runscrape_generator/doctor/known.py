@@ -31,7 +31,7 @@ class Known:
 
     @property
     def unlisted(self) -> tuple[str, ...]:
-        """What Google did not list, so that nobody knows its services, each with the reason."""
+        """What Google did not list, so that its services are not known, each with the reason."""
         problems = self.listed.problems if self.listed is not None else {}
         return tuple(
             f"{project}{f'/{region}' if region else ''} could not be listed: {why}"
@@ -72,7 +72,7 @@ def _audiences(services: tuple[Service, ...], settings: Settings) -> frozenset[s
 
 
 def attach(target: Target, known: Known) -> Target:
-    """Say which service a target is that somebody wrote by hand, as far as anybody can tell."""
+    """Find the service behind a target of a job that was written by hand, if anything tells."""
     host = target.host
     by_place = known.by_place
     service = by_place.get(target.place) or by_place.get(_meta_place(target))

@@ -39,12 +39,12 @@ _SCHEMA = {
 
 
 @cache
-def message(name: str) -> Any:
-    """Make the class of one of the messages."""
+def metric_family() -> Any:
+    """Make the class of the message ``MetricFamily``."""
     pool = descriptor_pool.DescriptorPool()
     file = descriptor_pb2.FileDescriptorProto(name="metrics.proto", package="x", syntax="proto2")
-    for message_name, fields in _SCHEMA.items():
-        described = file.message_type.add(name=message_name)
+    for name, fields in _SCHEMA.items():
+        described = file.message_type.add(name=name)
         for one in fields.split("; "):
             *repeated, kind, field, _, number = one.split()
             is_message = kind in _SCHEMA
@@ -56,7 +56,7 @@ def message(name: str) -> Any:
                 label=3 if repeated else 1,
             )
     pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"x.{name}"))
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("x.MetricFamily"))
 
 
 def samples(body: bytes) -> Iterator[tuple[str, Sample]]:
@@ -71,7 +71,7 @@ def samples(body: bytes) -> Iterator[tuple[str, Sample]]:
         if len(part) < size:
             raise ValueError(f"byte {place}: a message of {size} bytes is cut off")
         try:
-            family = message("MetricFamily").FromString(part)
+            family = metric_family().FromString(part)
         except DecodeError as error:
             raise ValueError(f"byte {place}: not a MetricFamily ({error})") from None
         kind = _KINDS[family.type] if 0 <= family.type < len(_KINDS) else "untyped"

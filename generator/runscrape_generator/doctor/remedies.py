@@ -54,7 +54,7 @@ def of_setup(
 
 
 def _generate(settings: Settings, settings_file: str) -> tuple[str, ...]:
-    """Give what writes the configuration again; nothing where nobody says where to."""
+    """Give what writes the configuration again; nothing where the output is not known."""
     words = ("runscrape", "generate", *_settings_of(settings, settings_file))
     if settings_file:
         return words
@@ -184,7 +184,7 @@ def _own_audience(audience: str) -> str:
 
 
 def identity(evidence: Evidence) -> str:
-    """Whose token it was; empty while nobody knows."""
+    """Whose token it was; empty if that is not known."""
     claims = evidence.token.claims if evidence.token else None
     return claims.email if claims else ""
 
@@ -208,7 +208,7 @@ def project_number(service: Service | None) -> str:
 def path_values(path: str, otherwise: str = "") -> dict[str, Value]:
     """Name a path that would work: in words, and as a label's value where a label can hold it.
 
-    ``otherwise`` is said where nobody knows one.
+    ``otherwise`` is said where none is known.
     """
     bare = path.removeprefix("/")
     fits = bare and not set(bare) - set(_LABEL_VALUE)

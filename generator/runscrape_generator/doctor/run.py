@@ -135,7 +135,7 @@ def _absent(name: str, decided: Iterable[Decision]) -> str:
 
 
 def _login(settings: Settings) -> Credentials | None:
-    """Give what Prometheus wants from whoever asks it, if the settings say: as for reloads."""
+    """Give the login for Prometheus: that for reloads, if the settings have one."""
     if settings.reload_user is None:
         return None
     secret = SecretSource(file=settings.reload_password_file)

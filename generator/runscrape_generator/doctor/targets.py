@@ -161,7 +161,7 @@ class Target:
 
     @property
     def host(self) -> str:
-        """The host that is meant, whoever is connected to."""
+        """The host of the service, also where a proxy is connected to."""
         return urlsplit(self.url).hostname or ""
 
     @property

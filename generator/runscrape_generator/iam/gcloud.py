@@ -20,7 +20,7 @@ from runscrape_generator.text import plural, printable
 
 
 def text(needs: Needs, present: Present | None) -> str:
-    """Give the commands with comments; without what is there already where that is known."""
+    """Give the commands with comments, but for what ``present`` knows to be there already."""
     blocks = [
         _block(
             f"{needs.generator} lists the services of project {project}, and no more",

@@ -44,7 +44,7 @@ class Needs:
     """Those that the proxy calls, in the order of the jobs; public ones need nothing."""
 
     def agent(self, service: Service) -> str:
-        """Name the account of IAP's that calls a service; empty where nobody tells the number."""
+        """Name the account of IAP's that calls a service; empty if the number is not known."""
         number = project_number(service)
         return f"serviceAccount:service-{number}@{IAP_AGENTS}" if number else ""
 

@@ -22,7 +22,7 @@ _AT_IAP = "google_iap_web_cloud_run_service_iam_member"
 
 
 def text(needs: Needs) -> str:
-    """Give resources that hold just this; what is there already is Terraform's to know."""
+    """Give the resources; Terraform itself knows which of them are there already."""
     proxy = quoted(needs.proxy)
     blocks = [_locals(needs), *_lister(needs), *_searched(needs)]
     blocks.append(_member(_ON_SERVICE, "invoker", "services", INVOKER, proxy))

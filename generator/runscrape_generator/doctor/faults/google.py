@@ -54,7 +54,7 @@ def fault(evidence: Evidence) -> Fault | None:
 
 
 def _by_server(who: Who, answer: Answer, evidence: Evidence) -> Fault | None:
-    """Name the cause of an answer that only whoever made it tells apart."""
+    """Name the cause by the server that made the answer."""
     said = f"{answer.status}: {first_line(answer)}"
     match who:
         case Who.HTTP_PROXY:
@@ -160,7 +160,7 @@ def _unauthorized(answer: Answer, evidence: Evidence) -> Fault:
 
 
 def _accepted(evidence: Evidence) -> tuple[str, ...]:
-    """What the service takes; by its host alone where nobody knows the service.
+    """What the service takes; for a service that is not known, what its host tells.
 
     cloud.google.com/run/docs/configuring/custom-audiences: its own URLs, and the custom ones to the
     letter; never the URL of a tag.
@@ -191,7 +191,7 @@ def _gateway_audience(evidence: Evidence) -> str:
 
 
 def _forbidden(answer: Answer, evidence: Evidence) -> Fault:
-    """403: nobody known, or somebody who may not."""
+    """403: no identity, or one that may not call the service."""
     facts, service = evidence.facts, evidence.service
     if facts.perimeter or any(words in answer.body.lower() for words in _PERIMETER):
         return Fault("service-controls", facts.problem)

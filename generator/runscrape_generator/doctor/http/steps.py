@@ -38,7 +38,7 @@ class Steps:
 
     @contextmanager
     def take(self, stage: Stage) -> Iterator[Step]:
-        """Time a step; what it showed is noted by whoever takes it. Raises StepFailedError."""
+        """Time the block as a step, which notes what it showed. Raises StepFailedError."""
         step = Step(stage)
         self.taken.append(step)
         began = time.monotonic()

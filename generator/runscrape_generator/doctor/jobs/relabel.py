@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -26,13 +26,64 @@ def relabel(labels: Mapping[str, str], rules: Iterable[Mapping[str, Any]]) -> La
     found: Labels = {name: value for name, value in labels.items() if value}
     for rule in rules:
         action = str(rule.get("action", "replace")).lower()
-        apply = _ACTIONS.get(action)
-        if apply is None:
-            raise ValueError(f"relabelling knows no action {action!r}")
-        if not apply(found, rule):
-            return None
-        found = {name: value for name, value in found.items() if value}
+        if action in _DROPPING:
+            if not _keeps(action, found, rule):
+                return None
+        else:
+            _change(action, found, rule)
+            found = {name: value for name, value in found.items() if value}
     return found
+
+
+_DROPPING = {"keep", "drop", "keepequal", "dropequal"}
+"""Actions that keep what the labels belong to, or drop it; the others change the labels."""
+
+
+def _keeps(action: str, labels: Labels, rule: Mapping[str, Any]) -> bool:
+    source = _source(labels, rule)
+    if action in {"keepequal", "dropequal"}:
+        same = source == labels.get(_target(rule), "")
+        return same if action == "keepequal" else not same
+    matches = bool(_pattern(rule).fullmatch(source))
+    return matches if action == "keep" else not matches
+
+
+def _change(action: str, labels: Labels, rule: Mapping[str, Any]) -> None:
+    source = _source(labels, rule)
+    match action:
+        case "replace":
+            if found := _pattern(rule).fullmatch(source):
+                labels[_expanded(found, _target(rule))] = _expanded(found, _replacement(rule))
+        case "lowercase":
+            labels[_target(rule)] = source.lower()
+        case "uppercase":
+            labels[_target(rule)] = source.upper()
+        case "hashmod":
+            digest = hashlib.md5(source.encode(), usedforsecurity=False).digest()
+            number = int.from_bytes(digest[8:], "big") % int(rule.get("modulus") or 1)
+            labels[_target(rule)] = str(number)
+        case "labelmap":
+            labels |= {
+                _expanded(found, _replacement(rule)): labels[name]
+                for name, found in _matching(labels, rule).items()
+            }
+        case "labeldrop":
+            _remove(labels, _matching(labels, rule))
+        case "labelkeep":
+            _remove(labels, labels.keys() - _matching(labels, rule).keys())
+        case _:
+            raise ValueError(f"relabelling knows no action {action!r}")
+
+
+def _matching(labels: Labels, rule: Mapping[str, Any]) -> dict[str, re.Match[str]]:
+    """Give the labels whose names match."""
+    found = {name: _pattern(rule).fullmatch(name) for name in labels}
+    return {name: match for name, match in found.items() if match is not None}
+
+
+def _remove(labels: Labels, names: Iterable[str]) -> None:
+    for name in names:
+        del labels[name]
 
 
 @lru_cache(maxsize=512)
@@ -46,6 +97,14 @@ def _regex(text: str) -> re.Pattern[str]:
 
 def _pattern(rule: Mapping[str, Any]) -> re.Pattern[str]:
     return _regex(str(rule.get("regex", "(.*)")))
+
+
+def _target(rule: Mapping[str, Any]) -> str:
+    return str(rule.get("target_label", ""))
+
+
+def _replacement(rule: Mapping[str, Any]) -> str:
+    return str(rule.get("replacement", "$1"))
 
 
 def _source(labels: Labels, rule: Mapping[str, Any]) -> str:
@@ -66,73 +125,3 @@ def _expanded(match: re.Match[str], template: str) -> str:
             return ""
 
     return re.sub(r"\$\$|\$\{(\w+)\}|\$(\w+)", fill, template)
-
-
-def _replace(labels: Labels, rule: Mapping[str, Any]) -> bool:
-    match = _pattern(rule).fullmatch(_source(labels, rule))
-    if match is not None:
-        name = _expanded(match, str(rule.get("target_label", "")))
-        labels[name] = _expanded(match, str(rule.get("replacement", "$1")))
-    return True
-
-
-def _keep(labels: Labels, rule: Mapping[str, Any]) -> bool:
-    return bool(_pattern(rule).fullmatch(_source(labels, rule)))
-
-
-def _drop(labels: Labels, rule: Mapping[str, Any]) -> bool:
-    return not _keep(labels, rule)
-
-
-def _keep_equal(labels: Labels, rule: Mapping[str, Any]) -> bool:
-    return _source(labels, rule) == labels.get(str(rule.get("target_label")), "")
-
-
-def _drop_equal(labels: Labels, rule: Mapping[str, Any]) -> bool:
-    return not _keep_equal(labels, rule)
-
-
-def _cased(change: Callable[[str], str]) -> Callable[[Labels, Mapping[str, Any]], bool]:
-    def apply(labels: Labels, rule: Mapping[str, Any]) -> bool:
-        labels[str(rule.get("target_label"))] = change(_source(labels, rule))
-        return True
-
-    return apply
-
-
-def _hash(labels: Labels, rule: Mapping[str, Any]) -> bool:
-    digest = hashlib.md5(_source(labels, rule).encode(), usedforsecurity=False).digest()
-    number = int.from_bytes(digest[8:], "big") % int(rule.get("modulus") or 1)
-    labels[str(rule.get("target_label"))] = str(number)
-    return True
-
-
-def _map(labels: Labels, rule: Mapping[str, Any]) -> bool:
-    for name, value in list(labels.items()):
-        if match := _pattern(rule).fullmatch(name):
-            labels[_expanded(match, str(rule.get("replacement", "$1")))] = value
-    return True
-
-
-def _filtered(*, kept: bool) -> Callable[[Labels, Mapping[str, Any]], bool]:
-    def apply(labels: Labels, rule: Mapping[str, Any]) -> bool:
-        for name in [each for each in labels if bool(_pattern(rule).fullmatch(each)) != kept]:
-            del labels[name]
-        return True
-
-    return apply
-
-
-_ACTIONS: Mapping[str, Callable[[Labels, Mapping[str, Any]], bool]] = {
-    "replace": _replace,
-    "keep": _keep,
-    "drop": _drop,
-    "keepequal": _keep_equal,
-    "dropequal": _drop_equal,
-    "lowercase": _cased(str.lower),
-    "uppercase": _cased(str.upper),
-    "hashmod": _hash,
-    "labelmap": _map,
-    "labeldrop": _filtered(kept=False),
-    "labelkeep": _filtered(kept=True),
-}
