@@ -25,8 +25,6 @@ from runscrape_proxy.web.app import create_app
 from runscrape_proxy.web.metrics import Metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from runscrape_proxy.files import WatchedFile
     from runscrape_proxy.model import Minter
     from runscrape_proxy.settings import Settings
@@ -49,11 +47,10 @@ class Service:
         self._prewarm = settings.prewarm
         self._credentials = minter if isinstance(minter, Credentials) else None
         self.clock = self._credentials.clock if self._credentials else GoogleClock()
-        secrets = _secrets(settings)
+        self._secrets = _secrets(settings)
         self._inventory = Inventories(settings.inventory) if settings.inventory else None
         self._applied: object = None
         self._prewarmed: object = None
-        self._watched: list[WatchedFile[Secrets]] = [secrets] if secrets else []
         self._audiences = Audiences(settings.allow_audience, self._inventory)
         self.tokens = Tokens(
             minter,
@@ -63,12 +60,10 @@ class Service:
             is_listed=lambda audience: audience in self._audiences.listed,
             on_mint=self._minted,
         )
-        self.metrics = Metrics(
-            self.tokens.statuses, self._inventory_good, skew=lambda: self.clock.skew
-        )
+        self.metrics = Metrics(self.tokens, self._inventory, self.clock)
         self.policy = Policy(
-            origin=Origin(names=_names(settings), open_allowed=secrets is not None),
-            clients=Clients(settings.client_id, secrets),
+            origin=Origin(names=_names(settings), open_allowed=self._secrets is not None),
+            clients=Clients(settings.client_id, self._secrets),
             audiences=self._audiences,
         )
         self.app = create_app(
@@ -87,15 +82,6 @@ class Service:
         self._closed = threading.Event()
         if self._inventory is not None:
             self._inventory.refresh()
-
-    @property
-    def waiting(self) -> int:
-        """How many requests wait for a mint at this moment."""
-        return self.tokens.waiting
-
-    def holds(self, audience: str) -> bool:
-        """Whether there is a token at hand for an audience."""
-        return self.tokens.holds(audience)
 
     def start(self) -> None:
         """Start the threads, in the process that serves."""
@@ -138,8 +124,8 @@ class Service:
 
     def _look(self, *, asked: bool) -> None:
         """Look at the files and at the clock; ``asked`` by SIGHUP."""
-        for file in self._watched:
-            file.refresh()
+        if self._secrets is not None:
+            self._secrets.refresh()
         self._apply_credentials(again=asked)
         self._apply_inventory()
         self.clock.check()
@@ -191,15 +177,9 @@ class Service:
         held = self._inventory.value if self._inventory else None
         return self._prewarm and held is not self._prewarmed
 
-    def _inventory_good(self) -> bool | None:
-        return None if self._inventory is None else not self._inventory.error
-
     def _minted(self, result: MintResult) -> None:
         self.metrics.mint(ok=result.ok, seconds=result.seconds)
-        fields: dict[str, object] = {
-            "audience": result.audience,
-            "seconds": f"{result.seconds:.3f}",
-        }
+        fields = {"audience": result.audience, "seconds": f"{result.seconds:.3f}"}
         if result.ok:
             log.info("minted", extra={"fields": fields})
         else:
@@ -221,9 +201,7 @@ def _secrets(settings: Settings) -> WatchedFile[Secrets] | None:
 
 
 def _names(settings: Settings) -> frozenset[str]:
-    hosts = [host.lower().removesuffix(".") for host in settings.allowed_host]
-    return frozenset(filter(None, [*hosts, *_listener_names(settings.listen)]))
-
-
-def _listener_names(addresses: Iterable[str]) -> list[str]:
-    return [host_of(address) for address in addresses if not address.startswith("unix:")]
+    """The host names by which we are reached: those that were allowed, and of the listeners."""
+    allowed = [host.lower().removesuffix(".") for host in settings.allowed_host]
+    listening = [host_of(each) for each in settings.listen if not each.startswith("unix:")]
+    return frozenset(filter(None, [*allowed, *listening]))

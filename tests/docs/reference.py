@@ -23,10 +23,13 @@ from runscrape_generator.doctor.causes import CAUSES
 from runscrape_generator.model import Scope
 from runscrape_generator.publish import metrics
 from runscrape_proxy.cli import command as proxy_command
+from runscrape_proxy.clock import GoogleClock
 from runscrape_proxy.gateway.metrics import GatewayMetrics
 from runscrape_proxy.gateway.slots import Slots
+from runscrape_proxy.inventory import Inventories
 from runscrape_proxy.model import AudienceStatus
 from runscrape_proxy.web.metrics import Metrics
+from tests.proxy.test_app import Holder
 
 ROOT = Path(__file__).parents[2]
 README, GENERATOR, PROXY = (ROOT / folder / "README.md" for folder in (".", "generator", "proxy"))
@@ -80,7 +83,9 @@ def _joined(*parts: str) -> str:
 
 
 def _proxy_exposition() -> str:
-    metrics = Metrics(lambda: (STATUS,), lambda: True, skew=lambda: 0.0)
+    clock = GoogleClock(wall=lambda: 0.0)
+    clock.note(0.0)
+    metrics = Metrics(Holder(STATUS), Inventories(()), clock)
     GatewayMetrics(metrics.registry, Slots(1, per_host=1))
     return metrics.exposition().decode()
 

@@ -18,6 +18,7 @@ from runscrape_proxy.clock import GoogleClock
 from runscrape_proxy.errors import TemporarilyUnavailable
 from runscrape_proxy.inventory import Inventories
 from runscrape_proxy.model import AudienceStatus, Token
+from runscrape_proxy.tokens.keeper import Tokens
 from runscrape_proxy.web.app import create_app
 from runscrape_proxy.web.metrics import Metrics
 from runscrape_proxy.web.page import LIMIT, in_words
@@ -34,15 +35,15 @@ if TYPE_CHECKING:
 NOW = 1_800_000_000.0
 
 
-class Holder:
-    """Tokens as a test lays them out."""
+class Holder(Tokens):
+    """Tokens as a test lays them out; nothing is minted."""
 
     def __init__(self, *statuses: AudienceStatus) -> None:
         self.held = statuses
         self.answer: Token | Exception = Token(jwt_for(API, NOW + 3600), 3600.0)
         self.left: int | Exception = 3570
 
-    def get(self, _audience: str) -> Token:
+    def get(self, _audience: str, *, timeout: float | None = None) -> Token:  # noqa: ARG002
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -70,9 +71,8 @@ def client(
     secret: Path | None = None,
     clock: GoogleClock | None = None,
 ) -> FlaskClient:
-    counters = Metrics(
-        tokens.statuses, lambda: None if file is None else not file.error, clock=lambda: NOW
-    )
+    clock = clock or GoogleClock()
+    counters = Metrics(tokens, file, clock, wall=lambda: NOW)
     secrets = None if secret is None else watch_secrets(secret)
     if secrets is not None:
         secrets.load()
@@ -83,7 +83,7 @@ def client(
         policy=policy,
         counters=counters,
         minter=FakeMinter(),
-        clock=clock or GoogleClock(),
+        clock=clock,
         wall=lambda: NOW,
     )
     return app.test_client()

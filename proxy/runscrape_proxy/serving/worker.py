@@ -110,7 +110,7 @@ class ProxyWorker(PollingWorker):
         Else a thousand of them at once, as when Prometheus starts, would hold up all others.
         """
         audience = audience_in(request)
-        if audience and not self.app.service.holds(audience):
+        if audience and not self.app.service.tokens.holds(audience):
             self._cold.append(connection)
         else:
             super().begin(connection, request)
@@ -120,7 +120,7 @@ class ProxyWorker(PollingWorker):
         super().wait_for_and_dispatch_events(COLD_SECONDS if self._cold else timeout)
         if not self._cold:
             return
-        working = len(self._ends) + self.tpool.queued - self.app.service.waiting
+        working = len(self._ends) + self.tpool.queued - self.app.service.tokens.waiting
         for _ in range(min(len(self._cold), max(1, COLD_AT_ONCE - working))):
             connection = self._cold.popleft()
             with self.dropped_on_error(connection):

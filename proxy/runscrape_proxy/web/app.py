@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from runscrape_proxy.access.policy import Policy
     from runscrape_proxy.clock import GoogleClock
     from runscrape_proxy.model import Minter
+    from runscrape_proxy.tokens.keeper import Tokens
     from runscrape_proxy.web.metrics import Metrics
 
 
 def create_app(
     *,
-    tokens: token.Tokens,
+    tokens: Tokens,
     policy: Policy,
     counters: Metrics,
     minter: Minter,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from runscrape_proxy.access.policy import Policy
     from runscrape_proxy.model import AudienceStatus
-    from runscrape_proxy.web.token import Tokens
+    from runscrape_proxy.tokens.keeper import Tokens
 
 MAX_REASONS = 100
 """Lines in the body of a red /-/ready."""

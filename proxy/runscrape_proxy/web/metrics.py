@@ -6,19 +6,27 @@ import time
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
-from prometheus_client import disable_created_metrics as _disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from runscrape_proxy.model import METRICS_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from prometheus_client.core import Metric
 
-    from runscrape_proxy.model import AudienceStatus
+    from runscrape_proxy.clock import GoogleClock
+    from runscrape_proxy.inventory import Inventories
+    from runscrape_proxy.tokens.keeper import Tokens
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 """Understood by every Prometheus since 0.0.4 was new."""
@@ -42,23 +50,25 @@ RESULTS = (
 
 
 class Metrics:
-    """Counts what happens, and collects at each scrape what is.
+    """Counts what happens, and collects at each scrape what is known of tokens, files and clock.
 
-    ``statuses`` gives what is known of each audience; ``inventory_good`` whether the newest
-    reading of each inventory succeeded, None where there is none; ``skew`` how many seconds this
-    machine's clock is ahead of Google's, None where that is not known.
+    ``wall`` gives the seconds since the epoch by this machine's clock.
     """
 
     def __init__(
         self,
-        statuses: Callable[[], Iterable[AudienceStatus]],
-        inventory_good: Callable[[], bool | None],
+        tokens: Tokens,
+        inventory: Inventories | None,
+        clock: GoogleClock,
         *,
-        skew: Callable[[], float | None] = lambda: None,
-        clock: Callable[[], float] = time.time,
+        wall: Callable[[], float] = time.time,
     ) -> None:
+        self._tokens = tokens
+        self._inventory = inventory
+        self._clock = clock
+        self._wall = wall
         # Prometheus 2.42 would store each *_created as one more gauge.
-        _disable_created_metrics()  # type: ignore[no-untyped-call]
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         requests = Counter(
             METRICS_PREFIX + "token_requests",
@@ -81,7 +91,7 @@ class Metrics:
             registry=self.registry,
         )
         ProcessCollector(registry=self.registry)
-        self.registry.register(_State(statuses, inventory_good, skew, clock))
+        self.registry.register(self)
         info = Gauge(
             METRICS_PREFIX + "build_info",
             "1, labelled with what is running.",
@@ -103,46 +113,29 @@ class Metrics:
         """Render all of it in the text format 0.0.4."""
         return generate_latest(self.registry)
 
-
-class _State:
-    """Gauges that are read from the parts themselves when Prometheus asks."""
-
-    def __init__(
-        self,
-        statuses: Callable[[], Iterable[AudienceStatus]],
-        inventory_good: Callable[[], bool | None],
-        skew: Callable[[], float | None],
-        clock: Callable[[], float],
-    ) -> None:
-        self._statuses = statuses
-        self._skew = skew
-        self._inventory_good = inventory_good
-        self._clock = clock
-
-    def describe(self) -> Iterable[Metric]:
-        """Say nothing at registration: prometheus_client would collect for it."""
-        return ()
-
     def collect(self) -> Iterator[Metric]:
-        """Yield one family after the other."""
+        """Give the gauges that are read when Prometheus asks; prometheus_client calls this."""
         expiry = GaugeMetricFamily(
             METRICS_PREFIX + "token_expiry_timestamp_seconds",
             "When the held token of an audience ends.",
             labels=["audience"],
         )
-        audiences = 0
-        now = self._clock()
-        for status in self._statuses():
-            audiences += 1
+        statuses = self._tokens.statuses()
+        now = self._wall()
+        for status in statuses:
             if status.left is not None:
                 expiry.add_metric([status.audience], round(now + status.left))
         yield expiry
-        yield _gauge("audiences", "Audiences that were asked for and are kept ready.", audiences)
-        if (good := self._inventory_good()) is not None:
+        yield _gauge(
+            "audiences", "Audiences that were asked for and are kept ready.", len(statuses)
+        )
+        if self._inventory is not None:
             yield _gauge(
-                "inventory_last_reload_successful", "1 if each inventory could be read.", int(good)
+                "inventory_last_reload_successful",
+                "1 if each inventory could be read.",
+                int(not self._inventory.error),
             )
-        if (skew := self._skew()) is not None:
+        if (skew := self._clock.skew) is not None:
             yield _gauge(
                 "clock_skew_seconds",
                 "How far this machine's clock is ahead of Google's; negative if it is behind.",

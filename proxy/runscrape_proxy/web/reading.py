@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, request
 
 from runscrape_proxy.errors import TemporarilyUnavailable
 from runscrape_proxy.web import metrics, page, targets
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runscrape_proxy.access.policy import Policy
     from runscrape_proxy.clock import GoogleClock
     from runscrape_proxy.model import Minter
-    from runscrape_proxy.web.token import Tokens
+    from runscrape_proxy.tokens.keeper import Tokens
 
 
 def blueprint(
@@ -39,16 +39,17 @@ def blueprint(
 
     @routes.get("/")
     def people() -> Response:
-        shown = page.view(
+        nonce = secrets.token_urlsafe(16)
+        content = page.render(
             tokens.statuses(),
             minter=minter,
             policy=policy,
             query=request.args.get("q", "")[:200].strip(),
             clock=clock,
             now=wall(),
+            nonce=nonce,
         )
-        nonce = secrets.token_urlsafe(16)
-        answer = Response(render_template("page.html", view=shown, nonce=nonce))
+        answer = Response(content)
         answer.headers.update(_page_headers(nonce))
         return answer
 

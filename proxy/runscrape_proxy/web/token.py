@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.datastructures import MultiDict
@@ -14,7 +14,7 @@ from runscrape_proxy.errors import InvalidRequest, UnsupportedGrantType, Unsuppo
 
 if TYPE_CHECKING:
     from runscrape_proxy.access.policy import Policy
-    from runscrape_proxy.model import AudienceStatus, Token
+    from runscrape_proxy.tokens.keeper import Tokens
     from runscrape_proxy.web.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -29,26 +29,6 @@ FORM: Final = "application/x-www-form-urlencoded"
 
 AUDIENCE_PARAMETERS: Final = ("audience", "resource")
 """``resource`` is what RFC 8707, section 2, calls it."""
-
-
-class Tokens(Protocol):
-    """What the HTTP side needs of :class:`runscrape_proxy.tokens.keeper.Tokens`."""
-
-    def get(self, audience: str) -> Token:
-        """Return a token, or raise TemporarilyUnavailable."""
-        ...
-
-    def expires_in(self, token: Token) -> int:
-        """Say for how many seconds a client may use it, or raise TemporarilyUnavailable."""
-        ...
-
-    def statuses(self) -> tuple[AudienceStatus, ...]:
-        """Say what is known of each audience, sorted by audience."""
-        ...
-
-    def ready(self) -> bool:
-        """Say whether every audience asked for has a usable token."""
-        ...
 
 
 def blueprint(tokens: Tokens, policy: Policy, metrics: Metrics) -> Blueprint:
