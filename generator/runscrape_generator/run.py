@@ -38,7 +38,8 @@ from runscrape_generator.publish.places import (
     require_replaceable,
 )
 from runscrape_generator.publish.promtool import Promtool
-from runscrape_generator.publish.publish import Published, Reloading, publish
+from runscrape_generator.publish.publish import Published, publish
+from runscrape_generator.publish.reload import Reloading
 from runscrape_generator.render.scrape_config import scrape_configs
 from runscrape_generator.summary import Summary
 
@@ -87,9 +88,11 @@ def _run(
     places = find_places(settings)
     with _locked(places.output or places.inventory, places, settings):
         require_replaceable(command, settings, places)
-        mode = mode_of_output(settings, places) if command == "generate" else files.NEW_FILE
-        checker = promtool.find(settings) if command == "generate" else None
-        reloading = _reloading(command, settings, places)
+        mode, checker, reloading = files.NEW_FILE, None, None
+        if command == "generate":  # Prometheus itself watches files of targets
+            mode = mode_of_output(settings, places)
+            checker = promtool.find(settings, has_told=version is not None and version.by_promtool)
+            reloading = reload.reloading(settings) if places.output else None
         made = make(command, settings, progress, places)
         known, output = _documents(command, settings, places, made, mode)
         for warning in users_config.warnings(settings, places, made.jobs, made.data):
@@ -139,14 +142,6 @@ def _documents(
             places.output, made.data, WRITES[command], force=settings.force, mode=mode
         )
     return known, output
-
-
-def _reloading(command: Command, settings: Settings, places: Places) -> Reloading | None:
-    """How to have Prometheus reload; target files are watched, and need none."""
-    if places.output is None or command != "generate":
-        return None
-    call = reload.reloader(settings)
-    return Reloading(call, (settings.reload, settings.reload_command)) if call else None
 
 
 def _publish(

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from runscrape_generator.errors import ReloadError
-from runscrape_generator.publish.publish import Reloading, publish
-from runscrape_generator.publish.reload import Answer, Outcome
+from runscrape_generator.publish.publish import publish
+from runscrape_generator.publish.reload import Answer, Outcome, Reloading
 from runscrape_generator.render.into import take_apart
 from tests.generator.publishing_kit import (
     BY_HAND,
@@ -33,8 +33,8 @@ DOCUMENTS: dict[str, Callable[..., tuple[Any, Any]]] = {
 KILLER = """
 import os, shutil, signal, sys
 from pathlib import Path
-from runscrape_generator.publish.publish import Reloading, publish
-from runscrape_generator.publish.reload import Answer, Outcome
+from runscrape_generator.publish.publish import publish
+from runscrape_generator.publish.reload import Answer, Outcome, Reloading
 from tests.generator.publishing_kit import block_documents, documents
 from tests.generator.recorder import Recorder
 

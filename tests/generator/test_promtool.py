@@ -26,7 +26,8 @@ def program(folder: Path, script: str) -> str:
 
 
 def find(**settings: object) -> str | None:
-    return promtool.find_program(Settings(**settings))  # type: ignore[arg-type]
+    found = promtool.find(Settings(**settings))  # type: ignore[arg-type]
+    return found.program if found else None
 
 
 def test_good_and_bad() -> None:
@@ -115,6 +116,17 @@ def test_older_than_the_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert find(prometheus_version="3.0", promtool=path) == path
     program(tmp_path, "echo 'promtool, version 3.10.1'")
     assert find(prometheus_version="3.9") == path
+
+
+def test_the_one_that_has_told_the_version_is_not_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What promtool itself has told cannot be newer than it."""
+    path = program(tmp_path, f"/bin/touch {tmp_path}/asked")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    found = promtool.find(Settings(prometheus_version="3.9"), has_told=True)
+    assert (found and found.program) == path
+    assert not (tmp_path / "asked").exists()
 
 
 def test_crash(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from runscrape_generator.errors import ReloadError, ValidationError, WriteError
 from runscrape_generator.publish import files
-from runscrape_generator.publish.publish import Published, Reloading, publish
-from runscrape_generator.publish.reload import Answer, Outcome
+from runscrape_generator.publish.publish import Published, publish
+from runscrape_generator.publish.reload import Answer, Outcome, Reloading
 from tests.generator.publishing_kit import (
     contents,
     documents,

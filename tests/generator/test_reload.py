@@ -158,12 +158,12 @@ def test_the_password_is_in_a_file(
     settings = Settings(reload=server.url, reload_user="jo", reload_password_file=path)
     if said:
         with pytest.raises(ConfigError, match=said) as caught:
-            reload.reloader(settings)
+            reload.reloading(settings)
         assert "x" * 50 not in str(caught.value)
     else:
-        call = reload.reloader(settings)
-        assert call is not None
-        assert call().outcome is Outcome.DONE
+        found = reload.reloading(settings)
+        assert found is not None
+        assert found.call().outcome is Outcome.DONE
         expected = base64.b64encode(b"jo:s3cret").decode()
         assert server.asked == [("POST", "/-/reload", f"Basic {expected}")]
 
@@ -175,7 +175,7 @@ def test_a_pipe_is_no_password(tmp_path: Path) -> None:
         reload="http://x/-/reload", reload_user="a", reload_password_file=tmp_path / "pipe"
     )
     with pytest.raises(ConfigError, match="not a regular file"):
-        reload.reloader(chosen)
+        reload.reloading(chosen)
 
 
 VM = "vm_promscrape_config_"
@@ -297,7 +297,7 @@ def test_no_shell(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_neither_way() -> None:
     """Without URL and command there is nothing to call."""
-    assert reload.reloader(Settings()) is None
+    assert reload.reloading(Settings()) is None
 
 
 def test_real_prometheus(tmp_path: Path) -> None:

@@ -48,6 +48,11 @@ class Found:
     learnt: tuple[str, str] | None = None
     """Whom to remember for it: the URL of a reload, or promtool; and what it said."""
 
+    @property
+    def by_promtool(self) -> bool:
+        """Whether the promtool that is installed has told it."""
+        return self.learnt is not None and self.learnt[0] == _PROMTOOL
+
 
 def resolved(settings: Settings) -> tuple[Settings, Found | None]:
     """Give the settings with the release that ``auto`` stands for; None where it is given."""

@@ -84,49 +84,37 @@ class Promtool:
         return self._name.parent
 
 
-def find(settings: Settings) -> Promtool | None:
-    """Find the promtool to ask, as :func:`find_program` does; raises ConfigError."""
-    program = find_program(settings)
-    if program is None:
-        return None
-    return Promtool(
-        program,
-        settings.output_path,
-        settings.prometheus_version,
-        syntax_only=settings.promtool == "syntax",
-    )
-
-
-def find_program(settings: Settings) -> str | None:
-    """Find the program; None if it is disabled or not installed, or cannot read the format.
+def find(settings: Settings, *, has_told: bool = False) -> Promtool | None:
+    """Find the promtool to ask; None if disabled or not installed, or if it cannot read the format.
 
     Raises ConfigError where the user asks for one that is missing. With ``auto`` or ``syntax`` an
     older one than ``--prometheus-version`` is not asked: it would refuse what a newer one knows.
+    *has_told*: it is promtool that has told that version.
     """
-    if settings.promtool == "none" or not FORMATS[settings.format].for_promtool:
+    wanted, version = settings.promtool, settings.prometheus_version
+    if wanted == "none" or not FORMATS[settings.format].for_promtool:
         return None
-    if settings.promtool == "syntax" and shutil.which("promtool") is None:
-        raise ConfigError(
-            "--promtool syntax: promtool is not installed: install it, or leave the check to us "
-            "alone with --promtool none"
-        )
-    if settings.promtool not in {"auto", "syntax"}:
-        if shutil.which(settings.promtool) is None:
-            raise ConfigError(
-                f"--promtool {settings.promtool}: there is no such program, or it may not be run: "
-                "install it, or leave the check to us alone with --promtool none"
-            )
-        return settings.promtool
-    found = shutil.which("promtool")
-    if found is None:
+    is_named = wanted not in {"auto", "syntax"}
+    program = shutil.which(wanted if is_named else "promtool")
+    if program is None and wanted == "auto":
         log.debug("promtool is not installed: only our own check was made")
-    elif settings.prometheus_version != _OLDEST and _older(found, settings.prometheus_version):
-        log.debug(f"{found} is older than Prometheus {settings.prometheus_version}: not asked")
         return None
-    return found
+    if program is None:
+        named = "there is no such program, or it may not be run"
+        raise ConfigError(
+            f"--promtool {wanted}: {named if is_named else 'promtool is not installed'}: "
+            "install it, or leave the check to us alone with --promtool none"
+        )
+    if is_named:
+        program = wanted
+    elif not has_told and version != _OLDEST and _is_older(program, version):
+        log.debug(f"{program} is older than Prometheus {version}: not asked")
+        return None
+    syntax_only = wanted == "syntax"
+    return Promtool(program, settings.output_path, version, syntax_only=syntax_only)
 
 
-def _older(program: str, wanted: str) -> bool:
+def _is_older(program: str, wanted: str) -> bool:
     said = run(program, "--version", seconds=TIMEOUT)
     match = re.search(r"version (\d+)\.(\d+)", said.stdout + said.stderr)
     asked = re.match(r"(\d+)\.(\d+)", wanted)

@@ -20,7 +20,7 @@ from runscrape_generator.errors import ReloadError, RunscrapeError, WriteError
 from runscrape_generator.publish import files, journal
 from runscrape_generator.publish.documents import Document
 from runscrape_generator.publish.journal import Journal
-from runscrape_generator.publish.reload import Answer, Outcome, Reload
+from runscrape_generator.publish.reload import Answer, Outcome, Reloading
 
 log = logging.getLogger(__name__)
 
@@ -36,14 +36,6 @@ class Published:
     """The files that changed; empty where all were as they should be."""
     reload: Outcome | None = None
     """None where no reload was asked for or needed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reloading:
-    """How to reload, and who is told (URL and command: another one must be told anew)."""
-
-    call: Reload
-    about: tuple[str | None, ...] = ()
 
 
 class _EditedError(Exception):

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from http import HTTPStatus
 from typing import IO
 
@@ -60,15 +61,21 @@ class Answer:
     reason: str = ""
 
 
-Reload = Callable[[], Answer]
+@dataclass(frozen=True, slots=True)
+class Reloading:
+    """How to reload, and who is told (URL and command: another one must be told anew)."""
+
+    call: Callable[[], Answer]
+    about: tuple[str | None, ...] = ()
 
 
-def reloader(settings: Settings) -> Reload | None:
+def reloading(settings: Settings) -> Reloading | None:
     """How *settings* want Prometheus reloaded; None if they do not. Raises ConfigError."""
+    about = (settings.reload, settings.reload_command)
     if (asked := server(settings)) is not None:
-        return lambda: by_url(asked)
+        return Reloading(partial(by_url, asked), about)
     if settings.reload_command:
-        return lambda: by_command(str(settings.reload_command))
+        return Reloading(partial(by_command, settings.reload_command), about)
     return None
 
 
