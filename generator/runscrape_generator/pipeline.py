@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from runscrape_generator.cloudrun.discovery import discover
 from runscrape_generator.cloudrun.recall import Recalled, recall
@@ -31,15 +32,15 @@ class Made:
     jobs: tuple[Job, ...]
     data: bytes
     """The output, as UTF-8."""
-    known: frozenset[guard.Target] | None
-    """What the inventory had as targets before; None where there is none."""
+    before: frozenset[guard.Target] | None
+    """The targets that the inventory had before; None where there is none."""
 
 
 def make(command: Command, settings: Settings, progress: Progress, places: Places) -> Made:
     """Discover, decide, render and check; nothing is written."""
     users_own = _output(places) if settings.into is not None else b""
     usual, others = formats.surroundings(settings, users_own)
-    recalled, known = recalled_now(settings, progress)
+    recalled, before = recalled_now(settings, progress, places.inventory)
     log.info(f"{len(recalled.services)} services in {len(recalled.scopes)} scopes")
     decisions = decide(recalled.services, usual, others if command == "generate" else ())
     assembled = assemble(decisions)
@@ -49,15 +50,14 @@ def make(command: Command, settings: Settings, progress: Progress, places: Place
     if command == "targets" and settings.mode is Mode.OAUTH2 and (told := no_one_token(decisions)):
         log.info(told)
     data = _render(command, decisions, assembled, settings).encode()
-    _guard(known, decisions, data, places, settings)
-    return Made(recalled, decisions, assembled, data, known)
+    _guard(before, decisions, data, places, settings)
+    return Made(recalled, decisions, assembled, data, before)
 
 
 def recalled_now(
-    settings: Settings, progress: Progress
+    settings: Settings, progress: Progress, path: Path | None
 ) -> tuple[Recalled, frozenset[guard.Target] | None]:
-    """Discover with the inventory in hand; gives its targets, too (None: there is none)."""
-    path = settings.inventory_path
+    """Discover, with the inventory at *path* in hand; gives its targets, too (None: no inventory)."""
     before = inventory.load(path) if path is not None else None
     if before is None:
         return recall(discover(settings, {}, progress), {}), None
@@ -69,15 +69,15 @@ def _output(places: Places) -> bytes:
 
 
 def _guard(
-    known: frozenset[guard.Target] | None,
+    before: frozenset[guard.Target] | None,
     decisions: tuple[Decision, ...],
     data: bytes,
     places: Places,
     settings: Settings,
 ) -> None:
     """Refuse to shrink what the inventory has or, where that is lost, what the output has."""
-    if known is not None:
-        old, new = known, frozenset(targets_of(decisions))
+    if before is not None:
+        old, new = before, frozenset(targets_of(decisions))
     else:
         there = formats.ours(_output(places), settings)
         old = guard.targets_in(there) if there else frozenset()

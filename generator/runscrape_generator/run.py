@@ -39,7 +39,6 @@ from runscrape_generator.publish.places import (
 )
 from runscrape_generator.publish.promtool import Promtool
 from runscrape_generator.publish.publish import Published, publish
-from runscrape_generator.publish.reload import Reloading
 from runscrape_generator.render.scrape_config import scrape_configs
 from runscrape_generator.summary import Summary
 
@@ -102,7 +101,10 @@ def _run(
         else:
             shared = places.inventory if places.output else None
             with _locked(shared, places, settings, _LOCK_WAIT), hold():
-                published = _publish(known, output, made, checker, reloading)
+                if output is None and checker:
+                    checker.check(made.data)
+                check = checker.check_file if checker else None
+                published = publish(known, output, check=check, reloading=reloading)
                 prometheus_version.remember(version, settings)
             text = "" if places.output else made.data.decode()
     stdout.write(text)
@@ -144,19 +146,6 @@ def _documents(
     return known, output
 
 
-def _publish(
-    known: Document | None,
-    output: Document | None,
-    made: Made,
-    checker: Promtool | None,
-    reloading: Reloading | None,
-) -> Published:
-    if output is None and checker:
-        checker.check(made.data)
-    check = checker.check_file if checker else None
-    return publish(known, output, check=check, reloading=reloading)
-
-
 def _preview(
     settings: Settings,
     known: Document | None,
@@ -183,9 +172,9 @@ def _summary(
 ) -> Summary:
     """Count jobs, or for ``targets`` those; what is new to the inventory, and what only it has."""
     found = frozenset(targets_of(made.decisions))
-    known = made.known or frozenset()
+    listed = made.before or frozenset()
     of_jobs = command == "generate"
-    now, before = (_names(found), _names(known)) if of_jobs else (found, known)
+    now, before = (_names(found), _names(listed)) if of_jobs else (found, listed)
     return Summary(
         services=len(made.decisions),
         jobs=len(made.jobs) if of_jobs else len(found),

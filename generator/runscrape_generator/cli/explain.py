@@ -86,7 +86,7 @@ def _decided(settings: Settings, progress: Progress) -> tuple[Recalled, tuple[De
     usual, others = settings, frozenset[str]()
     with suppress(ConfigError):  # of a template, about which generate tells
         usual, others = surroundings(settings, output or b"")
-    recalled, _ = recalled_now(settings, progress)
+    recalled, _ = recalled_now(settings, progress, settings.inventory_path)
     for line in unmatched(recalled.services, settings):
         log.warning(line)
     return recalled, decide(recalled.services, usual, others)
