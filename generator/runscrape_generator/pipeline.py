@@ -57,7 +57,7 @@ def make(command: Command, settings: Settings, progress: Progress, places: Place
 def recalled_now(
     settings: Settings, progress: Progress, path: Path | None
 ) -> tuple[Recalled, frozenset[guard.Target] | None]:
-    """Discover, with the inventory at *path* in hand; gives its targets, too (None: no inventory)."""
+    """Discover with the inventory at *path* in hand, if any; gives its targets, too."""
     before = inventory.load(path) if path is not None else None
     if before is None:
         return recall(discover(settings, {}, progress), {}), None
