@@ -199,6 +199,18 @@ JOBS: dict[str, Job] = {
     ),
     "followed": Job("redirect-followed", ("/moved", "/metrics itself"), from_odd("/moved")),
     "led-away": Job("redirect", ("goes there with the token",), from_odd("/away")),
+    "led-to-no-url": Job(
+        "redirect", ("302 to nowhere",), from_odd("/no-url", follow_redirects=False)
+    ),
+    "led-on-to-no-url": Job("redirect", ("302 to nowhere",), from_odd("/no-url")),
+    "no-gzip": Job(
+        "malformed", ("Content-Encoding is gzip, and it is none",), from_odd("/no-gzip")
+    ),
+    "brotli": Job(
+        "malformed",
+        ("not UTF-8 (Prometheus does not undo its Content-Encoding, br)",),
+        from_odd("/br"),
+    ),
     "balancer": Job("load-balancer", ("502",), from_odd("/balancer")),
     "teapot": Job(
         "unknown", ("418 by an unknown server (nginx)", "short and stout"), from_odd("/teapot")
@@ -326,6 +338,9 @@ def scripts(site: Clinic) -> dict[str, Script]:
         "/metrics": answers(200, METRICS, **text),
         "/moved": answers(302, b"", Location="/metrics"),
         "/away": answers(302, b"", Location=f"http://127.0.0.1:{DEAD}/metrics"),
+        "/no-url": answers(302, b"", Location="http://[::1", Server=GOOGLE),
+        "/no-gzip": answers(200, METRICS, Content_Encoding="gzip", **text),
+        "/br": answers(200, b"\x8b\x02\x80a 1\n", Content_Encoding="br", **text),
         "/balancer": answers(
             502,
             b"<html><head><title>502 Server Error</title></head><h1>Error: Server Error</h1><h2>"

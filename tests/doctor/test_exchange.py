@@ -95,13 +95,27 @@ def test_steps() -> None:
     assert sum(step.seconds for step in made.steps) <= made.seconds
 
 
-@pytest.mark.parametrize("body", [gzip.compress(b"a 1\n"), b"a 1\n"], ids=["gzip", "plain"])
-def test_compressed(body: bytes) -> None:
-    """Gzip is undone; what only says that it is gzip stays as it is."""
+ZIPPED = gzip.compress(b"a 1\n")
+
+
+@pytest.mark.parametrize(
+    ("body", "read", "undecodable"),
+    [
+        (ZIPPED, b"a 1\n", ""),
+        (ZIPPED + ZIPPED, b"a 1\na 1\n", ""),
+        (b"a 1\n", b"a 1\n", "Not a gzipped file"),
+        (ZIPPED[:-9], ZIPPED[:-9], "ended before the end"),
+    ],
+    ids=["gzip", "twice", "plain", "cut off"],
+)
+def test_compressed(body: bytes, read: bytes, undecodable: str) -> None:
+    """Gzip is undone; what only says that it is gzip stays as it is, with what is wrong."""
     with OddServer(otherwise=answers(200, body, Content_Encoding="gzip")) as server:
         made = exchange(Request(url=server.url), QUIET)
     assert made.answer is not None
-    assert made.answer.body == b"a 1\n"
+    assert made.answer.body == read
+    assert undecodable in made.answer.undecodable
+    assert bool(undecodable) is bool(made.answer.undecodable)
 
 
 @pytest.fixture(scope="module")

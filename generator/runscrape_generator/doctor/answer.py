@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from urllib.parse import urljoin
 
 from runscrape_generator.doctor.evidence import Answer
 
@@ -76,6 +77,14 @@ def _passed_cloud_run(answer: Answer) -> bool:
 def _is_http_proxy(answer: Answer) -> bool:
     server = answer.headers.get("server", "").lower()
     return not _PROXY_HEADERS.isdisjoint(answer.headers) or server.startswith(_PROXY_SERVERS)
+
+
+def redirection(answer: Answer, url: str) -> str:
+    """Where an answer of *url* sends to, as a whole URL; empty where it names none."""
+    try:
+        return urljoin(url, answer.headers["location"])
+    except (KeyError, ValueError):  # no such header, or one that is no URL
+        return ""
 
 
 def first_line(answer: Answer, limit: int = 120) -> str:

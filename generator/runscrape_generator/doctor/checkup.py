@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from runscrape_generator.cloudrun.calls import CallPool
 from runscrape_generator.doctor import samples, scrape, token
+from runscrape_generator.doctor.answer import redirection
 from runscrape_generator.doctor.evidence import (
     Evidence,
     Exchange,
@@ -127,9 +128,9 @@ class Checkup:
         """Follow redirects as the job says, to the same host only: the token goes to no other."""
         for _ in range(_MOST_REDIRECTS):
             answer = made.answer
-            if answer is None or answer.status not in _MOVED or "location" not in answer.headers:
+            if answer is None or answer.status not in _MOVED:
                 break
-            url = urljoin(target.url, answer.headers["location"])
+            url = redirection(answer, target.url)
             if urlsplit(url)[:2] != urlsplit(target.url)[:2]:
                 break
             target = dataclasses.replace(target, url=url, redirected_from=target.first_url)

@@ -75,6 +75,8 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     """Names in lower case; of repeated ones, all values, with commas."""
     body: bytes = b""
+    undecodable: str = ""
+    """Why its Content-Encoding could not be undone, so that ``body`` still has it; else empty."""
 
     @property
     def text(self) -> str:

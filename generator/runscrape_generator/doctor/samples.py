@@ -58,6 +58,8 @@ def read(answer: Answer, target: Target, now: float, version: Version = (2, 42))
 
 def _parsed(answer: Answer, version: Version) -> Iterator[tuple[str, Sample]]:
     """Yield every sample with the type of its metric. Raises MalformedError."""
+    if answer.undecodable:
+        raise MalformedError(answer.undecodable)
     kind = answer.content_type
     if kind == protobuf.MEDIA_TYPE:
         try:
@@ -67,7 +69,7 @@ def _parsed(answer: Answer, version: Version) -> Iterator[tuple[str, Sample]]:
         return
     lax = kind != "application/openmetrics-text"
     parse: Any = text_fd_to_metric_families if lax else openmetrics.text_fd_to_metric_families
-    lines = _Lines(_decoded(answer.body), version if lax else None)
+    lines = _Lines(_decoded(answer), version if lax else None)
     names = set(_NAME.findall(answer.text))
     try:
         for family in parse(lines):
@@ -79,12 +81,14 @@ def _parsed(answer: Answer, version: Version) -> Iterator[tuple[str, Sample]]:
         raise MalformedError(f"line {lines.number}: {shown} ({printable(why)})") from None
 
 
-def _decoded(body: bytes) -> str:
+def _decoded(answer: Answer) -> str:
     try:
-        return body.decode()
+        return answer.body.decode()
     except UnicodeDecodeError as error:
-        number = body.count(b"\n", 0, error.start) + 1
-        raise MalformedError(f"line {number}: not UTF-8") from None
+        number = answer.body.count(b"\n", 0, error.start) + 1
+        encoding = printable(answer.headers.get("content-encoding", ""))
+        why = f" (Prometheus does not undo its Content-Encoding, {encoding})" if encoding else ""
+        raise MalformedError(f"line {number}: not UTF-8{why}") from None
 
 
 def _as_written(sample: Sample, names: set[str]) -> Sample:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
-from runscrape_generator.doctor.answer import Who, first_line, who_answered
+from runscrape_generator.doctor.answer import Who, first_line, redirection, who_answered
 from runscrape_generator.doctor.causes import Fault, Value
 from runscrape_generator.doctor.evidence import Answer, Evidence, Exchange, Failed, Samples, Stage
+from runscrape_generator.doctor.http.connection import is_url
 from runscrape_generator.doctor.remedies import fitting_timeout, path_values
 from runscrape_generator.doctor.scrape import PROMETHEUS_3
 from runscrape_generator.doctor.targets import Limits
@@ -96,14 +97,13 @@ def _working(evidence: Evidence) -> Mapping[str, Value]:
 
 
 def _redirect(answer: Answer, evidence: Evidence) -> Fault:
-    location = answer.headers.get("location", "")
-    meant = urljoin(evidence.target.url, location)
+    meant = redirection(answer, evidence.target.url)
     own = urlsplit(meant).hostname == evidence.target.host
     path = urlsplit(meant).path if own else ""
     detail = f"{answer.status} to {printable(meant[:200]) or 'nowhere'}"
     if path == evidence.target.path:
         path = ""  # only the scheme or the query differs
-    if evidence.target.follow_redirects:
+    if evidence.target.follow_redirects and is_url(meant):
         detail += "; Prometheus goes there with the token"
     return Fault("redirect", detail, {"location": printable(meant[:200]), **path_values(path)})
 

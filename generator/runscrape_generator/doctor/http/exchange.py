@@ -6,6 +6,7 @@ the other side does; only the resolver of the operating system cannot be cut sho
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import io
 import socket
@@ -21,13 +22,12 @@ from runscrape_generator.doctor.evidence import Answer, Exchange, Failure, Stage
 from runscrape_generator.doctor.http.connection import connect, login
 from runscrape_generator.doctor.http.steps import StepFailedError, Steps
 from runscrape_generator.doctor.targets import Transport
+from runscrape_generator.text import one_line, printable
 
 MAX_BODY = 128 * 1024 * 1024
 """Bytes of a body that are read; Prometheus itself has no limit unless the job says one."""
 _MAX_INFLATED = 2 * MAX_BODY
 """Bytes that a compressed body may grow to."""
-_GZIP = 31
-"""zlib's ``wbits`` for the gzip format with the largest window."""
 _PIECE = 64 * 1024
 
 
@@ -60,7 +60,7 @@ def exchange(request: Request, seconds: float) -> Exchange:
             with steps.take(Stage.BODY) as step:
                 body = _read(response)
                 step.text = f"{len(body)} bytes"
-            answer = replace(answer, body=_inflated(answer, body))
+            answer = _decoded(answer, body)
     except StepFailedError as error:
         failure = error.failure
     took = time.monotonic() - began
@@ -130,11 +130,13 @@ def _read(response: http.client.HTTPResponse) -> bytes:
     return b"".join(pieces)
 
 
-def _inflated(answer: Answer, body: bytes) -> bytes:
-    """Undo gzip, the only encoding that Prometheus asks for; a body that is none stays as it is."""
+def _decoded(answer: Answer, body: bytes) -> Answer:
+    """Add the body; undo gzip, the only Content-Encoding that Prometheus asks for and undoes."""
     if answer.headers.get("content-encoding", "").strip().lower() != "gzip":
-        return body
+        return replace(answer, body=body)
     try:
-        return zlib.decompressobj(_GZIP).decompress(body, _MAX_INFLATED)
-    except zlib.error:
-        return body
+        with gzip.GzipFile(fileobj=io.BytesIO(body)) as file:
+            return replace(answer, body=file.read(_MAX_INFLATED))
+    except (OSError, EOFError, zlib.error) as error:
+        why = f"its Content-Encoding is gzip, and it is none: {one_line(error)}"
+        return replace(answer, body=body, undecodable=printable(why))
