@@ -10,9 +10,9 @@ import pytest
 
 from emulator import Emulator
 from tests.generator.commands_kit import world
-from tests.kit.measuring import unmeasured_programs
+from tests.kit.measuring import measured_programs, unmeasured_programs
 
-__all__ = ["unmeasured_programs"]
+__all__ = ["measured_programs", "unmeasured_programs"]
 
 
 def pytest_configure() -> None:

@@ -341,6 +341,7 @@ def test_no_token(
     assert "\n" not in told
 
 
+@pytest.mark.usefixtures("measured_programs")
 def test_no_descriptors_left(emulator: Emulator) -> None:
     """Too few file descriptors for a connection are one error with its remedy, where gRPC would
     end the process.

@@ -22,6 +22,8 @@ from tests.conftest import DEMO_WORLD, MakeEmulator
 from tests.generator.commands_kit import run_here, world
 from tests.generator.test_configuration import SAMPLES
 
+pytestmark = pytest.mark.usefixtures("measured_programs")
+
 RUNSCRAPE = str(Path(sys.executable).with_name("runscrape"))
 SLOW = {"google", "grpc", "jinja2", "yaml", "requests", "flask", "prometheus_client"}
 PATIENCE = 30.0

@@ -14,18 +14,20 @@ import runpy
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
+from multiprocessing import forkserver
 from pathlib import Path
 
-from tests.kit.measuring import is_measured
+import coverage
+
+from tests.kit.measuring import without_coverage
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
     [
         *("runscrape_proxy.cli", "runscrape_proxy.serving.worker"),
-        *("runscrape_generator.cli.main", "runscrape_generator.run"),
+        *("runscrape_generator.cli.main", "runscrape_generator.run", "coverage"),
     ]
 )
 
@@ -39,6 +41,8 @@ class Fork:
     stdin = stdout = stderr = None
 
     def __init__(self, words: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
+        with without_coverage():
+            forkserver.ensure_running()
         self._process = _SERVER.Process(target=_run, args=(list(words), log, dict(env)))
         self._process.start()
         assert self._process.pid is not None
@@ -72,9 +76,7 @@ def _run(words: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
         os.dup2(output.fileno(), 2)
     os.environ.clear()
     os.environ.update(env)
-    if not is_measured(env):  # coverage has begun in each fork
-        threading.settrace(None)
-        sys.settrace(None)
+    coverage.process_startup()  # if the environment says so
     _, how, what, *arguments = words
     sys.argv = [what, *arguments]
     if how == "-m":

@@ -7,24 +7,36 @@ of the tests' servers, and not in the programs that some packages start.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import pkgutil
 import re
 import sys
 import threading
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from types import FrameType
 from typing import Any, Literal
 
 import pytest
 
-_TOLD = "COVERAGE_"
-"""With what the variables begin by which coverage is told that it is to measure a program."""
 _Event = Literal["call", "line", "return", "exception", "opcode"]
 _SERVERS = re.compile(r"\((serve_forever|process_request_thread|_accept|_serve|_relay)\)|emulator")
 """In the names of the threads of examples/emulator and of the tests' servers; most have a target's.
 """
+
+
+@contextlib.contextmanager
+def without_coverage() -> Iterator[dict[str, str]]:
+    """Start programs unmeasured in the block; gives the variables by which they would be."""
+    taken = {name: os.environ[name] for name in os.environ if name.startswith("COVERAGE_")}
+    with pytest.MonkeyPatch.context() as patch:
+        for name in taken:
+            patch.delenv(name)
+        yield taken
+
+
+_taken: dict[str, str] = {}
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -33,15 +45,23 @@ def unmeasured_programs() -> Iterator[None]:
 
     For packages whose lines are covered by the tests of the parts.
     """
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith(_TOLD)]:
-            patch.delenv(name)
+    with without_coverage() as taken:
+        _taken.update(taken)
         yield
 
 
-def is_measured(environ: Mapping[str, str]) -> bool:
-    """Whether coverage measures a program that has this environment."""
-    return any(name.startswith(_TOLD) for name in environ)
+@pytest.fixture
+def measured_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that a test of such a package starts are measured all the same."""
+    for name, value in _taken.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def unmeasured() -> Iterator[None]:
+    """The programs that a test starts itself run unmeasured."""
+    with without_coverage():
+        yield
 
 
 class Measuring:

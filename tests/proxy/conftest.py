@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from runscrape_proxy import log as logs
+from tests.kit.measuring import unmeasured
 from tests.proxy.harness import Proxy, fake, running
 from tests.proxy.raw_server import RawServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+__all__ = ["unmeasured"]
 
 
 class StartProxy(Protocol):

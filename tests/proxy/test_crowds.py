@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from tests.proxy.conftest import StartProxy
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 MANY = 1150
 """More than there are threads."""
 
