@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from runscrape_proxy.errors import (
     Forbidden,
@@ -31,23 +31,15 @@ if TYPE_CHECKING:
 
     from runscrape_proxy.access.policy import Policy
     from runscrape_proxy.gateway.app_credentials import AppCredentials
-    from runscrape_proxy.gateway.client import Answer, Asked, Client
+    from runscrape_proxy.gateway.client import Answer, Client
     from runscrape_proxy.gateway.metrics import GatewayMetrics
     from runscrape_proxy.gateway.request import ScrapeRequest
     from runscrape_proxy.gateway.slots import Slots
     from runscrape_proxy.gateway.targets import Target
     from runscrape_proxy.inventory import Inventories
-    from runscrape_proxy.model import Token
+    from runscrape_proxy.tokens.keeper import Tokens
 
 log = logging.getLogger(__name__)
-
-
-class Tokens(Protocol):
-    """What the gateway needs of :class:`runscrape_proxy.tokens.keeper.Tokens`."""
-
-    def get(self, audience: str, *, timeout: float | None = None) -> Token:
-        """Return a token within ``timeout`` seconds, or raise TemporarilyUnavailable."""
-        ...
 
 
 class Front:
@@ -118,15 +110,16 @@ class Scrapes:
                 request, target = self._admit(environ)
                 host = target.host
                 deadline = Deadline(request.seconds)
-                slot = self._slots.take(host, deadline, named=target.names(request.path))
+                slot = self._slots.take(host, deadline, named=request.path in target.paths)
                 scrape = Scrape(target, slot, deadline)
-                scrape.asked = self._ask(environ, request, scrape)
+                headers = self._headers(environ, target, deadline)
+                scrape.asked = self._client.ask(target, request.target, headers, deadline)
             host = scrape.target.host
             answer = self._wait(environ, scrape)
             body = Body(scrape, answer, environ, metrics=self._metrics, log=self._log)
             body.read_ahead()
-            headers = gateway_headers.returning(answer.headers, answer.length)
-            start_response(_status(answer.status), headers)
+            returned = gateway_headers.returning(answer.headers, answer.length)
+            start_response(_status(answer.status), returned)
         except Exception as error:  # noqa: BLE001  a slot must not be lost, whatever it is
             if answer is not None:
                 answer.close()
@@ -140,7 +133,11 @@ class Scrapes:
         """Wait for the head of the answer, in this thread only if there is no other way."""
         seconds: float | None = environ.get(WAIT_SECONDS)
         while True:
-            answer = scrape.asked.answer(scrape.deadline.left if seconds is None else seconds)
+            answer = self._client.answer(
+                scrape.asked,
+                scrape.target.host,
+                scrape.deadline.left if seconds is None else seconds,
+            )
             if answer is not None:
                 return answer
             if seconds is not None:
@@ -167,10 +164,10 @@ class Scrapes:
 
         Prometheus may see a new service in the target file before we look at the inventory.
         """
-        target = self._known(request)
+        target = self._targets.find(request)
         if target is None:
             self._inventory.refresh()
-            target = self._known(request)
+            target = self._targets.find(request)
         if target is not None:
             return target
         if self._inventory.value is None:
@@ -185,18 +182,14 @@ class Scrapes:
             " run runscrape, and see runscrape explain",
         )
 
-    def _known(self, request: ScrapeRequest) -> Target | None:
-        return self._targets.find(request.host, request.port, request.path)
+    def _headers(
+        self, environ: WSGIEnvironment, target: Target, deadline: Deadline
+    ) -> dict[str, str]:
+        """What the service is sent: the scrape's own, the app's credentials, and the ID token.
 
-    def _ask(self, environ: WSGIEnvironment, request: ScrapeRequest, scrape: Scrape) -> Asked:
+        What the app wants for itself comes from the rule, or else from the client.
+        """
         headers = gateway_headers.outgoing(environ)
-        self._authorize(environ, scrape.target, headers, scrape.deadline)
-        return self._client.ask(scrape.target, request.target, headers, scrape.deadline)
-
-    def _authorize(
-        self, environ: WSGIEnvironment, target: Target, headers: dict[str, str], deadline: Deadline
-    ) -> None:
-        """Add the ID token, and what the rule or else the client has for the app itself."""
         own: str | None = environ.get("HTTP_AUTHORIZATION")
         if target.credentials is not None:
             headers[AUTHORIZATION] = self._credentials.read(target.credentials)
@@ -210,6 +203,7 @@ class Scrapes:
         if target.audience is not None:
             token = self._tokens.get(target.audience, timeout=deadline.left)
             headers[target.token_header] = f"Bearer {token.value}"
+        return headers
 
 
 def refusal(error: ScrapeError, start_response: StartResponse) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -37,7 +38,7 @@ class Client:
 
     def ask(
         self, target: Target, path: str, headers: Mapping[str, str], deadline: Deadline
-    ) -> Asked:
+    ) -> http_client.Asked:
         """Ask for ``path`` (with its query) of a service; the answer is still to come.
 
         Raises ScrapeError: 502 where there can be no answer that is of use, 503 where this machine
@@ -46,42 +47,18 @@ class Client:
         request = http_client.Request(
             host=target.host, port=target.port, tls=True, target=path, headers=headers
         )
-        try:
+        with _failures_of(target.host, deadline):
             deadline.check()
-            asked = self._client.ask(request, deadline)
-        except http_client.CallError as error:
-            raise failure(target.host, error, deadline) from None
-        return Asked(asked, target.host, self._max_body)
+            return self._client.ask(request, deadline)
 
-
-class Asked:
-    """A service that was asked, and has not answered yet."""
-
-    def __init__(self, asked: http_client.Asked, host: str, max_body: int) -> None:
-        self._asked = asked
-        self._host = host
-        self._max_body = max_body
-
-    @property
-    def sock(self) -> http_client.Socket:
-        """What can be read once there is something of an answer."""
-        return self._asked.sock
-
-    def close(self) -> None:
-        """Give up before there is an answer."""
-        self._asked.close()
-
-    def answer(self, seconds: float) -> Answer | None:
+    def answer(self, asked: http_client.Asked, host: str, seconds: float) -> Answer | None:
         """Read the head of the answer; None if nothing of it comes within ``seconds`` seconds.
 
-        Raises ScrapeError, as :meth:`Client.ask`.
+        Raises ScrapeError, as :meth:`ask`.
         """
-        deadline = self._asked.deadline
-        try:
-            answer = self._asked.answer(seconds)
-        except http_client.CallError as error:
-            raise failure(self._host, error, deadline) from None
-        return None if answer is None else Answer(answer, self._host, deadline, self._max_body)
+        with _failures_of(host, asked.deadline):
+            answer = asked.answer(seconds)
+        return None if answer is None else Answer(answer, host, asked.deadline, self._max_body)
 
 
 class Answer:
@@ -109,14 +86,12 @@ class Answer:
     def pieces(self) -> Iterator[bytes]:
         """The body as it comes, encoded as it was. Raises ScrapeError where it breaks off."""
         size = 0
-        try:
+        with _failures_of(self._host, self._deadline):
             for piece in self._answer.pieces():
                 size += len(piece)
                 if size > self._max_body:
                     self._refuse(self._too_large())
                 yield piece
-        except http_client.CallError as error:
-            raise failure(self._host, error, self._deadline) from None
 
     def close(self) -> None:
         """Drop the connection unless the body was read to its end."""
@@ -130,8 +105,16 @@ class Answer:
         raise ScrapeError(HTTPStatus.BAD_GATEWAY, f"{self._host} {what}")
 
 
-def failure(host: str, error: http_client.CallError, deadline: Deadline) -> ScrapeError:
-    """Say in one line why a service did not answer."""
+@contextlib.contextmanager
+def _failures_of(host: str, deadline: Deadline) -> Iterator[None]:
+    """Say in one line why a service did not answer. Raises ScrapeError for any CallError."""
+    try:
+        yield
+    except http_client.CallError as error:
+        raise _failure(host, error, deadline) from None
+
+
+def _failure(host: str, error: http_client.CallError, deadline: Deadline) -> ScrapeError:
     said = clean(str(error))
     match error:
         case http_client.TooSlow():
@@ -152,14 +135,8 @@ def failure(host: str, error: http_client.CallError, deadline: Deadline) -> Scra
                 f"no connection to {host}: {said}",
                 {"Retry-After": "5"},
             )
-    return ScrapeError(HTTPStatus.BAD_GATEWAY, _words(error).format(host=host, said=said))
-
-
-def _words(error: http_client.CallError) -> str:
-    for kind, words in _WORDS.items():
-        if isinstance(error, kind):
-            return words
-    return "no answer from {host} ({said})"
+    words = _WORDS.get(type(error), "no answer from {host} ({said})")
+    return ScrapeError(HTTPStatus.BAD_GATEWAY, words.format(host=host, said=said))
 
 
 _WORDS: Final = {

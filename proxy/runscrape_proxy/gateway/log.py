@@ -77,4 +77,4 @@ class GatewayLog:
         reason = likely.format(audience=target.audience)
         new = self._troubles.is_new(target.host, f"{status} {reason}")
         level = logging.WARNING if new else logging.DEBUG
-        log.log(level, "%s answered %d: %s", target.host, status, reason, extra={"fields": {}})
+        log.log(level, "%s answered %d: %s", target.host, status, reason)

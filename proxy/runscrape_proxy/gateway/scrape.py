@@ -6,10 +6,9 @@ import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from runscrape_proxy.gateway.client import Asked
     from runscrape_proxy.gateway.slots import Slot
     from runscrape_proxy.gateway.targets import Target
-    from runscrape_proxy.http_client import Deadline
+    from runscrape_proxy.http_client import Asked, Deadline
 
 WAIT_SECONDS: Final = "runscrape.wait_seconds"
 """In the WSGI environment of a server that takes Parked for what it is: the seconds for which a

@@ -13,6 +13,7 @@ from runscrape_proxy.gateway.request import DEFAULT_PORT, is_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from runscrape_proxy.gateway.request import ScrapeRequest
     from runscrape_proxy.inventory import Endpoint, Inventories, Inventory
 
 HTTPS_PORT: Final = 443
@@ -39,10 +40,6 @@ class Target:
     paths: frozenset[str] = field(default=frozenset(), compare=False)
     """The paths that the inventory names at this host and port."""
 
-    def names(self, path: str) -> bool:
-        """Say whether the inventory names the path."""
-        return path in self.paths
-
 
 Index = dict[tuple[str, int], dict[str, Target]]
 """By host and port, then by path: services may share a custom domain."""
@@ -57,14 +54,14 @@ class Targets:
         self._indexed: Inventory | None = None
         self._index: Index = {}
 
-    def find(self, host: str, port: int, path: str) -> Target | None:
+    def find(self, request: ScrapeRequest) -> Target | None:
         """Find the target that a request means; None while there is no inventory, too."""
         inventory = self._inventory.value
         if inventory is not self._indexed and inventory is not None:
             with self._lock:
                 self._index = index(inventory.endpoints)
                 self._indexed = inventory
-        return find(self._index, host, port, path)
+        return find(self._index, request.host, request.port, request.path)
 
 
 def index(endpoints: Iterable[Endpoint]) -> Index:
