@@ -129,7 +129,7 @@ def find_default(request: Any) -> tuple[Any, str | None]:
     Raises GoogleAuthError, also where the file is a pipe, which google-auth would wait for.
     """
     named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
-    path = Path(named or _cloud_sdk.get_application_default_credentials_path())  # type: ignore[no-untyped-call]
+    path = Path(named or _cloud_sdk.get_application_default_credentials_path())
     try:
         require_regular(path, _MAX_BYTES)
     except FileNotFoundError:

@@ -131,7 +131,7 @@ class Credentials:
     def _ask_metadata_server(self, path: str) -> str:
         request = self._finder.http(direct=True).within(_METADATA_SECONDS)
         try:
-            return str(_metadata.get(request, path))  # type: ignore[no-untyped-call]
+            return str(_metadata.get(request, path))
         except (GoogleAuthError, LookupError, TypeError, ValueError) as error:
             raise remedies.unusable(error) from None
 

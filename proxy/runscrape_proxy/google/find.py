@@ -29,13 +29,11 @@ from runscrape_proxy.model import CredentialKind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from google.auth.credentials import Credentials
+
     from runscrape_proxy.clock import GoogleClock
     from runscrape_proxy.model import Minter
     from runscrape_proxy.settings import Settings
-
-_KEY_ID_TOKENS: Final[Any] = service_account.IDTokenCredentials  # google-auth carries no types
-_MACHINE: Final[Any] = compute_engine.Credentials
-_MACHINE_ID_TOKENS: Final[Any] = compute_engine.IDTokenCredentials
 
 _EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+", re.ASCII)
 _PROJECT: Final = re.compile(r"[\w.:-]{1,100}", re.ASCII)
@@ -60,14 +58,11 @@ class Finder:
         named = self.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
         if named:
             return Path(named)
-        well_known = self.well_known()
-        return well_known if well_known.is_file() else None
-
-    def well_known(self) -> Path:
-        """Where gcloud puts what ``gcloud auth application-default login`` makes."""
+        # Where ``gcloud auth application-default login`` puts them.
         home = self.environ.get("HOME", "")
         folder = self.environ.get("CLOUDSDK_CONFIG") or f"{home}/.config/gcloud"
-        return Path(folder) / "application_default_credentials.json"
+        well_known = Path(folder) / "application_default_credentials.json"
+        return well_known if well_known.is_file() else None
 
     def from_metadata(self) -> Minter:
         """The minter that asks the metadata server. Raises CredentialsError."""
@@ -79,9 +74,11 @@ class Finder:
             )
         direct = self.http(direct=True)
         if self.settings.impersonate_service_account:
-            source = _MACHINE(scopes=sources.SCOPES, universe_domain=sources.DEFAULT_UNIVERSE)
+            source = compute_engine.Credentials(
+                scopes=sources.SCOPES, universe_domain=sources.DEFAULT_UNIVERSE
+            )
             return self._impersonate(CredentialKind.IMPERSONATED, source, {}, source_http=direct)
-        credentials = _MACHINE_ID_TOKENS(
+        credentials = compute_engine.IDTokenCredentials(
             None, target_audience="", use_metadata_identity_endpoint=True
         )
         return DirectMinter(CredentialKind.METADATA, credentials, direct, identity="")
@@ -116,7 +113,9 @@ class Finder:
             return self._impersonate(kind, source, info)
         match info.get("type"):
             case "service_account":
-                credentials = _KEY_ID_TOKENS.from_service_account_info(info, target_audience="")
+                credentials = service_account.IDTokenCredentials.from_service_account_info(
+                    info, target_audience=""
+                )
                 email = credentials.service_account_email
                 return DirectMinter(
                     CredentialKind.SERVICE_ACCOUNT, credentials, self.http(), identity=email
@@ -128,7 +127,7 @@ class Finder:
     def _impersonate(
         self,
         kind: CredentialKind,
-        source: sources.Source,
+        source: Credentials,
         info: dict[str, Any],
         *,
         source_http: GoogleHttp | None = None,
@@ -159,7 +158,7 @@ class Finder:
         )
 
     def _access_tokens(
-        self, source: sources.Source, http: GoogleHttp, info: dict[str, Any]
+        self, source: Credentials, http: GoogleHttp, info: dict[str, Any]
     ) -> AccessTokens:
         """As google.auth.default: the variable beats what the file says."""
         variable = self.environ.get("GOOGLE_CLOUD_QUOTA_PROJECT")

@@ -154,11 +154,7 @@ _UNREACHABLE: Final = {
 def _remedy(refusal: _Refusal) -> str:
     if _METADATA_PATH in refusal.url:
         return _metadata_remedy(refusal)
-    for remedy in (_status_remedy, _iam_remedy, _grant_remedy):
-        found = remedy(refusal)
-        if found:
-            return found
-    return ""
+    return _status_remedy(refusal) or _iam_remedy(refusal) or _grant_remedy(refusal)
 
 
 def _metadata_remedy(refusal: _Refusal) -> str:

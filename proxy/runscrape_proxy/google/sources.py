@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from google.auth import (
     aws,
@@ -26,7 +26,7 @@ from runscrape_proxy.model import CredentialKind
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from google.auth.credentials import TokenState
+    from google.auth.credentials import Credentials
 
 DEFAULT_UNIVERSE: Final = "googleapis.com"
 SCOPES: Final = ["https://www.googleapis.com/auth/iam"]
@@ -37,64 +37,47 @@ _IMPERSONATION: Final = re.compile(r"(?P<base>https?://.+/(?P<target>[^/:]+)):ge
 _FLAG: Final = "--impersonate-service-account NAME@PROJECT.iam.gserviceaccount.com"
 
 
-_KEY: Final[Any] = service_account.Credentials  # google-auth's classes carry no types
-_LOGIN: Final[Any] = user_credentials.Credentials
-_WORKFORCE_LOGIN: Final[Any] = external_account_authorized_user.Credentials
-_CHAIN: Final[Any] = impersonated_credentials.Credentials
-_PROGRAM: Final[Any] = pluggable.Credentials
-
-
-class Source(Protocol):
-    """The part of ``google.auth.credentials.Credentials`` that impersonation needs."""
-
-    token: str | None
-    """The access token at hand; None has another one fetched."""
-
-    @property
-    def token_state(self) -> TokenState:
-        """Whether the access token at hand is good."""
-        ...
-
-    def refresh(self, request: object) -> None:
-        """Fetch another."""
-        ...
-
-    def apply(self, headers: dict[str, str]) -> None:
-        """Put it into the headers of a request, with the quota project where there is one."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Impersonation:
     """Whom a file says to impersonate, and from where."""
 
     kind: CredentialKind
-    source: Source
+    source: Credentials
     target: str
     endpoint: str
     """The URL of generateIdToken, on the host that the file names (it may be a regional one)."""
     delegates: tuple[str, ...]
 
 
-def source_of(info: dict[str, Any], path: Path) -> tuple[CredentialKind, Source]:
+def source_of(info: dict[str, Any], path: Path) -> tuple[CredentialKind, Credentials]:
     """Credentials that give access tokens for the IAM Credentials API.
 
     Raises CredentialsError for a kind that has none, and what google-auth raises for a bad file.
     """
     match info.get("type"):
         case "service_account":
-            return CredentialKind.SERVICE_ACCOUNT, _KEY.from_service_account_info(
-                info, scopes=SCOPES
+            return (
+                CredentialKind.SERVICE_ACCOUNT,
+                service_account.Credentials.from_service_account_info(info, scopes=SCOPES),
             )
         case "authorized_user":
-            return CredentialKind.AUTHORIZED_USER, _LOGIN.from_authorized_user_info(info)
+            return (
+                CredentialKind.AUTHORIZED_USER,
+                user_credentials.Credentials.from_authorized_user_info(info),
+            )
         case "external_account_authorized_user":
-            return CredentialKind.AUTHORIZED_USER, _WORKFORCE_LOGIN.from_info(info)
+            return (
+                CredentialKind.AUTHORIZED_USER,
+                external_account_authorized_user.Credentials.from_info(info),
+            )
         case "external_account":
             return CredentialKind.EXTERNAL_ACCOUNT, _external(info)
         case "impersonated_service_account":
-            return CredentialKind.IMPERSONATED, _CHAIN.from_impersonated_service_account_info(
-                _with_full_delegates(info), scopes=SCOPES
+            return (
+                CredentialKind.IMPERSONATED,
+                impersonated_credentials.Credentials.from_impersonated_service_account_info(
+                    _with_full_delegates(info), scopes=SCOPES
+                ),
             )
     raise cannot_mint(info, path)
 
@@ -160,7 +143,7 @@ _USABLE: Final = (
 )
 
 
-def _below(info: dict[str, Any], path: Path) -> tuple[CredentialKind, Source]:
+def _below(info: dict[str, Any], path: Path) -> tuple[CredentialKind, Credentials]:
     """The credentials that do the impersonating, themselves not impersonated."""
     if info["type"] == "external_account":
         return CredentialKind.EXTERNAL_ACCOUNT, _external(
@@ -173,7 +156,7 @@ def _below(info: dict[str, Any], path: Path) -> tuple[CredentialKind, Source]:
     return CredentialKind.IMPERSONATED, source
 
 
-def _external(info: dict[str, Any]) -> Source:
+def _external(info: dict[str, Any]) -> Credentials:
     """The class that google-auth has for the source of the subject token."""
     source = info.get("credential_source")
     kind: Any = identity_pool.Credentials
@@ -181,11 +164,11 @@ def _external(info: dict[str, Any]) -> Source:
         kind = aws.Credentials
     elif isinstance(source, dict) and source.get("executable") is not None:
         kind = _ProgramCredentials
-    credentials: Source = kind.from_info(info, scopes=SCOPES)
+    credentials: Credentials = kind.from_info(info, scopes=SCOPES)
     return credentials
 
 
-class _ProgramCredentials(_PROGRAM):  # type: ignore[misc]
+class _ProgramCredentials(pluggable.Credentials):
     """Workload identity federation whose subject token a program prints."""
 
     _of_the_file = 0
@@ -200,7 +183,7 @@ class _ProgramCredentials(_PROGRAM):  # type: ignore[misc]
         return ours < self._of_the_file
 
 
-def let_take(source: Source, seconds: float) -> bool:
+def let_take(source: Credentials, seconds: float) -> bool:
     """Bound what google-auth does to get a token and that is no HTTP request.
 
     Whether that is less than the credentials file gives it.
