@@ -23,7 +23,6 @@ NAME = "runscrape_proxy"
 
 _JWT = re.compile(r"eyJ[\w-]+(?:\.[\w-]*){0,2}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_SEVERITY = {"WARN": "WARNING", "FATAL": "CRITICAL", "NOTSET": "DEFAULT"}
 
 
 def configure(log_format: LogFormat, level: LogLevel, stream: TextIO | None = None) -> None:
@@ -58,9 +57,8 @@ class JsonFormatter(logging.Formatter):
         message = record.getMessage()
         if record.exc_info:
             message += "\n" + self.formatException(record.exc_info)
-        severity = _SEVERITY.get(record.levelname, record.levelname)
         entry: dict[str, object] = {
-            "severity": severity,
+            "severity": record.levelname,
             "message": message,
             "time": _time(record),
         }

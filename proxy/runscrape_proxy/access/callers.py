@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -59,7 +59,9 @@ class Clients:
             raise InvalidClient(
                 "no client_secret: set client_id and client_secret_file in the oauth2 block"
             )
-        elif not self._knows([_of_form(form)]):
+        elif not self._knows(
+            [Credentials(form.get("client_id", "").encode(), form["client_secret"].encode())]
+        ):
             raise _wrong("client_id or client_secret")
 
     def check_basic(self, credentials: str | None) -> None:
@@ -86,30 +88,25 @@ class Clients:
     def _knows(self, readings: Iterable[Credentials]) -> bool:
         """Compare each reading, in a time that tells nothing of what is right."""
         held = self.secrets.value if self.secrets else None
+        wanted = _digest(self.client_id.encode())
         found = False
         for shown in readings:
             known = held is not None and held.holds(shown.secret)
-            found |= _same(shown.client_id, self.client_id.encode()) & known
+            found |= hmac.compare_digest(_digest(shown.client_id), wanted) & known
         return found
 
 
+@dataclass(frozen=True, slots=True)
 class Secrets:
     """The secrets of one file, as digests: neither a repr nor a core dump of ours shows them."""
 
-    def __init__(self, digests: frozenset[bytes]) -> None:
-        self._digests = digests
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secrets) and other._digests == self._digests
-
-    def __hash__(self) -> int:
-        return hash(self._digests)
+    digests: frozenset[bytes] = field(repr=False)
 
     def holds(self, secret: bytes) -> bool:
         """Compare with every secret, in a time that tells nothing of them."""
         digest = _digest(secret)
         found = False
-        for known in self._digests:
+        for known in self.digests:
             found |= hmac.compare_digest(digest, known)
         return found
 
@@ -158,10 +155,6 @@ def _check_agreement(form: Mapping[str, str], authorization: str) -> None:
         raise InvalidRequest("client_id differs between Basic and the body")
 
 
-def _of_form(form: Mapping[str, str]) -> Credentials:
-    return Credentials(form.get("client_id", "").encode(), form["client_secret"].encode())
-
-
 def _wrong(what: str) -> InvalidClient:
     return InvalidClient(
         f"wrong {what}: both must be those that runscrape-proxy was started with"
@@ -180,7 +173,3 @@ def _from_latin_1(part: bytes) -> bytes:
 def _digest(secret: bytes) -> bytes:
     """White space at either end never counts: files and Kubernetes Secrets end in a newline."""
     return hashlib.sha256(secret.strip()).digest()
-
-
-def _same(given: bytes, wanted: bytes) -> bool:
-    return hmac.compare_digest(_digest(given), _digest(wanted))

@@ -43,7 +43,9 @@ def run(settings: Settings, minter: Minter | None = None) -> None:
     """
     logs.configure(settings.log_format, settings.log_level)
     settings, connections = descriptors.fit(settings)
-    tls = ServerTls(settings) if settings.tls_cert else None
+    tls = None
+    if settings.tls_cert is not None:
+        tls = ServerTls(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
     service = Service(settings, minter or Credentials(settings))
     listening = listeners.open_all(settings, os.environ)
     Server(settings, service, tls, listening, connections).run()

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.sock import ssl_wrap_socket
 
-from runscrape_proxy.errors import StartError
 from runscrape_proxy.files import Watched, read_regular
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runscrape_proxy.serving.waiting import Connection
-    from runscrape_proxy.settings import Settings
 
 
 class ServerTls:
@@ -26,13 +26,11 @@ class ServerTls:
     Raises StartError if the files cannot be used.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        if settings.tls_cert is None:
-            raise StartError("--tls-cert is needed for TLS")
-        self.cert = settings.tls_cert
-        self._key = settings.tls_key
-        self._client_ca = settings.tls_client_ca
-        files = [file for file in (self.cert, self._key, self._client_ca) if file is not None]
+    def __init__(self, cert: Path, key: Path | None, client_ca: Path | None) -> None:
+        self.cert = cert
+        self._key = key
+        self._client_ca = client_ca
+        files = [file for file in (cert, key, client_ca) if file is not None]
         self._watched = Watched(files, self._read, what="TLS files")
         self._watched.load()
 

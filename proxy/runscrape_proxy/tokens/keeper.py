@@ -181,7 +181,10 @@ class Tokens:
         return all(schedule.is_usable(entry.token, now) for entry in entries)
 
     def _get_minted(self, audience: str, patience: float) -> Token:
-        entry, landed = self._join(audience)
+        with self._lock:
+            entry = self._ask(audience)
+            self.waiting += 1
+            landed = entry.landed
         landed.wait(max(0.0, patience))
         with self._lock:
             self.waiting -= 1
@@ -192,14 +195,8 @@ class Tokens:
                 return token
             raise self._unavailable(entry, now)
 
-    def _join(self, audience: str) -> tuple[Entry, threading.Event]:
-        """Become one of those who wait, or be sent away at once."""
-        with self._lock:
-            entry = self._ask(audience)
-            self.waiting += 1
-            return entry, entry.landed
-
     def _ask(self, audience: str) -> Entry:
+        """Have a token minted that is to be waited for. Raises TemporarilyUnavailable."""
         now = self._clock()
         if not self._threads.running:
             raise TemporarilyUnavailable("the proxy is starting or stopping", retry_after=1)
