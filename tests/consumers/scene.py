@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,5 +222,5 @@ def until_health(servers: Mapping[T, HasAddress], wanted: Health) -> dict[T, Hea
         return all(health == wanted for health in seen.values())
 
     with contextlib.suppress(AssertionError):  # the comparison shows more
-        until(as_wanted, why="all targets to be up", changing=lambda: str(seen), pause=0.3)
+        until(as_wanted, why="all targets to be up", changing=lambda: copy.copy(seen), pause=0.3)
     return seen

@@ -97,9 +97,8 @@ def scrape_configs(server: Server) -> None:
 
 
 def gateway(server: Server, *more: str) -> None:
-    """Have the one job of the gateway written, and look at its targets more often than it does."""
+    """Have the one job of the gateway written."""
     assert server.generate("gateway", "--output", server.config, *more) == 0
-    server.edit("refresh_interval: 30s".replace("30s", '"30s"'), "refresh_interval: 1s")
 
 
 def gateway_http(server: Server) -> None:
@@ -194,6 +193,9 @@ def first(servers: Servers) -> Results:
 def later(servers: Servers, first: Results, here: Scene) -> Results:
     """What each has after a service is gone and one has come."""
     assert first
+    for server in servers.values():
+        if server.way == "gateway, http_sd":  # a file is watched
+            server.edit('refresh_interval: "30s"', "refresh_interval: 1s")
     here.google.update(cloud(LATER))
     here.write_targets()
     for server in servers.values():
