@@ -16,7 +16,7 @@ import yaml
 
 from demo.processes import get_json
 from emulator import Emulator
-from tests.e2e.stack import targets_seen
+from tests.e2e.stack import QUICK, targets_seen
 from tests.generator.commands_kit import run_here
 from tests.kit.programs import clean_environment, running
 from tests.kit.prometheus import get, prometheus
@@ -68,16 +68,14 @@ class Site:
     def watch(self) -> Iterator[Path]:
         """Keep the targets with ``runscrape targets --watch``; gives its log."""
         log = self.folder / "watch.log"
-        command = [*self._words("targets"), "--watch", "300ms", "--max-removed", "100"]
+        command = [*self._words("targets"), "--watch", "500ms", "--max-removed", "100"]
         with running(command, log, env=self._environ()):
             yield log
 
     @contextlib.contextmanager
     def prometheus(self) -> Iterator[Prometheus]:
         """A real Prometheus on the generated configuration."""
-        # Else it takes up to 5 s more to look at changed targets.
-        quick = "--scrape.discovery-reload-interval=100ms"
-        with prometheus(self.config, "--web.enable-lifecycle", quick) as address:
+        with prometheus(self.config, "--web.enable-lifecycle", QUICK) as address:
             yield Prometheus(address)
 
     def _words(self, command: str) -> list[str]:

@@ -26,6 +26,8 @@ from tests.kit.waiting import until
 from tests.proxy import harness
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "file-sd"
+QUICK = "--scrape.discovery-reload-interval=100ms"
+"""Else Prometheus takes up to 5 s more to look at changed targets."""
 AUDIENCE = "https://metrics.example.com"
 REGIONS = ("europe-west1", "us-central1")
 
@@ -107,7 +109,7 @@ class Stack:
     def watch(self) -> Iterator[Path]:
         """Run ``runscrape targets --watch`` until SIGTERM after the block; gives its log."""
         log = self.folder / "watch.log"
-        with running(self._words("--watch", "100ms"), log, env=self.environ) as program:
+        with running(self._words("--watch", "500ms"), log, env=self.environ) as program:
             yield log
             assert program.stop() == 128 + signal.SIGTERM, program.log
 
@@ -139,7 +141,7 @@ class Prometheus:
         self._ending = contextlib.ExitStack()
 
     def start(self) -> None:
-        self._ending.enter_context(prometheus(self._config, port=self._port))
+        self._ending.enter_context(prometheus(self._config, QUICK, port=self._port))
 
     def kill(self) -> None:
         self._ending.close()
@@ -157,6 +159,7 @@ class Prometheus:
         until(
             lambda: {name: each["health"] for name, each in self.seen().items()} == good,
             why=f"just {names} to be up",
+            pause=0.2,
         )
 
     def metric(self, name: str) -> float:
