@@ -8,6 +8,7 @@ import sys
 import tarfile
 import venv
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ SOURCES = {
     "runscrape_generator/templates": ROOT / "templates",
     "runscrape_proxy": ROOT / "proxy" / "runscrape_proxy",
 }
+UV = Path(sys.executable).parent / "uv"
+COMMANDS = ["runscrape", "runscrape-proxy"]
 SHIPPED = {".py", ".j2", ".json", ".yaml", ".html", ".css", ".typed"}
 
 
@@ -45,7 +48,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both distributions, the wheel built from the sdist as an installer would."""
     out = tmp_path_factory.mktemp("dist")
     built = subprocess.run(
-        [sys.executable, "-m", "build", "--outdir", str(out), str(ROOT)],
+        [sys.executable, "-m", "build", "--installer", "uv", "--outdir", str(out), str(ROOT)],
         capture_output=True,
         text=True,
         check=False,
@@ -90,8 +93,8 @@ def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("installed")
     venv.create(home, symlinks=True)
     (wheel,) = dist.glob("*.whl")
-    pip = [sys.executable, "-m", "pip", "--python", str(home), "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", "--quiet", "--no-deps", str(wheel)], check=True)
+    pip = [str(UV), "pip", "install", "--python", str(home), "--quiet", "--no-deps"]
+    subprocess.run([*pip, "--no-cache", str(wheel)], check=True)
     site = next((home / "lib").glob("python*")) / "site-packages"
     ours = Path(os.__file__).parent if sys.prefix == sys.base_prefix else Path(sys.prefix)
     dependencies = next(ours.glob("lib/python*/site-packages"))
@@ -100,42 +103,47 @@ def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.mark.parametrize("command", ["runscrape", "runscrape-proxy"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_the_wheel_works_outside_the_checkout(
     command: str, installed: Path, tmp_path: Path
 ) -> None:
-    """A console script of the installed wheel shows its help and version."""
-    env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    for option in ("--help", "--version"):
-        done = subprocess.run(
-            [installed / "bin" / command, option],
-            cwd=tmp_path,
-            env=env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert command in done.stdout
-        assert done.stderr == ""
+    """A console script of the installed wheel shows its help."""
+    done = subprocess.run(
+        [installed / "bin" / command, "--help"],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert command in done.stdout
+    assert done.stderr == ""
 
 
 def test_the_templates_load_from_the_wheel(installed: Path, tmp_path: Path) -> None:
-    """The templates are found in the installed package, not in the checkout."""
+    """Templates and version are found in the installed package, not in the checkout."""
     script = (
         "from importlib.resources import files; import runscrape_generator as g, jinja2\n"
         "from jinja2 import PackageLoader\n"
         "names = PackageLoader('runscrape_generator.templates', '').list_templates()\n"
-        "print(g.__file__); print(sum(n.endswith('.j2') for n in names))"
+        "print(g.__file__)\n"
+        "print(sum(n.endswith('.j2') for n in names))\n"
+        "from runscrape_generator.cli.main import main as runscrape\n"
+        "from runscrape_proxy.cli import main as proxy\n"
+        "for command in (runscrape, proxy):\n"
+        "    code = command(['--version']); assert code == 0, code"
     )
     done = subprocess.run(
-        [installed / "bin" / "python", "-c", script],
+        [installed / "bin" / "python", "-u", "-c", script],
         cwd=tmp_path,
         env={"PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
         check=True,
     )
-    where, count = done.stdout.split()
-    assert where.startswith(str(installed))
+    assert done.stderr == ""
+    place, count, *said = done.stdout.splitlines()
+    assert place.startswith(str(installed))
     assert int(count) == len([name for name in tracked("templates") if name.endswith(".j2")])
+    assert said == [f"{command} {version('runscrape')}" for command in COMMANDS]
