@@ -117,12 +117,14 @@ def _fitted(rows: Sequence[Row], columns: int | None) -> dict[str, int]:
     natural = _natural(rows)
     if columns is None or _total(natural[name] for name in _WIDE) <= columns:
         return {name: natural[name] for name in _WIDE}
+    # What names a target comes first, and gives way in this order where it alone is too wide.
     hosts = (width(row[_BOTH]) for row in rows[1:] if row[_JOB] != "-")
     widths = {_SERVICE: natural[_SERVICE], _BOTH: max(hosts, default=natural[_BOTH])}
     widths[_PATH] = natural[_PATH]
     for name in (_SERVICE, _PATH, _BOTH):
         too_many = max(_total(widths.values()) - columns, 0)
         widths[name] = max(widths[name] - too_many, min(widths[name], _LEAST[name]))
+    # Then, while there is room: columns that differ, the rest of the reasons, and what is left.
     varied = [name for name in (_REGION, _PROJECT) if len({row[name] for row in rows[1:]}) > 1]
     for name in (*varied, _BOTH, _JOB, _WARNINGS, _REGION, _PROJECT):
         now = widths.get(name, -len(_GAP))  # a new column brings its gap along

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from runscrape_generator.errors import RefusedError
 from runscrape_generator.publish import file_kinds, files
@@ -14,44 +13,44 @@ from runscrape_generator.render.into import take_apart
 from runscrape_generator.render.scrape_config import Data
 
 
-class Document(Protocol):
+@dataclass(frozen=True, slots=True)
+class Document:
     """A file to publish (symbolic links resolved)."""
 
-    @property
-    def path(self) -> Path:
-        """Where it is."""
-
-    @property
-    def mode(self) -> int:
-        """Who may read it, if it is new."""
+    path: Path
+    mode: int = field(default=files.NEW_FILE, kw_only=True)
+    """Who may read it, if it is new."""
 
     def is_published(self) -> bool:
-        """Whether the file is known to be as it should; WriteError."""
+        """Whether the file is known to be as it should, without its content; WriteError."""
+        return False
 
     def content(self, old: bytes | None) -> bytes:
         """What the file is to hold, where it holds *old* (None: there is none); RefusedError."""
+        raise NotImplementedError
 
-    def is_foreign(self, old: bytes) -> bool:
+    def is_foreign(self, old: bytes) -> bool:  # noqa: ARG002 (of whole files)
         """Whether what is there would be lost, and was not written by runscrape."""
+        return False
 
     def ours(self, content: bytes) -> bytes:
         """The part of the content that a reload is about."""
+        return content
 
-    def put_back(self, previous: bytes, current: bytes) -> bytes:
+    def put_back(self, previous: bytes, current: bytes) -> bytes:  # noqa: ARG002 (of blocks)
         """What the file is to hold when *previous* is to be in force again."""
+        return previous
 
 
 @dataclass(frozen=True, slots=True)
-class WholeFile:
+class WholeFile(Document):
     """A file that runscrape writes from its first byte to its last."""
 
-    path: Path
     data: bytes
     kind: FileKind
     option: str = "--output"
     force: bool = False
     """Replace a file that is not ours, too."""
-    mode: int = files.NEW_FILE
 
     def is_published(self) -> bool:
         """Whether the data is there."""
@@ -67,26 +66,15 @@ class WholeFile:
         """As the content tells; what is as it should be is not lost."""
         return old != self.data and not file_kinds.is_ours(old, self.kind)
 
-    def ours(self, content: bytes) -> bytes:
-        """All of it."""
-        return content
-
-    def put_back(self, previous: bytes, current: bytes) -> bytes:  # noqa: ARG002 (the protocol's)
-        """All of it."""
-        return previous
-
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """Jobs between two comment lines of a configuration that somebody keeps by hand."""
+class Block(Document):
+    """Jobs between two comment lines of a configuration that somebody keeps by hand.
 
-    path: Path
+    Nothing of what is there is lost, and what is around the block has to be read to compare.
+    """
+
     entries: list[Data]
-    mode: int = files.NEW_FILE
-
-    def is_published(self) -> bool:
-        """What is around the block has to be read to tell."""
-        return False
 
     def content(self, old: bytes | None) -> bytes:
         """The same file with these jobs in its block; RefusedError, ConfigError.
@@ -96,10 +84,6 @@ class Block:
         if old is None:
             raise RefusedError(f"--into: {self.path} is gone; nothing was changed, try again")
         return take_apart(old, str(self.path)).with_block(self.entries).encode()
-
-    def is_foreign(self, old: bytes) -> bool:  # noqa: ARG002 (the protocol's)
-        """Nothing of it is lost."""
-        return False
 
     def ours(self, content: bytes) -> bytes:
         """The block: what the user edits, the user has Prometheus reload."""

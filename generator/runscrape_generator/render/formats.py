@@ -30,6 +30,8 @@ from runscrape_generator.render.yaml import (
     to_yaml,
 )
 
+_NOT_AS_MEANT = "what was rendered does not read back as it was meant"
+
 
 @dataclass(frozen=True, slots=True)
 class OutputFormat:
@@ -110,17 +112,15 @@ def render_targets(decisions: Iterable[Decision], settings: Settings, *, yaml: b
         return _filled("targets.yml.j2", [groups])
     text = to_json(groups)
     require_unicode(text)
-    return _same(text, json.loads(text) == groups)
+    if json.loads(text) != groups:
+        raise ValidationError(_NOT_AS_MEANT)
+    return text
 
 
 def _filled(template: str, documents: list[Any], **values: Any) -> str:
     text = templates.fill(template, documents=documents, document=documents[0], **values)
-    return _same(text, reads_as(text, documents))
-
-
-def _same(text: str, same: bool) -> str:  # noqa: FBT001 (it is what the name asks)
-    if not same:
-        raise ValidationError("what was rendered does not read back as it was meant")
+    if not reads_as(text, documents):
+        raise ValidationError(_NOT_AS_MEANT)
     return text
 
 
