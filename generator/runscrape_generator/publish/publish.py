@@ -57,8 +57,8 @@ class _Change:
 
 
 @dataclass(slots=True)
-class _Round:
-    """One attempt to publish."""
+class _Attempt:
+    """What one attempt to publish finds and changes."""
 
     documents: Sequence[Document]
     folder: Path
@@ -145,9 +145,9 @@ class _Round:
         )
         return ReloadError(f"Prometheus refused the reload: {answer.reason}. {what}, {after}")
 
-    def tell(self) -> None:
-        for saved in self.saved:
-            log.warning(f"what was there before was not written by runscrape: kept as {saved}")
+    @property
+    def written(self) -> tuple[Path, ...]:
+        return tuple(change.document.path for change in self.changes)
 
 
 def publish(
@@ -170,7 +170,7 @@ def publish(
     for document in documents:
         files.sweep(document.path, folder)
     for _ in range(_TRIES):
-        attempt = _Round(documents, folder)
+        attempt = _Attempt(documents, folder)
         attempt.compare()
         try:
             attempt.write(check, output)
@@ -184,40 +184,37 @@ def publish(
     )
 
 
-def _reload(attempt: _Round, output: Document | None, reloading: Reloading | None) -> Published:
+def _reload(attempt: _Attempt, output: Document | None, reloading: Reloading | None) -> Published:
     """Have Prometheus reload, where it is not known to run just this output."""
-    written = tuple(change.document.path for change in attempt.changes)
     if output is None or reloading is None:
-        return _settled(attempt, written)
+        return _done(attempt, None)
     known = attempt.journal(output)
     part = output.ours(files.read(output.path) or b"")
     mark = journal.fingerprint(part, *reloading.about)
-    if output.path not in written and known.confirmed(mark):
-        return _settled(attempt, written)
+    if output.path not in attempt.written and known.confirmed(mark):
+        return _done(attempt, None)
     answer = reloading.call()
     if answer.outcome is Outcome.REFUSED:
         raise attempt.put_back(answer, reloading)
-    attempt.tell()
+    published = _done(attempt, answer.outcome)
     if answer.outcome is Outcome.DONE:
-        _forget(attempt)
         _confirm(known, mark)
     else:
         log.warning(
             f"{answer.reason}; {output.path} is in place, Prometheus reads it when it starts, "
             "and the next run asks again"
         )
-    return Published(written, answer.outcome)
+    return published
 
 
-def _settled(attempt: _Round, written: tuple[Path, ...]) -> Published:
-    _forget(attempt)
-    attempt.tell()
-    return Published(written)
-
-
-def _forget(attempt: _Round) -> None:
-    for document in attempt.documents:
-        attempt.journal(document).forget()
+def _done(attempt: _Attempt, reload: Outcome | None) -> Published:
+    """Let go of what was there before, unless Prometheus may still refuse what replaced it."""
+    if reload is not Outcome.UNKNOWN:
+        for document in attempt.documents:
+            attempt.journal(document).forget()
+    for saved in attempt.saved:
+        log.warning(f"what was there before was not written by runscrape: kept as {saved}")
+    return Published(attempt.written, reload)
 
 
 def _confirm(known: Journal, mark: str) -> None:
