@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from runscrape_generator.config.durations import DEFAULT_INTERVAL, DEFAULT_TIMEOUT
 from runscrape_generator.config.settings import BY_KEY, EndpointRule, Rule, Settings
 from runscrape_generator.model import Decision, Endpoint
 from runscrape_generator.selection.annotations import ANNOTATION, LABEL, read_annotations
-from runscrape_generator.selection.endpoints import DEFAULT_INTERVAL, DEFAULT_TIMEOUT
 from runscrape_generator.selection.rules import matches
 
 _WORKED_OUT = "worked out: see the warnings"

@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from runscrape_generator.config import durations
 from runscrape_generator.config.settings import BY_KEY, Format, Mode, Settings, TargetsFrom
 
-_PROMETHEUS_INTERVAL = "1m"
-"""What Prometheus takes where nothing is set."""
-
 _YAML = frozenset({".yml", ".yaml"})
 """Endings of what generate writes; targets may too, but only where that is said on the spot."""
 
@@ -33,7 +30,7 @@ class Context:
 
 
 def _timeout(context: Context) -> str:
-    interval = context.settings.scrape_interval or _PROMETHEUS_INTERVAL
+    interval = context.settings.scrape_interval or durations.DEFAULT_INTERVAL
     timeout = context.settings.scrape_timeout or "0"
     if durations.parse(timeout) <= durations.parse(interval):
         return ""

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import re
 
+DEFAULT_INTERVAL, DEFAULT_TIMEOUT = "1m", "10s"
+"""Prometheus' and vmagent's own, where no global block says otherwise."""
+
 _UNITS_MS = {
     "y": 31_536_000_000,
     "w": 604_800_000,

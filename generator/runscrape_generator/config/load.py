@@ -20,7 +20,6 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from runscrape_generator.config import checks, scrape_config, unsupported
-from runscrape_generator.config.fields import Reading
 from runscrape_generator.config.messages import Place, expected, suggestion
 from runscrape_generator.config.option import fields
 from runscrape_generator.config.rules import EndpointRule, Match, Rule
@@ -76,14 +75,10 @@ def load(command: str, flags: Mapping[str, object], environ: Mapping[str, str]) 
     typed, repeatable ones as tuples, switches as booleans.
     """
     mistakes = Mistakes()
-    sources = (
-        from_file(flags, environ, mistakes),
-        from_variables(environ),
-        from_flags(flags),
-    )
+    typed = from_flags(flags)
     values: dict[str, Any] = {}
     origin_of: dict[str, Source] = {}
-    for source in sources:
+    for source in (from_file(flags, environ, mistakes), from_variables(environ), typed):
         values |= _read(source, mistakes)
         origin_of |= dict.fromkeys(source.data, source)
     usable = {BY_KEY[key].name: value for key, value in values.items() if key not in mistakes.keys}
@@ -91,7 +86,12 @@ def load(command: str, flags: Mapping[str, object], environ: Mapping[str, str]) 
     origins = {
         key: origin_of[key].origin((key,)) if key in origin_of else "default" for key in BY_KEY
     }
-    _check(checks.Context(command, settings, origins), origin_of, mistakes)
+    context = checks.Context(command, settings, origins)
+    for key, message in checks.find(context, frozenset(mistakes.keys)):
+        mistakes.add(origin_of.get(key, typed), (key,), message, also=True)
+    if not mistakes.keys & {"rules", "mode", "format"}:
+        for place, message in unsupported.findings(settings, command):
+            mistakes.add(origin_of["rules"], place, message)
     if mistakes.found:
         raise ConfigError("\n".join(mistakes.lines))
     return Loaded(
@@ -168,16 +168,6 @@ def _known(place: Place) -> Mapping[str, FieldInfo]:
     records = (_RECORDS[str(step)] for step in reversed(place[:-1]) if step in _RECORDS)
     record: Any = next(records, Settings)
     return {field.alias or name: field for name, field in fields(record).items()}
-
-
-def _check(context: checks.Context, origin_of: Mapping[str, Source], mistakes: Mistakes) -> None:
-    """Find settings that are wrong together, and what the output of the command cannot say."""
-    for key, message in checks.find(context, frozenset(mistakes.keys)):
-        default = Source({}, Reading(), names={key: BY_KEY[key].flag})
-        mistakes.add(origin_of.get(key, default), (key,), message, also=True)
-    if not mistakes.keys & {"rules", "mode", "format"}:
-        for place, message in unsupported.findings(context.settings, context.command):
-            mistakes.add(origin_of["rules"], place, message)
 
 
 def _shown(settings: Settings, origin_of: Mapping[str, Source]) -> dict[str, Any]:

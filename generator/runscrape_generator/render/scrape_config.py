@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 from runscrape_generator.addresses import in_url
 from runscrape_generator.config import durations, releases
+from runscrape_generator.config.durations import DEFAULT_INTERVAL, DEFAULT_TIMEOUT
 from runscrape_generator.config.settings import Format, Mode, Settings, TargetsFrom
 from runscrape_generator.model import Job
 from runscrape_generator.selection import naming
-from runscrape_generator.selection.endpoints import DEFAULT_INTERVAL, DEFAULT_TIMEOUT
 from runscrape_generator.selection.rules import merge, rule_for_all
 
 UNUSED_SECRET = "unused"
@@ -142,11 +142,7 @@ def has_global(settings: Settings) -> bool:
 
 def global_times(settings: Settings) -> Data:
     """The interval and timeout that jobs have unless they say otherwise, where they are set."""
-    times = (
-        ("scrape_interval", settings.scrape_interval),
-        ("scrape_timeout", settings.scrape_timeout),
-    )
-    return {name: value for name, value in times if value is not None}
+    return _given(settings.scrape_interval, settings.scrape_timeout)
 
 
 def _times(interval: str | None, timeout: str | None, settings: Settings) -> Data:
@@ -160,8 +156,12 @@ def _times(interval: str | None, timeout: str | None, settings: Settings) -> Dat
         timeout = timeout or settings.scrape_timeout
         if timeout is not None:
             interval = interval or DEFAULT_INTERVAL
-    times = (("scrape_interval", interval), ("scrape_timeout", timeout))
-    return {name: value for name, value in times if value is not None}
+    return _given(interval, timeout)
+
+
+def _given(interval: str | None, timeout: str | None) -> Data:
+    times = {"scrape_interval": interval, "scrape_timeout": timeout}
+    return {name: value for name, value in times.items() if value is not None}
 
 
 def both_times(interval: str | None, timeout: str | None) -> tuple[str, str]:

@@ -13,16 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runscrape_generator.config import durations
+from runscrape_generator.config.durations import DEFAULT_INTERVAL, DEFAULT_TIMEOUT
 from runscrape_generator.config.settings import EndpointRule, Rule, Settings
 from runscrape_generator.model import Endpoint, Service
 from runscrape_generator.selection import naming
 from runscrape_generator.selection.annotations import ScrapeAnnotations
 from runscrape_generator.selection.rules import rule_for_all
 from runscrape_generator.text import show
-
-DEFAULT_INTERVAL = "1m"
-"""Prometheus' and vmagent's own, where no global block says otherwise."""
-DEFAULT_TIMEOUT = "10s"
 
 _AUTHORITY = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
 _HTTPS_PORT = "443"
