@@ -28,7 +28,7 @@ from runscrape_generator.bootstrap.settings import BODY_SIZE_LIMIT, SAMPLE_LIMIT
 from runscrape_generator.bootstrap.templates import render
 from runscrape_generator.config import durations
 from runscrape_generator.config.releases import release
-from runscrape_generator.config.settings import Mode, Settings
+from runscrape_generator.config.settings import Settings
 
 _INTERVAL, _TIMEOUT = "1m", "10s"
 """Prometheus' own defaults (``global`` in its configuration)."""
@@ -192,7 +192,6 @@ def _values(asked: Asked, processes: Commands) -> dict[str, Any]:
         "schedule": checks.cron_schedule(every),
         "full_version": _full_version(choices.prometheus_image),
         "retention_size": retention_size(choices),
-        "gateway": settings.mode is Mode.GATEWAY,
         "into": DEBIANS_CONFIG if keeps_a_block(choices, settings) else None,
         "limits": _global_limits(choices),
         "version": version("runscrape"),

@@ -123,6 +123,19 @@ def with_credentials(access: Access) -> Access:
     return dataclasses.replace(access, credentials=credentials)
 
 
+def authorized_access(settings: Settings) -> Access:
+    """Find credentials and projects, for calls that always need credentials.
+
+    Raises what :func:`open_access` and :func:`with_credentials` raise, and GoogleAuthError.
+    """
+    access = open_access(settings)
+    if access.credentials is None and access.problem is None:
+        access = with_credentials(access)
+    if access.problem is not None:
+        raise access.problem
+    return access
+
+
 def find_default(request: Any) -> tuple[Any, str | None]:
     """Find Application Default Credentials, and the project that they name.
 

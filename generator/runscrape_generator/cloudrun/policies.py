@@ -16,7 +16,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import AuthorizedSession
 
 from runscrape_generator.cloudrun.calls import CallPool
-from runscrape_generator.cloudrun.credentials import Access, open_access, with_credentials
+from runscrape_generator.cloudrun.credentials import Access, authorized_access
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import RunscrapeError
 from runscrape_generator.model import Service
@@ -92,14 +92,9 @@ class Policies:
 
 def _access(settings: Settings) -> Access:
     try:
-        access = open_access(settings)
-        if access.credentials is None and access.problem is None:
-            access = with_credentials(access)
-    except (RunscrapeError, ValueError) as error:
+        return authorized_access(settings)
+    except (GoogleAuthError, RunscrapeError, ValueError) as error:
         raise UnreadableError(one_line(error)) from None
-    if access.problem is not None:
-        raise UnreadableError(one_line(access.problem))
-    return access
 
 
 def bindings(policy: Mapping[str, object]) -> Bindings:

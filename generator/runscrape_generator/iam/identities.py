@@ -8,7 +8,7 @@ from pathlib import Path
 
 from google.auth.exceptions import GoogleAuthError
 
-from runscrape_generator.cloudrun.credentials import open_access, with_credentials
+from runscrape_generator.cloudrun.credentials import authorized_access
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.doctor import token
 from runscrape_generator.doctor.remedies import member
@@ -34,11 +34,7 @@ def named(value: str, option: str) -> str:
 def generator(settings: Settings) -> str:
     """Ask the credentials that are here. Raises ConfigError where they do not say."""
     try:
-        access = open_access(settings)
-        if access.credentials is None and access.problem is None:
-            access = with_credentials(access)
-        if access.problem is not None:
-            raise access.problem
+        access = authorized_access(settings)
         access.refresh()
     except (GoogleAuthError, RunscrapeError, ValueError) as error:
         raise ConfigError(f"{one_line(error)}; give --generator-identity EMAIL") from None
