@@ -81,13 +81,13 @@ def run(given: Mapping[str, Any], load: Load, *, stdout: TextIO) -> int:
     if directory.is_file():
         raise ConfigError(f"DIR: {directory} is a file; name a folder")
     with Folder(directory) as folder:
-        known = bundle.load(folder)
-        chosen = choices(given, known, folder)
-        return write.write(chosen, folder, known, load, stdout=stdout, show=bool(given["show"]))
+        earlier = bundle.load(folder)
+        chosen = choices(given, earlier, folder)
+        return write.write(chosen, folder, earlier, load, stdout=stdout, show=bool(given["show"]))
 
 
-def choices(given: Mapping[str, Any], known: Manifest | None, folder: Folder) -> Choices:
-    """Complete what was given now by what was given on earlier runs (``known``) and defaults.
+def choices(given: Mapping[str, Any], earlier: Manifest | None, folder: Folder) -> Choices:
+    """Complete what was given now by what was given on earlier runs (``earlier``) and defaults.
 
     Raises ConfigError with every mistake, a line each.
     """
@@ -97,12 +97,13 @@ def choices(given: Mapping[str, Any], known: Manifest | None, folder: Folder) ->
         now["credentials_file"] = str(Path(now["credentials_file"]).absolute())
     if "program_dir" in now:
         now["program_dir"] = os.path.normpath(now["program_dir"])
-    earlier = known.choices if known else {}
+    remembered = earlier.choices if earlier else {}
     before = {
-        key: _value(earlier[key]) for key in options.DEFAULTS.keys() & earlier.keys() - said.keys()
+        key: _value(remembered[key])
+        for key in options.DEFAULTS.keys() & remembered.keys() - said.keys()
     }
     values = {**options.DEFAULTS, **before, **now}
-    platform = _platform(given["platform"] or (known.platform if known else None))
+    platform = _platform(given["platform"] or (earlier.platform if earlier else None))
     found = [*options.bad_values(values), *options.unused(platform, now, refused=True)]
     found = found or [
         *_odd_period(platform, values),

@@ -51,23 +51,22 @@ def resolved(loaded: Loaded) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What is known beside the settings."""
+class BundleConfig:
+    """The bundle's runscrape.yaml as it is before this run; the settings may have come from it."""
 
-    own: Path
-    """The bundle's runscrape.yaml, which the settings may have come from."""
+    path: Path
     edited: bool
     """Whether it was edited: then its rules stay as they are."""
     version: str | None
     """Of the image's Prometheus."""
 
 
-def document(loaded: Loaded, choices: Choices, known: Known, *, operator: bool) -> str:
+def document(loaded: Loaded, choices: Choices, config: BundleConfig, *, operator: bool) -> str:
     """Write runscrape.yaml for the bundle."""
     ours: dict[str, object] = {
         "project": list(resolved(loaded)),
         **_places(choices, loaded.settings, operator=operator),
-        **_version(loaded, known),
+        **_version(loaded, config),
     }
     leave_out = ours.keys() | ({"template", "metrics_file", "targets_file"} if operator else set())
     if keeps_a_block(choices, loaded.settings):
@@ -78,7 +77,7 @@ def document(loaded: Loaded, choices: Choices, known: Known, *, operator: bool) 
     if loaded.settings.mode is Mode.OAUTH2 or operator:
         version = str(ours.get("prometheus_version", loaded.settings.prometheus_version))
         rules = theirs.pop("rules", [])
-        if not known.edited:
+        if not config.edited:
             rules = _with_limits(rules, whole=not operator and _limits_sizes(version))
         theirs |= {"rules": rules} if rules else {}
     return _HEAD + yaml.safe_dump({**ours, **theirs}, sort_keys=False, allow_unicode=True)
@@ -145,12 +144,12 @@ def _places(choices: Choices, settings: Settings, *, operator: bool) -> dict[str
     return ours | {"template": _TEMPLATE}
 
 
-def _version(loaded: Loaded, known: Known) -> dict[str, object]:
+def _version(loaded: Loaded, config: BundleConfig) -> dict[str, object]:
     """Take the image's version, unless the user says another elsewhere than in the bundle."""
     place = loaded.origins["prometheus_version"]
-    if known.version is None or not place.startswith(("default", f"{known.own}:")):
+    if config.version is None or not place.startswith(("default", f"{config.path}:")):
         return {}
-    return {"prometheus_version": known.version}
+    return {"prometheus_version": config.version}
 
 
 def for_scratch(config: Path, choices: Choices, scratch: Path) -> Settings:

@@ -24,7 +24,7 @@ from runscrape_generator.bootstrap.folder import Folder, Owner
 from runscrape_generator.bootstrap.layout import Asked, plan, prometheus_version
 from runscrape_generator.bootstrap.options import Choices
 from runscrape_generator.bootstrap.platforms import MANIFEST, Platform
-from runscrape_generator.bootstrap.settings import Known
+from runscrape_generator.bootstrap.settings import BundleConfig
 from runscrape_generator.config.load import Loaded
 from runscrape_generator.errors import ConfigError, LockedError
 from runscrape_generator.log import NOTICE
@@ -38,7 +38,7 @@ _EDITED = frozenset({Fate.KEEP, Fate.BESIDE})
 def write(
     choices: Choices,
     folder: Folder,
-    known: Manifest | None,
+    earlier: Manifest | None,
     load: Load,
     *,
     stdout: TextIO,
@@ -48,7 +48,7 @@ def write(
 
     Raises a RunscrapeError where that fails.
     """
-    manifest = _manifest(choices, known)
+    manifest = _manifest(choices, earlier)
     with scratch_copy.scratch_folder() as scratch:
         with scratch_copy.shown_as(scratch, choices.directory):
             own = scratch_copy.copy_config(choices, folder, scratch)
@@ -63,20 +63,20 @@ def write(
             diff.unified(folder.path / path, folder.read(path), data) for path, data in made.items()
         )
     else:
-        _apply(choices, folder, known, decided, made)
+        _apply(choices, folder, earlier, decided, made)
         _tell(choices, decided)
     return code
 
 
-def _manifest(choices: Choices, known: Manifest | None) -> Manifest:
-    if known is None:
+def _manifest(choices: Choices, earlier: Manifest | None) -> Manifest:
+    if earlier is None:
         return Manifest(choices.platform.value, choices=choices.remembered)
-    if known.platform != choices.platform.value:
+    if earlier.platform != choices.platform.value:
         raise ConfigError(
-            f"{choices.directory} holds a bundle for {known.platform}: choose another folder"
+            f"{choices.directory} holds a bundle for {earlier.platform}: choose another folder"
             f" for {choices.platform}"
         )
-    return replace(known, choices=choices.remembered)
+    return replace(earlier, choices=choices.remembered)
 
 
 def _decide(
@@ -89,8 +89,8 @@ def _decide(
     """Decide on each file, and have the scratch folder hold each as it will be."""
     for line in (*warnings.of(choices, loaded), *bootstrap_settings.unused(loaded, choices)):
         log.warning(line)
-    known = _known(choices, folder, manifest, scratch)
-    decided = bundle.steps(folder, plan(_asked(choices, loaded, known)), manifest)
+    config = _config(choices, folder, manifest, scratch)
+    decided = bundle.steps(folder, plan(_asked(choices, loaded, config)), manifest)
     for step in decided:
         if step.planned and step.fate not in _EDITED:
             scratch_copy.put(scratch / step.path, step.planned.data)
@@ -99,23 +99,23 @@ def _decide(
     return decided
 
 
-def _known(choices: Choices, folder: Folder, manifest: Manifest, scratch: Path) -> Known:
+def _config(choices: Choices, folder: Folder, manifest: Manifest, scratch: Path) -> BundleConfig:
     containers = choices.platform is not Platform.SYSTEMD
     name = f"{choices.places.bundle_config}/runscrape.yaml"
-    return Known(
-        own=scratch / name,
+    return BundleConfig(
+        path=scratch / name,
         edited=bundle.is_edited(folder, name, manifest),
         version=prometheus_version(choices.prometheus_image) if containers else None,
     )
 
 
-def _asked(choices: Choices, loaded: Loaded, known: Known) -> Asked:
+def _asked(choices: Choices, loaded: Loaded, config: BundleConfig) -> Asked:
     return Asked(
         choices=choices,
         settings=loaded.settings,
         projects=bootstrap_settings.resolved(loaded),
-        runscrape_yaml=bootstrap_settings.document(loaded, choices, known, operator=False),
-        operator_yaml=bootstrap_settings.document(loaded, choices, known, operator=True),
+        runscrape_yaml=bootstrap_settings.document(loaded, choices, config, operator=False),
+        operator_yaml=bootstrap_settings.document(loaded, choices, config, operator=True),
     )
 
 
@@ -127,17 +127,17 @@ def _secrets(choices: Choices) -> list[str]:
 def _apply(
     choices: Choices,
     folder: Folder,
-    known: Manifest | None,
+    earlier: Manifest | None,
     decided: Sequence[Step],
     made: Mapping[str, bytes],
 ) -> None:
-    """Write the bundle under its lock; ``known`` is the manifest as it was read."""
+    """Write the bundle under its lock; ``earlier`` is the manifest as it was read."""
     path = folder.path.resolve() / MANIFEST
     lock_file = files.hidden(path, ".runscrape-lock").name
     with folder.created(lock_file):
         folder.status(lock_file)  # raises for a pipe, which would never open
         with lock.held(path), Changes(folder) as changes:
-            if bundle.load(folder) != known:
+            if bundle.load(folder) != earlier:
                 raise LockedError(
                     f"{folder.path}: another run of bootstrap has changed it meanwhile; try again"
                 )
@@ -150,7 +150,7 @@ def _apply(
                     secrets.drop_newline(changes, name)
             for name, data in made.items():
                 changes.write(name, data, owner=owner if name.startswith(state) else None)
-            bundle.apply(changes, decided, _manifest(choices, known))
+            bundle.apply(changes, decided, _manifest(choices, earlier))
             changes.commit()
 
 

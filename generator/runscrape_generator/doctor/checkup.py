@@ -25,7 +25,7 @@ from runscrape_generator.doctor.scrape import Version
 from runscrape_generator.doctor.targets import Secret, Target, TokenRequest
 from runscrape_generator.text import one_line, printable
 
-PATIENCE = 2.0
+TIMEOUTS = 2.0
 """How many scrape timeouts doctor waits for an answer: how long a cold start takes is worth it."""
 TOKEN_SECONDS = 10.0
 """For one token request; Prometheus itself would wait for ever."""
@@ -103,13 +103,13 @@ class Checkup:
 
     def _scraped(self, evidence: Evidence) -> Evidence:
         target = evidence.target
-        known = evidence.token.token if evidence.token else None
-        first = scrape.scrape(target, known, self.version, seconds=target.timeout * PATIENCE)
+        bearer = evidence.token.token if evidence.token else None
+        first = scrape.scrape(target, bearer, self.version, seconds=target.timeout * TIMEOUTS)
         if target.follow_redirects:
-            first, target = self._followed(first, target, known)
+            first, target = self._followed(first, target, bearer)
         if target.gateway and first.answer is not None and first.answer.status in _REFUSED:
             evidence = dataclasses.replace(evidence, token=self._of_gateway(target))
-        again = self._again(target, known, first)
+        again = self._again(target, bearer, first)
         found = _read(first, target, self.version)
         lost = _is_lost(first, found)
         return dataclasses.replace(
@@ -119,11 +119,11 @@ class Checkup:
             again=again,
             samples=found,
             samples_again=_read(again, target, self.version) if again else None,
-            probes=tuple(self._probes(target, known)) if self.probe_paths and lost else (),
+            probes=tuple(self._probes(target, bearer)) if self.probe_paths and lost else (),
         )
 
     def _followed(
-        self, made: Exchange, target: Target, known: Secret | None
+        self, made: Exchange, target: Target, bearer: Secret | None
     ) -> tuple[Exchange, Target]:
         """Follow redirects as the job says, to the same host only: the token goes to no other."""
         for _ in range(_MOST_REDIRECTS):
@@ -134,25 +134,25 @@ class Checkup:
             if urlsplit(url)[:2] != urlsplit(target.url)[:2]:
                 break
             target = dataclasses.replace(target, url=url, redirected_from=target.first_url)
-            made = scrape.scrape(target, known, self.version, seconds=target.timeout * PATIENCE)
+            made = scrape.scrape(target, bearer, self.version, seconds=target.timeout * TIMEOUTS)
         return made, target
 
     def _of_gateway(self, target: Target) -> TokenAnswer | None:
         """Ask for the token that the gateway uses, for whose it is; it is sent nowhere."""
         audience = target.meta.get("__meta_cloudrun_audience", "")
-        known = target.credentials
-        if not audience or known is None or known.username is None:
+        login = target.credentials
+        if not audience or login is None or login.username is None:
             return None
         wanted = TokenRequest(
             url=f"{target.transport.proxy_url.rstrip('/')}/token",
-            client_id=known.username,
-            secret=known.secret,
+            client_id=login.username,
+            secret=login.secret,
             params=(("audience", audience),),
         )
         found = self._token(wanted)
         return found if found.claims is not None else None
 
-    def _again(self, target: Target, known: Secret | None, first: Exchange) -> Exchange | None:
+    def _again(self, target: Target, bearer: Secret | None, first: Exchange) -> Exchange | None:
         """Scrape again what was well (do counters jump?) or slow (was it a cold start?)."""
         status = first.answer.status if first.answer else 0
         slow = first.seconds > target.timeout or (target.gateway and status == _GATEWAY_TIMEOUT)
@@ -160,15 +160,15 @@ class Checkup:
         if not asked or (not slow and status != _OK):
             return None
         patience = target.timeout * _again_share(target, slow=slow)
-        return scrape.scrape(target, known, self.version, seconds=patience, timeout=patience)
+        return scrape.scrape(target, bearer, self.version, seconds=patience, timeout=patience)
 
-    def _probes(self, target: Target, known: Secret | None) -> Iterator[Probe]:
+    def _probes(self, target: Target, bearer: Secret | None) -> Iterator[Probe]:
         """Ask the usual paths for metrics."""
         for path in PATHS:
             if path == target.path:
                 continue
             url = urlsplit(target.url)._replace(path=path, query="").geturl()
-            made = scrape.scrape(target, known, self.version, seconds=PROBE_SECONDS, url=url)
+            made = scrape.scrape(target, bearer, self.version, seconds=PROBE_SECONDS, url=url)
             if made.answer is not None:
                 found = _read(made, target, self.version)
                 metrics = bool(found and found.count and not found.malformed)
@@ -183,7 +183,7 @@ def _again_share(target: Target, *, slow: bool) -> float:
     """
     if slow and not target.gateway:
         return 0.5
-    return PATIENCE if slow else 1.0
+    return TIMEOUTS if slow else 1.0
 
 
 def _is_lost(made: Exchange, found: Samples | None) -> bool:
@@ -209,7 +209,7 @@ def examine_all(
     """
     todo = tuple(targets)
     longest = max((target.timeout for target in todo), default=0.0)
-    seconds = TOKEN_SECONDS * 2 + longest * PATIENCE * 2 + PROBE_SECONDS * len(PATHS)
+    seconds = TOKEN_SECONDS * 2 + longest * TIMEOUTS * 2 + PROBE_SECONDS * len(PATHS)
     calls: CallPool[int, Evidence] = CallPool(threads, seconds)
     for number, target in enumerate(todo):
         calls.submit(number, partial(_examined, checkup, target))

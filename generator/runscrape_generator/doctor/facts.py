@@ -15,7 +15,7 @@ from runscrape_generator.errors import RunscrapeError
 from runscrape_generator.model import Discovery, Scope, Service
 from runscrape_generator.progress import Progress
 
-PATIENCE = 15.0
+LISTING_SECONDS = 15.0
 """Seconds at most for listing a scope: the scrapes matter, this only explains them."""
 _FORBIDDEN = 403
 _PERIMETER = "VPC Service Controls"
@@ -66,11 +66,11 @@ class Listed:
 
 def with_facts(found: Iterable[Evidence], listed: Listed, settings: Settings) -> Iterator[Evidence]:
     """Add what is known of the service behind each target; who may invoke it, if it refused."""
-    known = [dataclasses.replace(each, facts=listed.of(each.target)) for each in found]
-    services = (each.service for each in known if each.status == _FORBIDDEN)
+    every = [dataclasses.replace(each, facts=listed.of(each.target)) for each in found]
+    services = (each.service for each in every if each.status == _FORBIDDEN)
     refused = {service.id: service for service in services if service is not None}
     grants = _invokers(refused.values(), settings) if refused else {}
-    for each in known:
+    for each in every:
         invokers = grants.get(each.service.id) if each.service else None
         facts = dataclasses.replace(each.facts, invokers=invokers)
         yield dataclasses.replace(each, facts=facts)
@@ -100,7 +100,7 @@ def listed(targets: Iterable[Target], settings: Settings, progress: Progress) ->
         projects=projects,
         folders=(),
         organizations=(),
-        timeout=min(settings.timeout, PATIENCE),
+        timeout=min(settings.timeout, LISTING_SECONDS),
     )
     try:
         return Listed.of_discovery(discover(wanted, {}, progress))

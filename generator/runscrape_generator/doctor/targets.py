@@ -85,10 +85,10 @@ class Credentials:
 
     def headers(self) -> dict[str, str]:
         """Give the Authorization header. Raises OSError where the secret's file cannot be read."""
-        known = self.secret.read()
+        secret = self.secret.read()
         if self.username is None:
-            return {"Authorization": f"{self.scheme} {known}"}
-        pair = f"{self.username}:{known}".encode()
+            return {"Authorization": f"{self.scheme} {secret}"}
+        pair = f"{self.username}:{secret}".encode()
         return {"Authorization": "Basic " + base64.b64encode(pair).decode()}
 
 

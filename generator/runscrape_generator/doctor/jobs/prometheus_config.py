@@ -189,9 +189,9 @@ def _of_url(data: Data, defaults: Defaults, proxy: str) -> tuple[list[Group], Fa
     """Ask for targets; where runscrape-proxy itself has them, its faults have their own causes."""
     url = str(data.get("url") or "")
     headers = {"Accept": "application/json"}
-    known = scrape_config.credentials(data, defaults)
+    login = scrape_config.credentials(data, defaults)
     try:
-        headers |= known.headers() if known else {}
+        headers |= login.headers() if login else {}
     except OSError as error:
         return [], Fault("secret-unreadable", f"{error.filename}: {error.strerror}")
     request = Request(
