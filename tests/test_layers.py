@@ -88,3 +88,12 @@ def test_the_programs_share_no_code() -> None:
         for path in (ROOT / one).rglob("*.py"):
             assert f"import {other}" not in path.read_text()
             assert f"from {other}" not in path.read_text()
+
+
+@pytest.mark.parametrize("name", ["cli", "config", "cloudrun", "selection", "render", "publish"])
+def test_a_folder_says_what_its_modules_do(name: str) -> None:
+    """Each module has its place in the docstring of its folder, which is read first."""
+    folder = ROOT / "generator/runscrape_generator" / name
+    text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert {module for module in modules if f"``{module}``" not in text} == set()

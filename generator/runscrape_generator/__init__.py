@@ -1,4 +1,16 @@
-"""The generator: lists Cloud Run services and renders Prometheus scrape jobs for them."""
+"""The generator: lists Cloud Run services and renders Prometheus scrape jobs for them.
+
+``runscrape generate`` goes through the modules in this order:
+
+- ``cli`` takes the command line, and ``config`` reads the settings;
+- ``run`` is one run, ``watch`` one after the other; what a run makes, ``pipeline`` makes:
+- ``cloudrun`` lists the services, and takes from the inventory those that could not be listed;
+- ``selection`` decides what becomes of each service, and puts jobs together;
+- ``render`` writes the jobs as text;
+- ``publish`` puts the text in force, and ``summary`` says what the run came to.
+
+What they hand on is in ``model``. ``doctor``, ``iam`` and ``bootstrap`` are commands of their own.
+"""
 
 import os
 

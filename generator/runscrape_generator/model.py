@@ -54,6 +54,7 @@ class Service:
     invoker_iam_disabled: bool = False
     default_uri_disabled: bool = False
     iap_enabled: bool = False
+    # No inventory keeps these: whoever looks for a fault asks Google anew.
     failing: str = ""
     """What the Ready condition says while it is failed: reason and message."""
     newest_revision: str = ""
@@ -75,10 +76,6 @@ class Service:
     def id(self) -> str:
         """``PROJECT/REGION/NAME``: unique, and fit for messages."""
         return f"{self.project}/{self.region}/{self.name}"
-
-
-OF_THE_MOMENT = frozenset({"failing", "newest_revision", "tag_urls"})
-"""The fields of a service that no inventory keeps: who looks for a fault asks Google anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

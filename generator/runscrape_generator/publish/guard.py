@@ -39,12 +39,10 @@ def check(old: AbstractSet[Target], new: AbstractSet[Target], *, max_removed: fl
         ("jobs", lost_jobs(old, new), len({job for job, _, _ in old})),
         ("targets", lost_targets(old, new), len(old)),
     ):
-        if gone and (100 * len(gone) > max_removed * total or _all(gone, total, max_removed)):
+        if not gone or max_removed >= _EVERYTHING:
+            continue
+        if len(gone) == total or 100 * len(gone) > max_removed * total:
             raise ShrinkError(_message(what, gone, total, max_removed))
-
-
-def _all(gone: tuple[str, ...], total: int, max_removed: float) -> bool:
-    return len(gone) == total and max_removed < _EVERYTHING
 
 
 def lost_jobs(old: AbstractSet[Target], new: AbstractSet[Target]) -> tuple[str, ...]:
