@@ -129,6 +129,14 @@ def read_regular(path: Path, limit: int = MAX_BYTES) -> bytes:
     return content
 
 
+def warn_of_readers(path: Path, *, mode: int) -> None:
+    """Log that every user of this machine can read a file with a secret in it, if that is so."""
+    if path.stat().st_mode & stat.S_IROTH:
+        log.warning(
+            "%s holds a secret, and every user of this machine can read it: chmod %o", path, mode
+        )
+
+
 def _check(status: os.stat_result, limit: int) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))

@@ -84,10 +84,8 @@ class Inventory:
     """What one inventory file says, or several."""
 
     audiences: frozenset[str]
-    services: int
-    """How many services are kept."""
-    kept: tuple[Service, ...] = ()
-    """They themselves, in the order of the files."""
+    kept: tuple[Service, ...]
+    """The kept services, in the order of the files."""
 
     @property
     def endpoints(self) -> Iterator[Endpoint]:
@@ -133,7 +131,6 @@ def _union(parts: list[Inventory]) -> Inventory:
         return parts[0]
     return Inventory(
         audiences=frozenset().union(*(part.audiences for part in parts)),
-        services=sum(part.services for part in parts),
         kept=tuple(service for part in parts for service in part.kept),
     )
 
@@ -167,7 +164,7 @@ def parse(content: bytes) -> Inventory:
                 facts=entry,
             )
         )
-    return Inventory(frozenset(audiences), len(kept), tuple(kept))
+    return Inventory(frozenset(audiences), tuple(kept))
 
 
 def _kept(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

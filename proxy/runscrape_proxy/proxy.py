@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import queue
-import stat
 import threading
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from runscrape_proxy.access.callers import Clients, Secrets, watch_secrets
 from runscrape_proxy.access.origin import Origin, host_of
 from runscrape_proxy.access.policy import Policy
 from runscrape_proxy.clock import GoogleClock
+from runscrape_proxy.files import warn_of_readers
 from runscrape_proxy.gateway import app as gateway
 from runscrape_proxy.gateway.app_credentials import AppCredentials
 from runscrape_proxy.gateway.client import Client
@@ -35,7 +35,7 @@ CHECK_SECONDS = 1.0
 """How often files are looked at."""
 
 
-class Service:
+class TokenProxy:
     """Built before the fork of the server's worker, started after it.
 
     Raises StartError (in one line) for an unreadable secret file. A missing or bad inventory does
@@ -193,10 +193,7 @@ def _secrets(settings: Settings) -> WatchedFile[Secrets] | None:
         return None
     secrets = watch_secrets(path)
     secrets.load()
-    if path.stat().st_mode & stat.S_IROTH:
-        log.warning(
-            "%s holds a secret, and every user of this machine can read it: chmod 640", path
-        )
+    warn_of_readers(path, mode=0o640)
     return secrets
 
 

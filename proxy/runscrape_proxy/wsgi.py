@@ -29,7 +29,7 @@ from runscrape_proxy import cli
 from runscrape_proxy import log as logs
 from runscrape_proxy.errors import StartError
 from runscrape_proxy.google.credentials import Credentials
-from runscrape_proxy.proxy import Service
+from runscrape_proxy.proxy import TokenProxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,8 +46,8 @@ GUNICORNS_OWN = ("LISTEN", "TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA")
 class App:
     """The WSGI application. Its threads start with the first request, thus after any fork."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, proxy: TokenProxy) -> None:
+        self._proxy = proxy
         self._lock = Lock()
         self._started_in = 0
 
@@ -55,12 +55,12 @@ class App:
         """Answer one request."""
         if self._started_in != os.getpid():
             self._start()
-        return self._service.app(environ, start_response)
+        return self._proxy.app(environ, start_response)
 
     def _start(self) -> None:
         with self._lock:
             if self._started_in != os.getpid():
-                self._service.start()
+                self._proxy.start()
                 self._started_in = os.getpid()
 
 
@@ -71,7 +71,7 @@ def make_app() -> App:
     for name in GUNICORNS_OWN:
         if os.environ.get(variable := f"{cli.PREFIX}_{name}"):
             log.warning("%s does nothing here: set it for gunicorn itself", variable)
-    return App(Service(settings, Credentials(settings)))
+    return App(TokenProxy(settings, Credentials(settings)))
 
 
 try:

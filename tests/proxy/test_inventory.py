@@ -39,7 +39,7 @@ def test_audiences() -> None:
         )
     )
     assert read.audiences == {"https://api", "https://two"}
-    assert read.services == 3
+    assert len(read.kept) == 3
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 import pytest
 
 from runscrape_proxy import cli
-from runscrape_proxy.proxy import Service
+from runscrape_proxy.proxy import TokenProxy
 from runscrape_proxy.serving import server
 from runscrape_proxy.settings import Settings
 from tests.kit.authority import Authority
@@ -157,7 +157,7 @@ def test_a_secret_that_everybody_reads(
     secret = tmp_path / "secret"
     secret.write_text("s3cret")
     secret.chmod(mode)
-    Service(Settings(client_secret_file=secret), FakeMinter())
+    TokenProxy(Settings(client_secret_file=secret), FakeMinter())
     assert ("chmod 640" in caplog.text) is warned
     assert "s3cret" not in caplog.text
 
@@ -451,7 +451,7 @@ def test_red_until_prewarmed(tmp_path: Path) -> None:
     inventory = tmp_path / "inventory.json"
     inventory.write_text(inventory_of(API, SHOP))
     minter = FakeMinter()
-    service = Service(Settings(inventory=(inventory,), prewarm=True), minter)
+    service = TokenProxy(Settings(inventory=(inventory,), prewarm=True), minter)
     web = service.app.test_client()
     assert web.get("/-/ready").status_code == 503, "nothing was asked for yet"
     service.start()

@@ -22,7 +22,7 @@ LARGEST_FILE: Final = 1 << 20
 """Bytes: a file of secrets has some hundred."""
 
 
-class Credentials(NamedTuple):
+class IdAndSecret(NamedTuple):
     """An id and a secret, as a client shows them."""
 
     client_id: bytes
@@ -60,7 +60,7 @@ class Clients:
                 "no client_secret: set client_id and client_secret_file in the oauth2 block"
             )
         elif not self._knows(
-            [Credentials(form.get("client_id", "").encode(), form["client_secret"].encode())]
+            [IdAndSecret(form.get("client_id", "").encode(), form["client_secret"].encode())]
         ):
             raise _wrong("client_id or client_secret")
 
@@ -85,7 +85,7 @@ class Clients:
         except InvalidClient:
             return False
 
-    def _knows(self, readings: Iterable[Credentials]) -> bool:
+    def _knows(self, readings: Iterable[IdAndSecret]) -> bool:
         """Compare each reading, in a time that tells nothing of what is right."""
         held = self.secrets.value if self.secrets else None
         wanted = _digest(self.client_id.encode())
@@ -124,7 +124,7 @@ def parse_secrets(content: bytes) -> Secrets:
     return Secrets(digests)
 
 
-def read_basic(authorization: str) -> tuple[Credentials, ...]:
+def read_basic(authorization: str) -> tuple[IdAndSecret, ...]:
     """Read a Basic header in each of the ways that clients write it.
 
     RFC 7617 puts id and secret into it as they are, in UTF-8 or, as Python's requests does, in
@@ -139,9 +139,9 @@ def read_basic(authorization: str) -> tuple[Credentials, ...]:
         raise InvalidClient("the Authorization header is not base64") from None
     client_id, _, secret = pair.partition(b":")
     return (
-        Credentials(client_id, secret),
-        Credentials(_form_decoded(client_id), _form_decoded(secret)),
-        Credentials(_from_latin_1(client_id), _from_latin_1(secret)),
+        IdAndSecret(client_id, secret),
+        IdAndSecret(_form_decoded(client_id), _form_decoded(secret)),
+        IdAndSecret(_from_latin_1(client_id), _from_latin_1(secret)),
     )
 
 

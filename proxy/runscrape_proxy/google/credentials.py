@@ -13,7 +13,7 @@ from google.auth.exceptions import GoogleAuthError
 
 from runscrape_proxy.clock import GoogleClock
 from runscrape_proxy.errors import CredentialsError, MintError, StartError
-from runscrape_proxy.files import WatchedFile
+from runscrape_proxy.files import WatchedFile, warn_of_readers
 from runscrape_proxy.google import kubernetes, remedies, sources
 from runscrape_proxy.google.find import Finder
 
@@ -32,7 +32,6 @@ LARGEST_FILE: Final = 1 << 20
 
 ASK_AGAIN_SECONDS: Final = 5.0
 _METADATA_SECONDS: Final = 3.0
-_READABLE_BY_OTHERS: Final = 0o004
 
 
 class Credentials:
@@ -154,7 +153,8 @@ class Credentials:
             log.info("no credentials file: tokens come from the metadata server")
             return self._finder.from_metadata()
         info = self._file.value or {}
-        _warn_of_readers(self._file.path, info)
+        if sources.is_secret(info):
+            warn_of_readers(self._file.path, mode=0o600)
         return self._finder.from_file(info, self._file.path)
 
     def _failed(self, reason: str) -> None:
@@ -183,10 +183,3 @@ def _parse(content: bytes) -> dict[str, Any]:
     if not isinstance(info, dict):
         raise ValueError("not a JSON object, so not a credentials file")  # noqa: TRY004  as above
     return info
-
-
-def _warn_of_readers(path: Path, info: dict[str, Any]) -> None:
-    if sources.is_secret(info) and path.stat().st_mode & _READABLE_BY_OTHERS:
-        log.warning(
-            "%s holds a secret, and every user of this machine can read it: chmod 600", path
-        )

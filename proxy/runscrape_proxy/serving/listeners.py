@@ -6,6 +6,7 @@ worth of lines.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import stat
@@ -44,18 +45,18 @@ class Listening:
 
 
 def open_all(settings: Settings, environ: Mapping[str, str]) -> Listening:
-    """Take the sockets that systemd passed, else bind those of --listen. Raises StartError."""
-    if passed := inherited(environ):
-        listening = Listening(tuple(passed), passed=True)
-    else:
-        listening = Listening(tuple(bind(settings.listen, settings.socket_mode)), passed=False)
-    if settings.client_secret_file is None:
-        try:
-            refuse_open(listening.sockets)
-        except StartError:
-            _close(listening.sockets)
-            raise
-    return listening
+    """Take the sockets that systemd passed, else bind those of --listen.
+
+    Raises StartError that names the address; no socket is left open then.
+    """
+    passed = inherited(environ)
+    bound = (_bind(address, settings.socket_mode) for address in settings.listen)
+    with contextlib.ExitStack() as on_error:
+        sockets = tuple(on_error.enter_context(each) for each in passed or bound)
+        if settings.client_secret_file is None:
+            refuse_open(sockets)
+        on_error.pop_all()
+    return Listening(sockets, passed=bool(passed))
 
 
 def inherited(environ: Mapping[str, str]) -> list[socket.socket]:
@@ -76,22 +77,6 @@ def inherited(environ: Mapping[str, str]) -> list[socket.socket]:
         if not listening:
             raise StartError(f"LISTEN_FDS: descriptor {descriptor} does not listen")
         sockets.append(passed)
-    return sockets
-
-
-def bind(addresses: Iterable[str], mode: int) -> list[socket.socket]:
-    """Open a listening socket for each ``HOST:PORT``, ``[HOST]:PORT``, ``:PORT``, ``unix:PATH``.
-
-    ``mode`` is that of Unix sockets. Raises StartError that names the address; no socket is left
-    open then.
-    """
-    sockets: list[socket.socket] = []
-    try:
-        for address in addresses:
-            sockets.append(_bind(address, mode))  # noqa: PERF401  what is open must be closed on error
-    except BaseException:
-        _close(sockets)
-        raise
     return sockets
 
 
@@ -120,12 +105,11 @@ def name_of(opened: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _close(sockets: Iterable[socket.socket]) -> None:
-    for opened in sockets:
-        opened.close()
-
-
 def _bind(address: str, mode: int) -> socket.socket:
+    """Listen on ``HOST:PORT``, ``[HOST]:PORT``, ``:PORT`` or ``unix:PATH``, whose mode is ``mode``.
+
+    Raises StartError that names the address.
+    """
     try:
         if address.startswith(UNIX):
             return _bind_unix(Path(address.removeprefix(UNIX)), mode)

@@ -15,7 +15,7 @@ from gunicorn.arbiter import Arbiter
 from runscrape_proxy import log as logs
 from runscrape_proxy.errors import StartError
 from runscrape_proxy.google.credentials import Credentials
-from runscrape_proxy.proxy import Service
+from runscrape_proxy.proxy import TokenProxy
 from runscrape_proxy.serving import descriptors, listeners
 from runscrape_proxy.serving.tls import ServerTls
 from runscrape_proxy.serving.worker import ProxyWorker
@@ -46,9 +46,9 @@ def run(settings: Settings, minter: Minter | None = None) -> None:
     tls = None
     if settings.tls_cert is not None:
         tls = ServerTls(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
-    service = Service(settings, minter or Credentials(settings))
+    proxy = TokenProxy(settings, minter or Credentials(settings))
     listening = listeners.open_all(settings, os.environ)
-    Server(settings, service, tls, listening, connections).run()
+    Server(settings, proxy, tls, listening, connections).run()
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -57,13 +57,13 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def __init__(
         self,
         settings: Settings,
-        service: Service,
+        proxy: TokenProxy,
         tls: ServerTls | None,
         listening: Listening,
         connections: int,
     ) -> None:
         self.settings = settings
-        self.service = service
+        self.proxy = proxy
         self._names = [f"http{'s' if tls else ''}://{name}" for name in listening.names]
         self._options = (
             _options(settings, connections) | _tls_options(tls) | {"bind": _handed_over(listening)}
@@ -74,16 +74,15 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         """Give gunicorn every setting that we care for."""
         hooks = {
             "when_ready": lambda _arbiter: log.info("listening on %s", ", ".join(self._names)),
-            "post_worker_init": lambda _worker: self.service.start(),
-            "worker_exit": lambda _arbiter, _worker: self.service.close(),
+            "post_worker_init": lambda _worker: self.proxy.start(),
+            "worker_exit": lambda _arbiter, _worker: self.proxy.close(),
         }
         for name, value in (self._options | hooks).items():
-            if name in self.cfg.settings:  # the control socket is new in gunicorn 25
-                self.cfg.set(name, value)
+            self.cfg.set(name, value)
 
     def load(self) -> WSGIApplication:
         """Return what gunicorn serves."""
-        return self.service.app
+        return self.proxy.app
 
     def run(self) -> None:
         """Run the arbiter until it exits."""

@@ -64,7 +64,7 @@ TOLD_TIMEOUT: Final = "X-PROMETHEUS-SCRAPE-TIMEOUT-SECONDS"
 
 
 class ProxyWorker(PollingWorker):
-    """The worker process. ``app.service`` is the :class:`~runscrape_proxy.proxy.Service`."""
+    """The worker process. ``app.proxy`` is the :class:`~runscrape_proxy.proxy.TokenProxy`."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -110,7 +110,7 @@ class ProxyWorker(PollingWorker):
         Else a thousand of them at once, as when Prometheus starts, would hold up all others.
         """
         audience = audience_in(request)
-        if audience and not self.app.service.tokens.holds(audience):
+        if audience and not self.app.proxy.tokens.holds(audience):
             self._cold.append(connection)
         else:
             super().begin(connection, request)
@@ -120,7 +120,7 @@ class ProxyWorker(PollingWorker):
         super().wait_for_and_dispatch_events(COLD_SECONDS if self._cold else timeout)
         if not self._cold:
             return
-        working = len(self._ends) + self.tpool.queued - self.app.service.tokens.waiting
+        working = len(self._ends) + self.tpool.queued - self.app.proxy.tokens.waiting
         for _ in range(min(len(self._cold), max(1, COLD_AT_ONCE - working))):
             connection = self._cold.popleft()
             with self.dropped_on_error(connection):
@@ -185,7 +185,7 @@ class ProxyWorker(PollingWorker):
             log.debug("the client is gone")
 
     def _hang_up(self, _signal: int, _frame: FrameType | None) -> None:
-        self.app.service.reload()
+        self.app.proxy.reload()
 
     def _resume(self, conn: Connection) -> None:
         """Have a scrape go on: its service has answered, or its time is over."""
