@@ -48,8 +48,14 @@ class Endpoint:
     ``__param_…`` among them."""
 
 
-LINES: Final = tuple(
-    name for name in Endpoint.__annotations__ if name not in {"urls", "target_labels"}
+LINES: Final = (
+    "audience",
+    "scheme",
+    "target",
+    "metrics_path",
+    "token_header",
+    "app_credentials",
+    "job",
 )
 """The fields of an endpoint that are a line of text each."""
 

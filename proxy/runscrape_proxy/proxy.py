@@ -13,7 +13,7 @@ from runscrape_proxy.access.origin import Origin, host_of
 from runscrape_proxy.access.policy import Policy
 from runscrape_proxy.clock import GoogleClock
 from runscrape_proxy.files import warn_of_readers
-from runscrape_proxy.gateway import app as gateway
+from runscrape_proxy.gateway.app import Gateway, Middleware
 from runscrape_proxy.gateway.app_credentials import AppCredentials
 from runscrape_proxy.gateway.client import Client
 from runscrape_proxy.gateway.metrics import GatewayMetrics
@@ -69,13 +69,13 @@ class TokenProxy:
         self.app = create_app(
             tokens=self.tokens,
             policy=self.policy,
-            counters=self.metrics,
+            metrics=self.metrics,
             minter=minter,
             clock=self.clock,
             prewarming=self._is_prewarming,
         )
-        self.app.wsgi_app = gateway.Front(  # type: ignore[method-assign]  # Flask's own way to wrap
-            self.app.wsgi_app, policy=self.policy, scrapes=self._scrapes(settings)
+        self.app.wsgi_app = Middleware(  # type: ignore[method-assign]  # Flask's own way to wrap
+            self.app.wsgi_app, policy=self.policy, gateway=self._gateway(settings)
         )
         self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -153,7 +153,7 @@ class TokenProxy:
             self.tokens.prewarm(sorted(self._audiences.listed))
             self._prewarmed = held
 
-    def _scrapes(self, settings: Settings) -> gateway.Scrapes | None:
+    def _gateway(self, settings: Settings) -> Gateway | None:
         if not settings.gateway or self._inventory is None:
             return None
         slots = Slots(settings.gateway_concurrency, settings.gateway_per_host)
@@ -162,7 +162,7 @@ class TokenProxy:
             connections=settings.gateway_connections,
             max_body=settings.gateway_max_body,
         )
-        return gateway.Scrapes(
+        return Gateway(
             policy=self.policy,
             inventory=self._inventory,
             tokens=self.tokens,

@@ -72,7 +72,7 @@ def client(
     clock: GoogleClock | None = None,
 ) -> FlaskClient:
     clock = clock or GoogleClock()
-    counters = Metrics(tokens, file, clock, wall=lambda: NOW)
+    metrics = Metrics(tokens, file, clock, wall=lambda: NOW)
     secrets = None if secret is None else watch_secrets(secret)
     if secrets is not None:
         secrets.load()
@@ -81,7 +81,7 @@ def client(
     app = create_app(
         tokens=tokens,
         policy=policy,
-        counters=counters,
+        metrics=metrics,
         minter=FakeMinter(),
         clock=clock,
         wall=lambda: NOW,

@@ -757,6 +757,21 @@ def test_over_a_unix_socket_and_at_the_end(tmp_path: Path) -> None:
         assert gate.proxy.process.wait(PATIENCE) == 0
 
 
+def test_the_page_says_who_was_refused_over_a_unix_socket(tmp_path: Path) -> None:
+    """A client on a Unix socket has no address: the page says so, as of a token request."""
+    path = tmp_path / "gateway.sock"
+    with gateway(tmp_path, "--listen", "127.0.0.1:0", "--listen", f"unix:{path}") as gate:
+        head = "GET http://unknown.a.run.app/ HTTP/1.1\r\nHost: unknown.a.run.app\r\n"
+        head += f"Authorization: {basic()}\r\nConnection: close\r\n\r\n"
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(PATIENCE)
+            connection.connect(str(path))
+            connection.sendall(head.encode())
+            assert b" 403 " in read_all(connection)
+        assert '<td class="who">a Unix socket</td>' in gate.proxy.get("/").text
+        assert "client=unix" in gate.proxy.log
+
+
 def test_over_tls(tmp_path: Path) -> None:
     """proxy_url may be https; a broken answer is broken there too."""
     authority = Authority(tmp_path)

@@ -42,26 +42,24 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Front:
-    """WSGI: takes what names another host, hands on the rest.
+class Middleware:
+    """WSGI: takes what names another host, hands on the rest to ``app``.
 
-    ``scrapes`` is None without ``--gateway``.
+    ``gateway`` is None without ``--gateway``.
     """
 
-    def __init__(
-        self, following: WSGIApplication, *, policy: Policy, scrapes: Scrapes | None
-    ) -> None:
-        self._following = following
+    def __init__(self, app: WSGIApplication, *, policy: Policy, gateway: Gateway | None) -> None:
+        self._app = app
         self._policy = policy
-        self._scrapes = scrapes
+        self._gateway = gateway
         self._log = GatewayLog(policy.refusals)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         if self._is_ours(environ):
-            return self._following(environ, start_response)
-        if self._scrapes is not None:
-            return self._scrapes(environ, start_response)
+            return self._app(environ, start_response)
+        if self._gateway is not None:
+            return self._gateway(environ, start_response)
         error = ScrapeError(
             HTTPStatus.FORBIDDEN,
             "this is no forward proxy: start runscrape-proxy with --gateway to scrape through it",
@@ -73,11 +71,11 @@ class Front:
     def _is_ours(self, environ: WSGIEnvironment) -> bool:
         if environ.get("RAW_URI", "/").startswith(("/", "*")):
             return True
-        exactly = self._scrapes is not None  # http://127.0.0.1/ could mean a server on port 80
+        exactly = self._gateway is not None  # http://127.0.0.1/ could mean a server on port 80
         return self._policy.origin.is_named_by(environ, exactly=exactly)
 
 
-class Scrapes:
+class Gateway:
     """Answers scrapes with what the service answers, or with a 4xx or 5xx of its own."""
 
     def __init__(
@@ -113,7 +111,7 @@ class Scrapes:
                 slot = self._slots.take(host, deadline, named=request.path in target.paths)
                 scrape = Scrape(target, slot, deadline)
                 headers = self._headers(environ, target, deadline)
-                scrape.asked = self._client.ask(target, request.target, headers, deadline)
+                scrape.call = self._client.ask(target, request.target, headers, deadline)
             host = scrape.target.host
             answer = self._wait(environ, scrape)
             body = Body(scrape, answer, environ, metrics=self._metrics, log=self._log)
@@ -134,7 +132,7 @@ class Scrapes:
         seconds: float | None = environ.get(WAIT_SECONDS)
         while True:
             answer = self._client.answer(
-                scrape.asked,
+                scrape.call,
                 scrape.target.host,
                 scrape.deadline.left if seconds is None else seconds,
             )

@@ -38,7 +38,7 @@ class Client:
 
     def ask(
         self, target: Target, path: str, headers: Mapping[str, str], deadline: Deadline
-    ) -> http_client.Asked:
+    ) -> http_client.Call:
         """Ask for ``path`` (with its query) of a service; the answer is still to come.
 
         Raises ScrapeError: 502 where there can be no answer that is of use, 503 where this machine
@@ -51,14 +51,14 @@ class Client:
             deadline.check()
             return self._client.ask(request, deadline)
 
-    def answer(self, asked: http_client.Asked, host: str, seconds: float) -> Answer | None:
+    def answer(self, call: http_client.Call, host: str, seconds: float) -> Answer | None:
         """Read the head of the answer; None if nothing of it comes within ``seconds`` seconds.
 
         Raises ScrapeError, as :meth:`ask`.
         """
-        with _failures_of(host, asked.deadline):
-            answer = asked.answer(seconds)
-        return None if answer is None else Answer(answer, host, asked.deadline, self._max_body)
+        with _failures_of(host, call.deadline):
+            answer = call.answer(seconds)
+        return None if answer is None else Answer(answer, host, call.deadline, self._max_body)
 
 
 class Answer:

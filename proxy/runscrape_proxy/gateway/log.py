@@ -52,7 +52,8 @@ class GatewayLog:
 
     def refused(self, host: str, error: ScrapeError, environ: Mapping[str, object]) -> None:
         """Log an answer of the gateway's own; ``host`` is empty where none was admitted."""
-        client = str(environ.get("REMOTE_ADDR") or "unix")
+        address = str(environ.get("REMOTE_ADDR", ""))
+        client = address or "unix"
         fields: dict[str, object] = {"status": error.status.value, "client": client}
         status = str(error.status.value)
         if host:
@@ -60,7 +61,7 @@ class GatewayLog:
         else:
             fields["request"] = printable(str(environ.get("RAW_URI", "")).partition("?")[0])
             new = self._of_clients.is_new(f"{client} {error.reason}", status)
-            trouble = Trouble(client, "", error.status.value, error.reason)
+            trouble = Trouble(address, "", error.status.value, error.reason)
             self._refusals.note(trouble, error.reason)
         level = logging.WARNING if new else logging.DEBUG
         log.log(level, "not scraped: %s", error.reason, extra={"fields": fields})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from runscrape_proxy.gateway.slots import Slot
     from runscrape_proxy.gateway.targets import Target
-    from runscrape_proxy.http_client import Asked, Deadline
+    from runscrape_proxy.http_client import Call, Deadline
 
 WAIT_SECONDS: Final = "runscrape.wait_seconds"
 """In the WSGI environment of a server that takes Parked for what it is: the seconds for which a
@@ -21,19 +21,19 @@ PARKED: Final = "runscrape.parked"
 class Scrape:
     """A scrape that is under way."""
 
-    __slots__ = ("asked", "began", "deadline", "slot", "target")
+    __slots__ = ("began", "call", "deadline", "slot", "target")
 
     def __init__(self, target: Target, slot: Slot, deadline: Deadline) -> None:
         self.target = target
         self.slot = slot
         self.deadline = deadline
-        self.asked: Asked
+        self.call: Call
         """Set once the service is asked."""
         self.began = time.monotonic()
 
     def give_up(self) -> None:
         """End it while it waits for its service."""
-        self.asked.close()
+        self.call.close()
         self.slot.give_back()
 
     @property

@@ -17,7 +17,7 @@ Of urllib3 only TLS within the TLS of a proxy is used, and waiting for one socke
 from __future__ import annotations
 
 from runscrape_proxy.http_client.answer import Answer
-from runscrape_proxy.http_client.client import Asked, Client
+from runscrape_proxy.http_client.client import Call, Client
 from runscrape_proxy.http_client.deadline import Deadline, Socket, shut
 from runscrape_proxy.http_client.environment import trust
 from runscrape_proxy.http_client.errors import (
@@ -38,10 +38,10 @@ from runscrape_proxy.http_client.request import Request
 
 __all__ = [
     "Answer",
-    "Asked",
     "BadAnswer",
     "BadProxy",
     "Broken",
+    "Call",
     "CallError",
     "Client",
     "CutOff",

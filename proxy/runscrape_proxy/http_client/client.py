@@ -11,7 +11,7 @@ import h11
 from runscrape_proxy.http_client.answer import Answer
 from runscrape_proxy.http_client.environment import proxy_for
 from runscrape_proxy.http_client.errors import BadAnswer, NoAnswer
-from runscrape_proxy.http_client.kept import Kept
+from runscrape_proxy.http_client.idle import IdleConnections
 from runscrape_proxy.http_client.opening import open_connection
 from runscrape_proxy.http_client.request import Origin
 
@@ -32,37 +32,37 @@ class Client:
     ) -> None:
         self._context = context
         self._direct = direct
-        self._kept = Kept(per_host, hosts)
+        self._idle = IdleConnections(per_host, hosts)
         self._proxy_for = functools.lru_cache(maxsize=16_384)(proxy_for)
 
     def close(self) -> None:
         """Close every idle connection."""
-        self._kept.close()
+        self._idle.close()
 
     def send(self, request: Request, deadline: Deadline) -> Answer:
         """Send a request and read the head of the answer. Raises CallError."""
-        asked = self.ask(request, deadline)
+        call = self.ask(request, deadline)
         while True:
-            answer = asked.answer(deadline.left)
+            answer = call.answer(deadline.left)
             if answer is not None:
                 return answer
 
-    def ask(self, request: Request, deadline: Deadline) -> Asked:
+    def ask(self, request: Request, deadline: Deadline) -> Call:
         """Send a request; the answer is still to come. Raises CallError."""
         proxy = None if self._direct else self._proxy_for(request.authority, tls=request.tls)
         origin = Origin(request.host, request.port, request.tls, proxy)
-        return Asked(self, origin, request, deadline)
+        return Call(self, origin, request, deadline)
 
     def take(self, origin: Origin, deadline: Deadline) -> Connection:
         """Take a kept connection, or open one. Raises CallError."""
-        return self._kept.take(origin) or open_connection(origin, self._context, deadline)
+        return self._idle.take(origin) or open_connection(origin, self._context, deadline)
 
     def keep(self, origin: Origin, connection: Connection) -> None:
         """Keep a connection for the next request."""
-        self._kept.give(origin, connection)
+        self._idle.give(origin, connection)
 
 
-class Asked:
+class Call:
     """A request that was sent.
 
     Where a kept connection turns out to be closed before a byte of the answer has come, it is

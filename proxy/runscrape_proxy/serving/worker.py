@@ -150,7 +150,7 @@ class ProxyWorker(PollingWorker):
         conn.parked = self._parked[conn] = scrape
         try:
             self.poller.register(
-                scrape.asked.sock, selectors.EVENT_READ, lambda _sock: self._resume(conn)
+                scrape.call.sock, selectors.EVENT_READ, lambda _sock: self._resume(conn)
             )
         except (OSError, ValueError):  # cut off meanwhile
             self._resume(conn)
@@ -193,7 +193,7 @@ class ProxyWorker(PollingWorker):
         if scrape is None:
             return
         with contextlib.suppress(OSError, ValueError, KeyError):
-            self.poller.unregister(scrape.asked.sock)
+            self.poller.unregister(scrape.call.sock)
         if not self.serve(conn):
             scrape.give_up()
 

@@ -23,7 +23,7 @@ def create_app(
     *,
     tokens: Tokens,
     policy: Policy,
-    counters: Metrics,
+    metrics: Metrics,
     minter: Minter,
     clock: GoogleClock,
     wall: Callable[[], float] = time.time,
@@ -37,19 +37,19 @@ def create_app(
     app.jinja_env.trim_blocks = True
     app.jinja_env.get_template("page.html")  # read now: later there may be no file descriptor left
     app.before_request(lambda: policy.origin.check(request.environ))
-    app.register_blueprint(token.blueprint(tokens, policy, counters))
+    app.register_blueprint(token.blueprint(tokens, policy, metrics))
     app.register_blueprint(health.blueprint(tokens, policy, prewarming))
     app.register_blueprint(
         reading.blueprint(
             tokens=tokens,
             policy=policy,
-            counters=counters,
+            metrics=metrics,
             minter=minter,
             clock=clock,
             wall=wall,
         )
     )
-    errors.install(app, counters, policy)
+    errors.install(app, metrics, policy)
 
     @app.after_request
     def keep_nothing(answer: Response) -> Response:

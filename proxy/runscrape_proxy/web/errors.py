@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from runscrape_proxy.access.audiences import printable
 from runscrape_proxy.access.refusals import Trouble
 from runscrape_proxy.errors import OAuthError
-from runscrape_proxy.web.token import AUDIENCE_PARAMETERS, FORM, MAX_BODY, PATHS
+from runscrape_proxy.web.token import AUDIENCE_PARAMETERS, MAX_BODY, PATHS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,8 +76,8 @@ def _count(metrics: Metrics, result: str) -> None:
 
 def _asked() -> str:
     """What was asked for, if that is known: a body that was not read yet is not read for this."""
-    read = request.form if "form" in vars(request) and request.mimetype == FORM else {}
-    named = (source.get(name) for source in (read, request.args) for name in AUDIENCE_PARAMETERS)
+    given = (g.get("form", {}), request.args)
+    named = (source.get(name) for source in given for name in AUDIENCE_PARAMETERS)
     return next(filter(None, named), "")
 
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, request
 
 from runscrape_proxy.errors import TemporarilyUnavailable
-from runscrape_proxy.web import metrics, page, targets
+from runscrape_proxy.web import page
+from runscrape_proxy.web.metrics import CONTENT_TYPE
+from runscrape_proxy.web.targets import TargetsJson
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,13 +19,14 @@ if TYPE_CHECKING:
     from runscrape_proxy.clock import GoogleClock
     from runscrape_proxy.model import Minter
     from runscrape_proxy.tokens.keeper import Tokens
+    from runscrape_proxy.web.metrics import Metrics
 
 
 def blueprint(
     *,
     tokens: Tokens,
     policy: Policy,
-    counters: metrics.Metrics,
+    metrics: Metrics,
     minter: Minter,
     clock: GoogleClock,
     wall: Callable[[], float],
@@ -31,7 +34,7 @@ def blueprint(
     """The page, the metrics and the targets."""
     routes = Blueprint("reading", __name__)
     inventory = policy.audiences.inventory
-    found = targets.Exposition()
+    targets = TargetsJson()
 
     @routes.before_request
     def only_for_clients() -> None:
@@ -59,11 +62,11 @@ def blueprint(
         if held is None:
             why = inventory.error if inventory is not None else "start it with --inventory"
             raise TemporarilyUnavailable(f"there is no inventory: {why}", retry_after=5)
-        return Response(found.of(held), content_type="application/json")
+        return Response(targets.of(held), content_type="application/json")
 
     @routes.get("/metrics")
     def exposition() -> Response:
-        return Response(counters.exposition(), content_type=metrics.CONTENT_TYPE)
+        return Response(metrics.exposition(), content_type=CONTENT_TYPE)
 
     return routes
 

@@ -34,8 +34,8 @@ def groups(inventory: Inventory) -> list[dict[str, Any]]:
     ]
 
 
-class Exposition:
-    """The targets as JSON, written once for each inventory: thousands take a second."""
+class TargetsJson:
+    """Writes each inventory's targets once: thousands of them take a second."""
 
     def __init__(self) -> None:
         self._written: tuple[Inventory | None, bytes] = (None, b"")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, g, jsonify, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -62,7 +62,8 @@ def read_form() -> MultiDict[str, str]:
     if has_body() and request.mimetype != FORM:
         raise UnsupportedMediaType(f"the body of a token request is {FORM}")
     read_body()
-    for name, values in request.form.lists():
+    g.form = request.form  # for the message of a refusal
+    for name, values in g.form.lists():
         if len(values) > 1:
             raise InvalidRequest(
                 f"{printable(name, 40)} came twice: send one of each, one audience a request"

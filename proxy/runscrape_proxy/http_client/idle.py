@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from runscrape_proxy.http_client.request import Origin
 
 
-class Kept:
-    """Idle connections; the hosts that were used last are kept."""
+class IdleConnections:
+    """At most ``per_host`` to each of the ``hosts`` hosts that were used last."""
 
     def __init__(self, per_host: int, hosts: int) -> None:
         self._per_host = per_host
