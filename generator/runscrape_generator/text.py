@@ -73,10 +73,15 @@ def pad(text: str, columns: int) -> str:
     return text + " " * (columns - width(text))
 
 
+def shortened(text: str, limit: int = 300) -> str:
+    """Put *text* on one line of at most *limit* characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + ELLIPSIS
+
+
 def one_line(error: BaseException, limit: int = 300) -> str:
     """Shorten an error to one line of at most *limit* characters, for messages."""
-    text = " ".join(str(error.args[0] if error.args else error).split()) or type(error).__name__
-    return text if len(text) <= limit else text[: limit - 1] + ELLIPSIS
+    return shortened(str(error.args[0] if error.args else error), limit) or type(error).__name__
 
 
 def show(text: str, limit: int = 60) -> str:

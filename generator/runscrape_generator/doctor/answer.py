@@ -11,6 +11,7 @@ from enum import StrEnum
 from urllib.parse import urljoin
 
 from runscrape_generator.doctor.evidence import Answer
+from runscrape_generator.text import shortened
 
 
 class Who(StrEnum):
@@ -90,5 +91,4 @@ def redirection(answer: Answer, url: str) -> str:
 def first_line(answer: Answer, limit: int = 120) -> str:
     """Give the beginning of a body on one line, tags left out; what an unknown answer shows."""
     text = re.sub(r"<(style|script)\b.*?</\1>|<[^>]*>", " ", answer.text[:_PAGE], flags=re.DOTALL)
-    line = " ".join(text.split())
-    return line if len(line) <= limit else line[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    return shortened(text, limit)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from runscrape_generator.cloudrun.calls import CallPool
@@ -30,7 +31,6 @@ TIMEOUTS = 2.0
 TOKEN_SECONDS = 10.0
 """For one token request; Prometheus itself would wait for ever."""
 PROBE_SECONDS = 5.0
-_OK, _GATEWAY_TIMEOUT = 200, 504
 _MOVED = {301, 302, 303, 307, 308}
 _MOST_REDIRECTS = 10
 """As Go's client has it."""
@@ -155,9 +155,11 @@ class Checkup:
     def _again(self, target: Target, bearer: Secret | None, first: Exchange) -> Exchange | None:
         """Scrape again what was well (do counters jump?) or slow (was it a cold start?)."""
         status = first.answer.status if first.answer else 0
-        slow = first.seconds > target.timeout or (target.gateway and status == _GATEWAY_TIMEOUT)
+        slow = first.seconds > target.timeout or (
+            target.gateway and status == HTTPStatus.GATEWAY_TIMEOUT
+        )
         asked = any(step.stage is Stage.ANSWER for step in first.steps)
-        if not asked or (not slow and status != _OK):
+        if not asked or (not slow and status != HTTPStatus.OK):
             return None
         patience = target.timeout * _again_share(target, slow=slow)
         return scrape.scrape(target, bearer, self.version, seconds=patience, timeout=patience)
@@ -195,7 +197,7 @@ def _is_lost(made: Exchange, found: Samples | None) -> bool:
 
 def _read(made: Exchange, target: Target, version: Version) -> Samples | None:
     answer = made.answer
-    if answer is None or answer.status != _OK or made.failure is not None:
+    if answer is None or answer.status != HTTPStatus.OK or made.failure is not None:
         return None
     return samples.read(answer, target, made.began + made.seconds, version)
 

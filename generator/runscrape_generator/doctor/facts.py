@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 from runscrape_generator.cloudrun.discovery import discover
 from runscrape_generator.cloudrun.policies import INVOKER, Policies, UnreadableError
@@ -17,7 +18,6 @@ from runscrape_generator.progress import Progress
 
 LISTING_SECONDS = 15.0
 """Seconds at most for listing a scope: the scrapes matter, this only explains them."""
-_FORBIDDEN = 403
 _PERIMETER = "VPC Service Controls"
 
 
@@ -67,7 +67,7 @@ class Listed:
 def with_facts(found: Iterable[Evidence], listed: Listed, settings: Settings) -> Iterator[Evidence]:
     """Add what is known of the service behind each target; who may invoke it, if it refused."""
     every = [dataclasses.replace(each, facts=listed.of(each.target)) for each in found]
-    services = (each.service for each in every if each.status == _FORBIDDEN)
+    services = (each.service for each in every if each.status == HTTPStatus.FORBIDDEN)
     refused = {service.id: service for service in services if service is not None}
     grants = _invokers(refused.values(), settings) if refused else {}
     for each in every:

@@ -20,7 +20,7 @@ from runscrape_generator.doctor.evidence import TokenAnswer
 from runscrape_generator.doctor.remedies import member
 from runscrape_generator.doctor.targets import Secret
 from runscrape_generator.doctor.token import claims
-from runscrape_generator.text import one_line, printable
+from runscrape_generator.text import printable, shortened
 
 _CANNOT = (
     "{kind} cannot mint an ID token: give --impersonate-service-account EMAIL, an account that "
@@ -63,7 +63,7 @@ def _minted(audience: str, impersonate: str) -> TokenAnswer:
 
 
 def _failed(error: str, description: str, known: Mapping[str, str]) -> TokenAnswer:
-    text = printable(one_line(Exception(description), 600))
+    text = printable(shortened(description, 600))
     return TokenAnswer(minted_here=True, error=error, description=text, known=known)
 
 

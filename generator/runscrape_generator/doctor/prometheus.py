@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,10 @@ from runscrape_generator.doctor.http.exchange import Request, exchange
 from runscrape_generator.doctor.targets import Credentials, Target
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.render.yaml import from_yaml
-from runscrape_generator.text import one_line, printable, show
+from runscrape_generator.text import printable, shortened, show
 
 SECONDS = 30.0
 """For one question: the targets of a thousand jobs take a while."""
-_OK = 200
 _UNAUTHORIZED = {401, 403}
 _LOGIN = "set reload_user and reload_password_file, which are for this, too"
 
@@ -53,7 +53,7 @@ class Prometheus:
         return Seen(
             loaded=True,
             health=str(found.get("health", "")),
-            last_error=printable(one_line(Exception(str(found.get("lastError") or "")))),
+            last_error=printable(shortened(str(found.get("lastError") or ""))),
             age=self.now - last if last else None,
             other_job=self._other_job(target),
         )
@@ -116,7 +116,7 @@ def _get(headers: Mapping[str, str], url: str) -> tuple[Mapping[str, Any], float
     if made.failure is not None:
         raise ConfigError(f"--prometheus: {url}: {made.failure.stage}: {made.failure.reason}")
     answer = made.answer
-    if answer is None or answer.status != _OK:
+    if answer is None or answer.status != HTTPStatus.OK:
         status = answer.status if answer else 0
         login = f"; {_LOGIN}" if status in _UNAUTHORIZED else ""
         raise ConfigError(f"--prometheus: {url} answers {status}{login}")
@@ -152,9 +152,9 @@ def _version(text: str) -> tuple[int, int] | None:
 
 
 def _timestamp(text: str) -> float | None:
-    """Read RFC 3339 with nanoseconds; None for Go's zero time, which means never."""
-    match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)", text)
-    if match is None or text.startswith("0001"):
+    """Read RFC 3339; None for Go's zero time, which means never."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
         return None
-    zone = "+00:00" if match[3] == "Z" else match[3]
-    return datetime.fromisoformat(match[1] + zone).timestamp() + float(match[2] or 0)
+    return found.timestamp() if found.year > 1 else None

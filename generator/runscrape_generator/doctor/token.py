@@ -12,16 +12,16 @@ import dataclasses
 import json
 import string
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, quote_plus, urlencode
 
 from runscrape_generator.doctor.evidence import Answer, Claims, Exchange, TokenAnswer
 from runscrape_generator.doctor.http.exchange import Request, exchange
 from runscrape_generator.doctor.targets import Secret, TokenRequest
-from runscrape_generator.text import one_line, printable
+from runscrape_generator.text import printable, shortened
 
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-_OK = 200
 _LONGEST = 600
 """Characters of a description that are shown."""
 _FORM_TYPES = {"text/plain", "application/x-www-form-urlencoded"}
@@ -62,7 +62,7 @@ def _read(made: Exchange) -> TokenAnswer:
     if answer is None or made.failure is not None:
         return TokenAnswer()
     content = _json(answer)
-    if answer.status != _OK:
+    if answer.status != HTTPStatus.OK:
         return TokenAnswer(
             error=_text(content.get("error")), description=_text(content.get("error_description"))
         )
@@ -133,7 +133,7 @@ def _text(value: object) -> str:
     """Take a text of a stranger for one line of a message."""
     if not isinstance(value, str):
         return ""
-    return printable(one_line(Exception(value), _LONGEST))
+    return printable(shortened(value, _LONGEST))
 
 
 def _number(value: object) -> float:

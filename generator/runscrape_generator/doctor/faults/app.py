@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from runscrape_generator.doctor.answer import Who, first_line, redirection, who_answered
@@ -15,7 +16,6 @@ from runscrape_generator.doctor.scrape import PROMETHEUS_3
 from runscrape_generator.doctor.targets import Limits
 from runscrape_generator.text import plural, printable
 
-_OK, _MULTIPLE, _BAD, _GATEWAY_TIMEOUT = 200, 300, 400, 504
 _BY_STATUS: Mapping[int, str] = {
     401: "app-wants-credentials",
     403: "app-forbids",
@@ -63,7 +63,7 @@ def _unfinished(made: Exchange, evidence: Evidence) -> bool:
     if made.failure is not None:
         return made.failure.how is Failed.TIMEOUT
     status = made.answer.status if made.answer else 0
-    return evidence.target.gateway and status == _GATEWAY_TIMEOUT
+    return evidence.target.gateway and status == HTTPStatus.GATEWAY_TIMEOUT
 
 
 def _broken_off(scrape: Exchange) -> Fault | None:
@@ -77,9 +77,9 @@ def _of_answer(scrape: Exchange, evidence: Evidence) -> Fault | None:
     answer = scrape.answer
     if answer is None:
         return None
-    if answer.status == _OK:
+    if answer.status == HTTPStatus.OK:
         return _of_body(answer, evidence)
-    if _MULTIPLE <= answer.status < _BAD:
+    if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
         return _redirect(answer, evidence)
     who = who_answered(answer, gateway=evidence.target.gateway)
     if who is not Who.APP:

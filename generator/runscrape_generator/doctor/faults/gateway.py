@@ -5,6 +5,8 @@ The status says what kind of fault it is; the words tell those of one kind apart
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from runscrape_generator.doctor.answer import first_line
 from runscrape_generator.doctor.causes import Fault
 from runscrape_generator.doctor.evidence import Answer, Evidence
@@ -34,9 +36,9 @@ _NO_TOKEN = "no token: "
 def fault(answer: Answer, evidence: Evidence) -> Fault | None:
     """Name the cause of an answer that the gateway made itself."""
     said = first_line(answer, _LONGEST).removeprefix("runscrape-proxy: ")
-    if answer.status == 503 and said.startswith(_NO_TOKEN):  # noqa: PLR2004
+    if answer.status == HTTPStatus.SERVICE_UNAVAILABLE and said.startswith(_NO_TOKEN):
         return no_token("", said.removeprefix(_NO_TOKEN))
-    if answer.status == 504:  # noqa: PLR2004
+    if answer.status == HTTPStatus.GATEWAY_TIMEOUT:
         return None  # too slow: what it took without the gateway's limit is looked at
     for status, words, cause in _WORDS:
         if answer.status == status and words in said.lower():

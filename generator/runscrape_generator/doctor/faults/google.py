@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from runscrape_generator.doctor.answer import Who, first_line, who_answered
@@ -21,7 +22,6 @@ _RESERVED = re.compile(r"/(healthz|eventlog|_ah/.*|.*z)")
 _PERIMETER = (b"vpcservicecontrols", b"prohibited by organization's policy")
 _EVERYBODY = {"allUsers", "allAuthenticatedUsers"}
 _SIGN_IN = "https://accounts.google.com/"
-_UNAUTHORIZED = 401
 _PLAIN: tuple[tuple[int, bytes, str], ...] = (
     (429, b"Rate exceeded", "max-instances"),
     (503, b"HTTP response was malformed or connection to the instance had an error", "crashed"),
@@ -71,7 +71,7 @@ def _by_server(who: Who, answer: Answer, evidence: Evidence) -> Fault | None:
 def _is_after_iap(answer: Answer, evidence: Evidence) -> bool:
     """Whether it is Cloud Run's 401 for IAP's own token, which has no page and no mark of IAP."""
     service = evidence.service
-    if service is None or not service.iap_enabled or answer.status != _UNAUTHORIZED:
+    if service is None or not service.iap_enabled or answer.status != HTTPStatus.UNAUTHORIZED:
         return False
     return "invalid_token" in answer.headers.get("www-authenticate", "")
 
@@ -84,7 +84,7 @@ def _of_google(answer: Answer, evidence: Evidence) -> Fault:
 
 def _of_iap(answer: Answer, evidence: Evidence) -> Fault:
     said = first_line(answer)
-    if answer.status == 403:  # noqa: PLR2004
+    if answer.status == HTTPStatus.FORBIDDEN:
         return Fault("iap-no-access", said)
     audience = evidence.token.claims.audience if evidence.token and evidence.token.claims else ""
     sent = f"the token is for {audience}" if audience else "no token was sent"

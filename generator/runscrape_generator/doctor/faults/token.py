@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 
 from runscrape_generator.doctor.answer import first_line
 from runscrape_generator.doctor.causes import Fault
@@ -12,8 +13,6 @@ from runscrape_generator.doctor.faults.network import to_proxy
 
 _ISSUERS = {"https://accounts.google.com", "accounts.google.com"}
 _HOST_HEADER = re.compile(r"\bhost\b.*\b(name|host|known)", re.IGNORECASE)
-_UNAUTHORIZED = 401
-_OK = 200
 
 
 def fault(evidence: Evidence) -> Fault | None:
@@ -37,9 +36,9 @@ def _of_answer(token: TokenAnswer, evidence: Evidence) -> Fault:
     if last.failure is not None:
         return to_proxy(last.failure)
     answer = last.answer or Answer(0)
-    if answer.status == _OK and not _speaks_oauth(answer):
+    if answer.status == HTTPStatus.OK and not _speaks_oauth(answer):
         return Fault("not-the-proxy", _seen(answer))
-    if answer.status == _OK:
+    if answer.status == HTTPStatus.OK:
         return Fault("token-answer-unusable", token.unusable or _seen(answer))
     if not token.error:
         return Fault("not-the-proxy", _seen(answer))

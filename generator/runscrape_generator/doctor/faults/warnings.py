@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from http import HTTPStatus
 
 from runscrape_generator.doctor import samples as reading
 from runscrape_generator.doctor.causes import Fault
@@ -11,7 +12,6 @@ from runscrape_generator.doctor.faults.app import lacks_content_type
 from runscrape_generator.doctor.remedies import USUAL_MAXIMUM, fitting_timeout
 from runscrape_generator.doctor.scrape import PROMETHEUS_3
 
-_OK = 200
 _CLOCK_TOLERATED = 30.0
 """Seconds; a Date has whole seconds, and an answer takes time."""
 _EXPIRY_DELTA = 10
@@ -76,7 +76,7 @@ def _of_scrape(evidence: Evidence) -> Iterator[Fault]:
 def _of_samples(evidence: Evidence) -> Iterator[Fault]:
     samples, again = evidence.samples, evidence.samples_again
     answer = evidence.scrape.answer if evidence.scrape else None
-    if samples is None or answer is None or answer.status != _OK:
+    if samples is None or answer is None or answer.status != HTTPStatus.OK:
         return
     if again is not None and (jump := reading.went_back(samples, again)):
         yield Fault("counters-jump", jump)

@@ -14,7 +14,7 @@ from runscrape_generator.addresses import without_login
 from runscrape_generator.doctor.evidence import Failed, Failure, Stage
 from runscrape_generator.doctor.http.steps import StepFailedError, Steps
 from runscrape_generator.doctor.targets import Transport
-from runscrape_generator.text import one_line, printable, show
+from runscrape_generator.text import printable, shortened, show
 
 _PIECE = 64 * 1024
 _MOMENT = 0.5
@@ -99,7 +99,7 @@ def _rest(connection: socket.socket) -> str:
         text = connection.recv(_PIECE).decode("utf-8", "replace")
     except OSError:
         return ""
-    return "" if text.lstrip().startswith("<") else one_line(Exception(text), 200)
+    return "" if text.lstrip().startswith("<") else shortened(text, 200)
 
 
 def login(url: SplitResult, header: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ import glob
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,7 +28,6 @@ from runscrape_generator.render.yaml import from_yaml
 from runscrape_generator.text import one_line, show
 
 _HTTP_SD_SECONDS = 10.0
-_OK, _UNAUTHORIZED = 200, 401
 _INHERITED = (
     *("sample_limit", "body_size_limit", "label_limit", "scrape_protocols"),
     *("label_name_length_limit", "label_value_length_limit"),
@@ -215,9 +215,11 @@ def _not_got(made: Exchange, *, at_proxy: bool) -> Fault | None:
     if made.failure is not None:
         return _no_targets(f"{made.url}: {made.failure.reason}", made.url)
     status = made.answer.status if made.answer else 0
-    if status == _UNAUTHORIZED and at_proxy:
+    if status == HTTPStatus.UNAUTHORIZED and at_proxy:
         return Fault("wrong-secret", f"{made.url} answers {status}")
-    return None if status == _OK else _no_targets(f"{made.url} answers {status}", made.url)
+    return (
+        None if status == HTTPStatus.OK else _no_targets(f"{made.url} answers {status}", made.url)
+    )
 
 
 def _no_targets(detail: str, place: str, **values: str) -> Fault:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from runscrape_generator.doctor.answer import first_line, who_answered
 from runscrape_generator.doctor.causes import Finding
@@ -13,7 +14,6 @@ from runscrape_generator.doctor.report.layout import Layout
 from runscrape_generator.text import plural, printable
 
 _NAME = 11
-_OK = 200
 _MARKS: Mapping[bool | None, tuple[str, str | None]] = {
     True: ("\N{CHECK MARK}", "green"),
     False: ("\N{BALLOT X}", "red"),
@@ -125,7 +125,7 @@ def _request(name: str, start: str, made: Exchange) -> Line:
         said = f"{made.failure.stage}: {made.failure.reason}"
         return Line(name, start + said, made.seconds, good=False)
     status = made.answer.status if made.answer else 0
-    return Line(name, f"{start}answers {status}", made.seconds, status == _OK)
+    return Line(name, f"{start}answers {status}", made.seconds, status == HTTPStatus.OK)
 
 
 def _refusal(token: TokenAnswer) -> str:
@@ -163,9 +163,9 @@ def _answer_lines(scrape: Exchange, evidence: Evidence) -> Iterator[Line]:
         return
     who = who_answered(answer, gateway=evidence.target.gateway)
     said = f"GET {path}: {answer.status} by {who}"
-    if answer.status != _OK:
+    if answer.status != HTTPStatus.OK:
         said = f"{said}: {first_line(answer)}"
-    yield Line("answer", said, step.seconds, answer.status == _OK)
+    yield Line("answer", said, step.seconds, answer.status == HTTPStatus.OK)
     yield _samples(scrape, evidence, taken[Stage.BODY].seconds if Stage.BODY in taken else None)
 
 
