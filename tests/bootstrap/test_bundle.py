@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -47,9 +48,26 @@ def run(google: Google, directory: Path, *arguments: str, platform: str = "compo
     return cli.main(["bootstrap", str(directory), "--platform", platform, *arguments, *own])
 
 
+@pytest.fixture(scope="module")
+def template(google: Google, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A bundle, and a copy of it: the units in it name the folder that it is in."""
+    folder = tmp_path_factory.mktemp("fresh")
+    written = google.write(folder / "bundle", "--platform", "compose")
+    copy(written, folder / "copy")
+    return written, folder / "copy"
+
+
 @pytest.fixture
-def fresh(google: Google, tmp_path: Path) -> Path:
-    return google.write(tmp_path / "bundle", "--platform", "compose")
+def fresh(template: tuple[Path, Path]) -> Path:
+    """The bundle as it was written, with owners and times."""
+    written, kept = template
+    shutil.rmtree(written)
+    copy(kept, written)
+    return written
+
+
+def copy(origin: Path, target: Path) -> None:
+    subprocess.run(["cp", "--archive", origin, target], check=True)
 
 
 def test_a_second_run_changes_nothing(google: Google, fresh: Path) -> None:

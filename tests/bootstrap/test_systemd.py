@@ -19,7 +19,8 @@ from runscrape_generator.config import durations
 from tests.bootstrap import bundles
 from tests.bootstrap.commands import Programs, blocks, execute, shell
 from tests.bootstrap.conftest import Google, Written
-from tests.bootstrap.processes import eventually, relocate, replacer
+from tests.bootstrap.processes import PROGRAMS, eventually, relocate, replacer
+from tests.generator.commands_kit import run_here
 from tests.kit.consumers import releases_of
 
 UNITS = (
@@ -162,7 +163,10 @@ def test_before_2_43_the_jobs_are_in_a_block(google: Google, tmp_path: Path) -> 
     (generator,) = (each for each in plan.processes if each.name == "runscrape")
     replace = replacer(plan.places)
     environment = google.emulator.env("service_account") | {"PATH": os.environ["PATH"]}
-    execute([replace(word) for word in generator.argv], tmp_path, environment)
+    program, *words = (replace(word) for word in generator.argv)
+    assert Path(program) == PROGRAMS / "runscrape"
+    done = run_here(words, environment)
+    assert done.returncode == 0, done.stderr
     text = config.read_text()
     above, _, block = text.partition("# BEGIN runscrape")
     block, _, below = block.partition("# END runscrape\n")
