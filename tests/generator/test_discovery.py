@@ -173,7 +173,7 @@ def test_refused_page(make_emulator: MakeEmulator, code: str, reason: str, calls
 def test_failure_that_stays(make_emulator: MakeEmulator) -> None:
     """Regions that stay down cost their own timeout, side by side, and no other region."""
     down: dict[str, tuple[dict[str, Any], str]] = {
-        "us-east1": ({"hang": True}, "no answer within 4 s (ListServices, page 1)"),
+        "us-east1": ({"hang": True}, "no answer within 2.4 s (ListServices, page 1)"),
         "us-east4": ({"code": "UNAVAILABLE"}, "The service is currently unavailable"),
         "us-west1": ({"code": "RESOURCE_EXHAUSTED"}, "quota exceeded: "),
     }
@@ -183,7 +183,7 @@ def test_failure_that_stays(make_emulator: MakeEmulator) -> None:
     demo = {"regions": regions}
     emu = make_emulator(world(service, demo=demo, faults={"list_services": faults}))
     begun = time.monotonic()
-    discovery = found(emu, timeout=4)
+    discovery = found(emu, timeout=2.4)
     assert time.monotonic() - begun < 3 * 4
     assert list(names(discovery)) == ["demo/europe-west1"]
     reasons = {failure.region: failure.reason for failure in discovery.failures}
@@ -368,7 +368,7 @@ def test_google_out_of_reach(make_emulator: MakeEmulator) -> None:
     projects = tuple(f"p-{n}" for n in range(20))
     content["projects"] = dict.fromkeys(projects, content["projects"]["demo"])
     emu, talk = make_emulator(content), Recorder()
-    discovery = found(emu, talk, projects=projects, concurrency=4, timeout=4.0)
+    discovery = found(emu, talk, projects=projects, concurrency=4, timeout=1.0)
     assert [one.where for one in discovery.failures] == sorted(projects)
     assert len(emu.counts()["list_services"]) < 10
     assert [(total, sum(steps)) for _, total, steps in talk.bars] == [(20, 20)]
@@ -380,7 +380,7 @@ def test_part_of_google_out_of_reach(make_emulator: MakeEmulator) -> None:
     content = world({"name": "api", "region": "us-central1"}, faults={"list_services": [fault]})
     projects = ("p-0", "p-1")
     content["projects"] = dict.fromkeys(projects, content["projects"]["demo"])
-    discovery = found(make_emulator(content), projects=projects, concurrency=1, timeout=4.0)
+    discovery = found(make_emulator(content), projects=projects, concurrency=1, timeout=2.4)
     assert [f.region for f in discovery.failures] == ["us-central1"] * 2
 
 
