@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import re
 import shutil
 import signal
 import time
@@ -18,6 +19,8 @@ from google.auth.compute_engine import _metadata
 
 from emulator import Emulator
 from tests.kit import measuring, programs
+
+_WAITING = re.compile(r"/e2e/|/proxy/test_(gateway|serving|crowds)\.py")
 
 DEMO_WORLD: dict[str, Any] = {
     "projects": {
@@ -67,7 +70,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files whose tests wait the longest; all else, and more of it, fits beside."""
-    items.sort(key=lambda item: "/e2e/" not in str(item.path))
+    items.sort(key=lambda item: _WAITING.search(str(item.path)) is None)
 
 
 @pytest.hookimpl(wrapper=True)

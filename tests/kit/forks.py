@@ -26,7 +26,8 @@ from tests.kit.measuring import without_coverage
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
     [
-        *("runscrape_proxy.cli", "runscrape_proxy.serving.worker"),
+        *("runscrape_proxy.cli", "runscrape_proxy.serving.worker", "runscrape_proxy.web.app"),
+        *("runscrape_proxy.proxy", "runscrape_proxy.google.credentials"),
         *("runscrape_generator.cli.main", "runscrape_generator.run", "coverage"),
     ]
 )

@@ -298,6 +298,27 @@ def test_page_tells_of_a_wrong_clock() -> None:
     assert "clock is 300 s ahead of Google&#39;s" in asked.get("/").text
 
 
+def test_targets_are_the_inventorys(tmp_path: Path) -> None:
+    """Each kept endpoint comes with the facts of its service, and with a port that means http."""
+    api = named("api", API) | {
+        "target": API.removeprefix("https://") + ":443",
+        "metrics_path": "/metrics",
+        "uid": "1",
+        "urls": [API, SHOP],
+        "min_instances": 2,
+        "labels": {"odd_label": "2", "odd-label": "1"},
+    }
+    file = inventory(tmp_path / "inventory.json", api, api | {"name": "b", "state": "skipped"})
+    (group,) = client(Holder(), file).get("/targets").get_json()
+    assert group["targets"] == [API.removeprefix("https://") + ":80"]
+    labels = group["labels"]
+    assert (labels["__scheme__"], labels["__metrics_path__"]) == ("http", "/metrics")
+    facts = {"service": "api", "service_uid": "1", "urls": f",{API},{SHOP},", "min_instances": "2"}
+    facts |= {"label_odd_label": "2"}
+    assert {name: labels[f"__meta_cloudrun_{name}"] for name in facts} == facts
+    assert "__meta_cloudrun_ingress" not in labels
+
+
 OPEN = {"SERVER_NAME": "0.0.0.0", "HTTP_HOST": "10.1.2.3"}
 
 
