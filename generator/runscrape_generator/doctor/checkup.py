@@ -155,9 +155,8 @@ class Checkup:
     def _again(self, target: Target, bearer: Secret | None, first: Exchange) -> Exchange | None:
         """Scrape again what was well (do counters jump?) or slow (was it a cold start?)."""
         status = first.answer.status if first.answer else 0
-        slow = first.seconds > target.timeout or (
-            target.gateway and status == HTTPStatus.GATEWAY_TIMEOUT
-        )
+        gave_up = target.gateway and status == HTTPStatus.GATEWAY_TIMEOUT
+        slow = gave_up or first.seconds > target.timeout
         asked = any(step.stage is Stage.ANSWER for step in first.steps)
         if not asked or (not slow and status != HTTPStatus.OK):
             return None
