@@ -1,8 +1,8 @@
 """What coverage measures.
 
 A trace function makes all Python three times as slow, whoever wrote it. So coverage's is there only
-while a test or a fixture runs: not while pytest collects and does its own work, not in the threads
-of the tests' servers, and not in the programs that some packages start.
+while a test of our parts or its fixture runs: not while pytest collects and does its own work, not
+in the threads of the tests' servers, and not in the programs that some packages start.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ _Event = Literal["call", "line", "return", "exception", "opcode"]
 _SERVERS = re.compile(r"\((serve_forever|process_request_thread|_accept|_serve|_relay)\)|emulator")
 """In the names of the threads of examples/emulator and of the tests' servers; most have a target's.
 """
+_PARTS = re.compile(r"/tests/(bootstrap|docs|doctor|generator|proxy)/")
+"""The tests that call our modules themselves; others start programs, or are about the emulator."""
 
 
 @contextlib.contextmanager
@@ -68,11 +70,15 @@ class Measuring:
     """The hooks of pytest that run under coverage's trace function."""
 
     def __init__(self) -> None:
-        self._trace = sys.gettrace()
+        self._coverage = sys.gettrace()
+        self._trace = self._coverage
         if "PYTEST_XDIST_WORKER" not in os.environ:  # once is enough, and xdist's first is idle
             _import_ours()
         sys.settrace(None)
         _leave_out_servers()
+
+    def pytest_runtest_logstart(self, location: tuple[str, int | None, str]) -> None:
+        self._trace = self._coverage if _PARTS.search(f"/{location[0]}") else None
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_pyfunc_call(self) -> Generator[None, object, object]:
