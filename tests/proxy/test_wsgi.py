@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import re
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.kit.programs import running
 from tests.proxy.harness import PATIENCE, Proxy, clean_environment, eventually
 
 if TYPE_CHECKING:
@@ -24,30 +24,14 @@ OTHER = "https://other-uc.a.run.app"
 @contextlib.contextmanager
 def gunicorn(directory: Path, *arguments: str, env: Mapping[str, str]) -> Iterator[Proxy]:
     """Run plain gunicorn with what the environment says; gives it when its worker is there."""
-    log_file = directory / "gunicorn.log"
     command = [sys.executable, "-m", "gunicorn", "--no-control-socket", *arguments]
-    with (
-        log_file.open("wb") as log,
-        subprocess.Popen(
-            [*command, "runscrape_proxy.wsgi:app"],
-            cwd=directory,
-            env=clean_environment() | dict(env),
-            stdout=log,
-            stderr=log,
-        ) as process,
-    ):
-        proxy = Proxy(process, log_file)
-        try:
-            listening = re.compile(r"Listening at: http://[\d.]+:(\d+)")
-            eventually(
-                lambda: process.poll() is not None or "Booting worker" in proxy.log, "gunicorn"
-            )
-            if found := listening.search(proxy.log):
-                proxy.address = ("127.0.0.1", int(found[1]))
-            yield proxy
-        finally:
-            process.terminate()
-            process.wait(PATIENCE)
+    environment = clean_environment() | dict(env)
+    words = [*command, "runscrape_proxy.wsgi:app"]
+    with running(words, directory / "gunicorn.log", env=environment, forked=True) as started:
+        eventually(lambda: started.code is not None or "Booting worker" in started.log, "gunicorn")
+        found = re.search(r"Listening at: http://[\d.]+:(\d+)", started.log)
+        address = ("127.0.0.1", int(found[1])) if found else ("", 0)
+        yield Proxy(started.process, started.log_file, address)
 
 
 @pytest.mark.parametrize("preload", [(), ("--preload",)])
