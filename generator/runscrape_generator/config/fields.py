@@ -42,7 +42,7 @@ class Marker:
     """What a type says about itself beyond its Python type."""
 
     metavar = ""
-    """What ``--help`` shows for a value; empty for a switch."""
+    """What ``--help`` shows for a value; empty if that is nothing, or said by an inner marker."""
 
     def check(self, kind: Any, value: Any, info: ValidationInfo) -> Any:
         """Give what the Python type *kind* is made of; raises ValueError."""
@@ -186,6 +186,7 @@ class Pairs(Marker):
     """A mapping, or ``KEY=VALUE`` as the type *texts* has them, which are made into one."""
 
     texts: Any
+    metavar = "KEY=VALUE"
 
     def check(self, _kind: Any, value: Any, info: ValidationInfo) -> Any:
         """Make a mapping of texts."""

@@ -98,7 +98,7 @@ def fields(model: Any) -> dict[str, FieldInfo]:
 def option(name: str, field: FieldInfo) -> Option:
     """Give the option of the attribute *name* that :func:`setting` has declared."""
     notes: Any = field.json_schema_extra
-    markers = [*_markers(field.annotation), *field.metadata]
+    markers = [*field.metadata, *_markers(field.annotation)]
     return Option(
         name=name,
         key=field.alias or name,
@@ -127,7 +127,5 @@ def _metavar(annotation: Any, markers: list[object]) -> str:
         return "|".join(get_args(annotation))
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):
         return "|".join(annotation)
-    for each in markers:
-        if isinstance(each, Pairs):
-            markers = list(_markers(each.texts))
-    return next((each.metavar for each in markers if isinstance(each, Marker)), "")
+    shown = (each.metavar for each in markers if isinstance(each, Marker))
+    return next(filter(None, shown), "")
