@@ -6,11 +6,9 @@ annotation or label, which beats the global setting, which beats Prometheus' def
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from runscrape_generator.config import durations
 from runscrape_generator.config.durations import DEFAULT_INTERVAL, DEFAULT_TIMEOUT
@@ -122,10 +120,10 @@ def timing(
         return Timing(against, timeout)
     clash = f"scrape timeout {timeout} is longer than the interval {against}"
     if ruled_timeout and annotated.interval and not ruled_interval:
-        settled = timing(ruled, dataclasses.replace(annotated, interval=None), settings)
-        return dataclasses.replace(settled, warning=f"{clash}: the service's interval is ignored")
+        settled = timing(ruled, replace(annotated, interval=None), settings)
+        return replace(settled, warning=f"{clash}: the service's interval is ignored")
     settled = _beside_default_timeout(interval, settings)
-    return dataclasses.replace(settled, warning=f"{clash}: the timeout is ignored")
+    return replace(settled, warning=f"{clash}: the timeout is ignored")
 
 
 def _beside_default_timeout(interval: str | None, settings: Settings) -> Timing:
@@ -168,8 +166,7 @@ def build(
             app_credentials=rule.app_credentials,
             scrape_config=rule.scrape_config,
         )
-        named = _named(endpoint, wanted, rule, settings, made)
-        made.append(dataclasses.replace(endpoint, **named))
+        made.append(_named(endpoint, wanted, rule, settings, made))
     return tuple(made), tuple(dict.fromkeys(warnings))
 
 
@@ -206,27 +203,27 @@ def _named(
     rule: Rule,
     settings: Settings,
     earlier: Sequence[Endpoint],
-) -> dict[str, Any]:
-    """Name the job: by the rule, the shared audience, or ``--job-name``; and say what of.
+) -> Endpoint:
+    """Name the endpoint's job: by the rule, the shared audience, or ``--job-name``.
 
     Of several endpoints the first keeps the plain name, so that a second one renames nothing;
     each later one adds its path, and a hash of its settings where the path alone is not new.
     """
     service, path = endpoint.service, endpoint.metrics_path
     if wanted.job:
-        return {"job": naming.fill(wanted.job, service), "job_template": wanted.job}
+        return replace(endpoint, job=naming.fill(wanted.job, service), job_template=wanted.job)
     if rule.job is None and settings.audience == "custom" and _is_shared(endpoint):
         differing = _differing(endpoint, rule_for_all(settings.rules), settings)
         name = naming.shared(endpoint.audience or "", path, differing, settings)
-        return {"job": name, "said": True}
+        return replace(endpoint, job=name, said=True)
     template = rule.job or settings.job_name
     name = naming.fill(template, service)
     if not earlier:
-        return {"job": name, "job_template": template}
+        return replace(endpoint, job=name, job_template=template)
     known = any(each.metrics_path == path for each in earlier)
     differing = _differing(endpoint, Rule(), settings) if known else {}
     name = naming.variant(name, path, differing)
-    return {"job": name, "job_template": template, "said": wanted.said}
+    return replace(endpoint, job=name, job_template=template, said=wanted.said)
 
 
 def _is_shared(endpoint: Endpoint) -> bool:
