@@ -16,7 +16,7 @@ import click
 from prometheus_client.parser import text_string_to_metric_families
 
 from runscrape_generator import errors, signals
-from runscrape_generator.bootstrap import command as bootstrap_cli
+from runscrape_generator.cli import bootstrap as bootstrap_cli
 from runscrape_generator.cli.commands import group
 from runscrape_generator.config.settings import OPTIONS, Option
 from runscrape_generator.doctor.causes import CAUSES
@@ -52,7 +52,7 @@ def generator_reference() -> str:
         "### `runscrape`: options\n",
         _generator_options(),
         "### `runscrape bootstrap`: more options\n",
-        _rows(_click_rows(bootstrap_cli.parameters(), None)),
+        _rows(_click_rows(bootstrap_cli.own_parameters(), None)),
         "### `runscrape doctor`: causes\n",
         _causes(),
         "### `runscrape`: exit codes\n",
@@ -102,7 +102,7 @@ def _generator_options() -> str:
 def _other_flags() -> list[tuple[str, ...]]:
     """Give the flags that are no settings: --config, -v and the like, with their commands."""
     known = {option.key for option in OPTIONS}
-    known |= {str(parameter.name) for parameter in bootstrap_cli.parameters()}
+    known |= {str(parameter.name) for parameter in bootstrap_cli.own_parameters()}
     found: dict[str, tuple[str, str, list[str]]] = {}
     for name, command in group().commands.items():
         for parameter in _parameters(command):

@@ -1,4 +1,4 @@
-"""The command line of ``runscrape bootstrap``: the generator's options, and those of its own."""
+"""``runscrape bootstrap``: what was asked for, now and on earlier runs, and what is made of it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
-
-import click
 
 from runscrape_generator.bootstrap import checks, options
 from runscrape_generator.bootstrap.options import Choices
@@ -24,52 +22,16 @@ if TYPE_CHECKING:
     from runscrape_generator.bootstrap.bundle import Manifest
     from runscrape_generator.bootstrap.folder import Folder
 
-GROUP = "What the bundle is for"
-
 _SELECTED_BY = "app.kubernetes.io/name"
 
 Load = Callable[[str | None], tuple[Loaded, Progress]]
 """Reads the generator's settings; from this runscrape.yaml, unless the user names another."""
 
 
-def parameters() -> list[click.Parameter]:
-    """Spell out the argument and the options that only bootstrap has.
-
-    A default counts only where no earlier run was given another value.
-    """
-    return [
-        click.Argument(["directory"], metavar="DIR"),
-        click.Option(
-            ["--platform"],
-            type=click.Choice([platform.value for platform in Platform]),
-            help="Where it is to run; needed once.",
-        ),
-        click.Option(
-            ["--diff", "show"], is_flag=True, help="Print what would change, and write nothing."
-        ),
-        *map(_parameter, options.OPTIONS),
-    ]
-
-
-def _parameter(option: options.Option) -> click.Option:
-    if isinstance(option.default, bool):
-        names = [f"{option.flag}/--no-{option.flag[2:]}"]
-        return click.Option(names, is_flag=True, default=option.default, help=option.help)
-    several = isinstance(option.default, tuple)
-    shown = f" [default: {option.default}]" if option.default else ""
-    return click.Option(
-        [option.flag],
-        default=option.default,
-        help=option.help + (" Repeatable." if several else shown),
-        metavar=option.metavar,
-        multiple=several,
-    )
-
-
 def run(given: Mapping[str, Any], load: Load, *, stdout: TextIO) -> int:
     """Write the bundle (with ``show`` print what would change), and give the exit code.
 
-    ``given`` has the values of :func:`parameters`; None is what was not on the command line.
+    ``given`` has the argument and the options; None is what was not on the command line.
     What is slow to import is imported only here.
     """
     from runscrape_generator.bootstrap import bundle, write  # noqa: PLC0415 - see the docstring
