@@ -71,9 +71,10 @@ class GoogleClock:
     def check(self) -> None:
         """Log that this machine's clock is wrong, or right again: each once."""
         with self._lock:
-            if self.is_wrong == self._warned:
+            wrong = self.is_wrong
+            if wrong == self._warned:
                 return
-            wrong = self._warned = not self._warned
+            self._warned = wrong
         if wrong:
             log.warning("%s: set it (chrony, NTP); tokens are served all the same", self.in_words())
         else:

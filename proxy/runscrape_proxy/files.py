@@ -71,7 +71,7 @@ class Watched(Generic[T]):
             if error and error != self.error and not quiet:
                 kept = "; what was read before stays in force" if self.value is not None else ""
                 log.error("%s: %s%s", self._name, error, kept)
-            elif self.error and not error and self.value is not None and before is not None:
+            elif self.error and not error and before is not None:
                 log.info("%s: good again", self._name)
             self.error = error
             return self.value != before

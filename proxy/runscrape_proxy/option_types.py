@@ -17,6 +17,7 @@ MIN_MINT_TIMEOUT, MAX_MINT_TIMEOUT = 0.1, 60.0
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _PART: Final = r"(\d+)(ms|[smhd])"
 _SIZE: Final = re.compile(r"(\d{1,12})(?:B|(?:([KMGT])i?B))?", re.ASCII)
+_BYTES: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _MODE: Final = re.compile(r"0?[0-7]{3}", re.ASCII)
 
 
@@ -46,7 +47,7 @@ def size(text: str) -> int:
     match = _SIZE.fullmatch(text)
     if match is None:
         raise click.BadParameter(f"{text!r} is not a size such as 64MB or 256MiB")
-    number = int(match[1]) << 10 * "BKMGT".index(match[2] or "B")
+    number = int(match[1]) * _BYTES.get(match[2], 1)
     if number < MIN_SIZE:
         raise click.BadParameter("less than 1KiB")
     return number

@@ -50,7 +50,6 @@ class TokenProxy:
         self._secrets = _secrets(settings)
         self._inventory = Inventories(settings.inventory) if settings.inventory else None
         self._applied: object = None
-        self._prewarmed: object = None
         self._audiences = Audiences(settings.allow_audience, self._inventory)
         self.tokens = Tokens(
             minter,
@@ -77,7 +76,7 @@ class TokenProxy:
         self.app.wsgi_app = Middleware(  # type: ignore[method-assign]  # Flask's own way to wrap
             self.app.wsgi_app, policy=self.policy, gateway=self._gateway(settings)
         )
-        self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
         if self._inventory is not None:
@@ -86,7 +85,7 @@ class TokenProxy:
     def start(self) -> None:
         """Start the threads, in the process that serves."""
         self.tokens.start()
-        self._apply_inventory(first=True)
+        self._apply_inventory()
         self._thread = threading.Thread(target=self._watch, name="files", daemon=True)
         self._thread.start()
         if self._credentials is not None and self._credentials.path is None:
@@ -97,25 +96,27 @@ class TokenProxy:
 
     def reload(self) -> None:
         """Look at every file now. Safe in a signal handler."""
-        self._wake.put(True)
+        self._wake.put(None)
 
     def close(self) -> None:
         """End the threads."""
         self._closed.set()
-        self._wake.put(False)
+        self._wake.put(None)
         if self._thread is not None:
             self._thread.join(CHECK_SECONDS)
         self.tokens.close()
 
     def _watch(self) -> None:
         while True:
-            asked = False
             try:
-                if not (asked := self._wake.get(timeout=CHECK_SECONDS)):
-                    return
-                log.info("files are read again")
+                self._wake.get(timeout=CHECK_SECONDS)
+                asked = True
             except queue.Empty:
-                pass
+                asked = False
+            if self._closed.is_set():
+                return
+            if asked:
+                log.info("files are read again")
             try:
                 self._look(asked=asked)
             except Exception:
@@ -138,20 +139,18 @@ class TokenProxy:
             changed = self._credentials.identity != before
             self.tokens.credentials_replaced(other_identity=changed)
 
-    def _apply_inventory(self, *, first: bool = False) -> None:
+    def _apply_inventory(self) -> None:
         if self._inventory is None:
             return
         self._inventory.refresh()
         # A request for an unknown audience may have read it before us.
-        if (held := self._inventory.value) is not self._applied:
-            self._applied = held
-            log.info("inventory: %d audiences", len(self._audiences.listed))
-            self.tokens.retain(self._audiences.allows)
-        elif not first:
+        if (held := self._inventory.value) is self._applied:
             return
+        log.info("inventory: %d audiences", len(self._audiences.listed))
+        self.tokens.retain(self._audiences.allows)
         if self._prewarm:
             self.tokens.prewarm(sorted(self._audiences.listed))
-            self._prewarmed = held
+        self._applied = held
 
     def _gateway(self, settings: Settings) -> Gateway | None:
         if not settings.gateway or self._inventory is None:
@@ -175,7 +174,7 @@ class TokenProxy:
     def _is_prewarming(self) -> bool:
         """Whether audiences of the inventory are still to be queued for --prewarm."""
         held = self._inventory.value if self._inventory else None
-        return self._prewarm and held is not self._prewarmed
+        return self._prewarm and held is not self._applied
 
     def _minted(self, result: MintResult) -> None:
         self.metrics.mint(ok=result.ok, seconds=result.seconds)

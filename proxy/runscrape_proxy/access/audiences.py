@@ -73,7 +73,9 @@ class Audiences:
         url = service_urls.normal(audience)
         if url is not None and (meant := self._aliases.get(url)) is not None:
             return meant
-        return next((each for each in (audience, url) if each and self.allows(each)), None)
+        if self.allows(audience):
+            return audience
+        return url if url is not None and self.allows(url) else None
 
     @property
     def _aliases(self) -> dict[str, str]:

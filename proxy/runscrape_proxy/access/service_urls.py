@@ -40,10 +40,10 @@ def aliases(services: Iterable[Service]) -> dict[str, str]:
     found: dict[str, str] = {}
     claimed_twice = set[str]()
     for service in services:
+        if service.audience is None:
+            continue
         for url in filter(None, map(normal, service.urls)):
-            if service.audience is not None and found.setdefault(url, service.audience) != (
-                service.audience
-            ):
+            if found.setdefault(url, service.audience) != service.audience:
                 claimed_twice.add(url)
     return {url: audience for url, audience in found.items() if url not in claimed_twice}
 

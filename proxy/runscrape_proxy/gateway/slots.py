@@ -148,7 +148,8 @@ class Slots:
             slot = Slot(self, host, deadline, named=named, last_answered=answered)
             self._taken[slot] = None
             self._by_host[host] += 1
-            self._slow += answered is False
+            if answered is False:
+                self._slow += 1
         return slot
 
     def give_back(self, slot: Slot) -> None:
@@ -191,7 +192,8 @@ class Slots:
         if slot not in self._taken:
             return
         del self._taken[slot]
-        self._slow -= slot.last_answered is False
+        if slot.last_answered is False:
+            self._slow -= 1
         self._by_host[slot.host] -= 1
         if not self._by_host[slot.host]:
             del self._by_host[slot.host]

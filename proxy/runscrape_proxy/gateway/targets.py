@@ -101,10 +101,10 @@ def find(targets: Index, host: str, port: int, path: str) -> Target | None:
     """
     by_path = _at(targets, host, port)
     if by_path is not None:
-        return by_path.get(path) or _only(by_path)
+        return _choose(by_path, path)
     tagged = _TAGGED.fullmatch(host)
     by_path = _at(targets, tagged[1], port) if tagged else None
-    target = (by_path.get(path) or _only(by_path)) if by_path else None
+    target = _choose(by_path, path) if by_path is not None else None
     return replace(target, host=host) if target is not None else None
 
 
@@ -113,7 +113,9 @@ def _at(targets: Index, host: str, port: int) -> dict[str, Target] | None:
     return https or targets.get((host, port))
 
 
-def _only(by_path: Mapping[str, Target]) -> Target | None:
+def _choose(by_path: Mapping[str, Target], path: str) -> Target | None:
+    if path in by_path:
+        return by_path[path]
     different = set(by_path.values())
     return different.pop() if len(different) == 1 else None
 

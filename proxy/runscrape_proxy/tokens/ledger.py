@@ -140,7 +140,8 @@ class Ledger:
             entry.state = State.RUNNING
             entry.started_at = now
             entry.minting_as = self._identity
-            self._retries_running += entry.lane is Lane.RETRIES
+            if entry.lane is Lane.RETRIES:
+                self._retries_running += 1
         return entry
 
     def minted(self, entry: Entry, token: Token, now: float) -> str:
@@ -260,8 +261,8 @@ class Ledger:
         self._rest(entry, self.obstacle or TOO_SLOW, now)
 
     def _ended(self, entry: Entry) -> None:
-        if entry.state is State.RUNNING:
-            self._retries_running -= entry.lane is Lane.RETRIES
+        if entry.state is State.RUNNING and entry.lane is Lane.RETRIES:
+            self._retries_running -= 1
 
     def _rest(self, entry: Entry, reason: str, now: float) -> None:
         entry.failures += 1

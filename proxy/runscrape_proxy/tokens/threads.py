@@ -108,7 +108,8 @@ class MintThreads:
             self._watching = self._start("schedule", self._watch)
 
     def _grow(self, pool: Pool) -> None:
-        self._count[pool] += self._start(pool.name.lower(), self._serve, pool)
+        if self._start(pool.name.lower(), self._serve, pool):
+            self._count[pool] += 1
 
     def _start(self, name: str, target: Callable[..., None], *args: object) -> bool:
         """Start a thread; False where the system gives none: the work stays queued."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
@@ -49,10 +48,11 @@ def blueprint(tokens: Tokens, policy: Policy, prewarming: Callable[[], bool]) ->
 
 def _may_read(policy: Policy) -> bool:
     """Whether the client of the request at hand may read names and errors."""
-    with contextlib.suppress(InvalidClient):
+    try:
         policy.check_reader(request.environ)
-        return True
-    return False
+    except InvalidClient:
+        return False
+    return True
 
 
 def _missing(statuses: tuple[AudienceStatus, ...]) -> list[str]:
