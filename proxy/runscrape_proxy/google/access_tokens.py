@@ -27,7 +27,7 @@ class AccessTokens:
     ``quota_project`` pays for the calls, where it is not empty.
     """
 
-    def __init__(self, source: Credentials, http: GoogleHttp, *, quota_project: str = "") -> None:
+    def __init__(self, source: Credentials, http: GoogleHttp, *, quota_project: str) -> None:
         self._source = source
         self._http = http
         self._quota_project = quota_project

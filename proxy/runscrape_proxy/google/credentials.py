@@ -47,9 +47,8 @@ class Credentials:
         settings: Settings,
         *,
         environ: Mapping[str, str] = os.environ,
-        clock: GoogleClock | None = None,
     ) -> None:
-        self.clock = clock or GoogleClock()
+        self.clock = GoogleClock()
         self.error = ""
         """Why the newest credentials cannot be used, in one line; empty where they can."""
         self._finder = Finder(settings, environ, self.clock)

@@ -24,6 +24,7 @@ from runscrape_proxy.google.access_tokens import AccessTokens
 from runscrape_proxy.google.http import GoogleHttp
 from runscrape_proxy.google.mint import DirectMinter, ImpersonatingMinter
 from runscrape_proxy.google.remedies import clean
+from runscrape_proxy.google.sources import Impersonation
 from runscrape_proxy.model import CredentialKind
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ class Finder:
             source = compute_engine.Credentials(
                 scopes=sources.SCOPES, universe_domain=sources.DEFAULT_UNIVERSE
             )
-            return self._impersonate(CredentialKind.IMPERSONATED, source, {}, source_http=direct)
+            found = self._as_the_option_says(CredentialKind.IMPERSONATED, source, {})
+            return self._impersonating(found, {}, source_http=direct)
         credentials = compute_engine.IDTokenCredentials(
             None, target_audience="", use_metadata_identity_endpoint=True
         )
@@ -110,7 +112,7 @@ class Finder:
     def _from_info(self, info: dict[str, Any], path: Path) -> Minter:
         if self.settings.impersonate_service_account:
             kind, source = sources.source_of(info, path)
-            return self._impersonate(kind, source, info)
+            return self._impersonating(self._as_the_option_says(kind, source, info), info)
         match info.get("type"):
             case "service_account":
                 credentials = service_account.IDTokenCredentials.from_service_account_info(
@@ -121,41 +123,33 @@ class Finder:
                     CredentialKind.SERVICE_ACCOUNT, credentials, self.http(), identity=email
                 )
             case "impersonated_service_account" | "external_account":
-                return self._as_the_file_says(info, path)
+                return self._impersonating(sources.impersonation_of(info, path), info)
         raise sources.cannot_mint(info, path)
 
-    def _impersonate(
-        self,
-        kind: CredentialKind,
-        source: Credentials,
-        info: dict[str, Any],
-        *,
-        source_http: GoogleHttp | None = None,
-    ) -> Minter:
-        """Mint for ``--impersonate-service-account``, on top of whatever ``source`` is."""
+    def _as_the_option_says(
+        self, kind: CredentialKind, source: Credentials, info: dict[str, Any]
+    ) -> Impersonation:
+        """``--impersonate-service-account``, on top of whatever ``source`` is."""
         target = self.settings.impersonate_service_account
         universe = info.get("universe_domain") or sources.DEFAULT_UNIVERSE
-        http = self.http()
-        return ImpersonatingMinter(
-            CredentialKind.IMPERSONATED if kind is CredentialKind.SERVICE_ACCOUNT else kind,
-            self._access_tokens(source, source_http or http, info),
-            http,
+        return Impersonation(
+            kind=CredentialKind.IMPERSONATED if kind is CredentialKind.SERVICE_ACCOUNT else kind,
+            source=source,
             target=target,
             endpoint=f"https://iamcredentials.{universe}/v1/projects/-/serviceAccounts/{target}:generateIdToken",
             delegates=self.settings.delegates,
         )
 
-    def _as_the_file_says(self, info: dict[str, Any], path: Path) -> Minter:
-        found = sources.impersonation_of(info, path)
+    def _impersonating(
+        self,
+        impersonation: Impersonation,
+        info: dict[str, Any],
+        *,
+        source_http: GoogleHttp | None = None,
+    ) -> Minter:
         http = self.http()
-        return ImpersonatingMinter(
-            found.kind,
-            self._access_tokens(found.source, http, info),
-            http,
-            target=found.target,
-            endpoint=found.endpoint,
-            delegates=found.delegates,
-        )
+        tokens = self._access_tokens(impersonation.source, source_http or http, info)
+        return ImpersonatingMinter(impersonation, tokens, http)
 
     def _access_tokens(
         self, source: Credentials, http: GoogleHttp, info: dict[str, Any]

@@ -23,10 +23,9 @@ from runscrape_proxy.google.sources import resource_name
 from runscrape_proxy.model import CredentialKind, Minted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from runscrape_proxy.google.access_tokens import AccessTokens
     from runscrape_proxy.google.http import GoogleHttp, Request
+    from runscrape_proxy.google.sources import Impersonation
 
 log = logging.getLogger(__name__)
 
@@ -80,24 +79,17 @@ class DirectMinter:
 
 
 class ImpersonatingMinter:
-    """Mints for ``target`` (an e-mail address) at ``endpoint``, with a source's access tokens."""
+    """Mints for the account that is impersonated, with access tokens of the one that does it."""
 
     def __init__(
-        self,
-        kind: CredentialKind,
-        access_tokens: AccessTokens,
-        http: GoogleHttp,
-        *,
-        target: str,
-        endpoint: str,
-        delegates: Sequence[str] = (),
+        self, impersonation: Impersonation, access_tokens: AccessTokens, http: GoogleHttp
     ) -> None:
-        self.kind = kind
-        self.identity = target
+        self.kind = impersonation.kind
+        self.identity = impersonation.target
+        self._endpoint = impersonation.endpoint
+        self._delegates = [resource_name(delegate) for delegate in impersonation.delegates]
         self._access_tokens = access_tokens
         self._http = http
-        self._endpoint = endpoint
-        self._delegates = [resource_name(delegate) for delegate in delegates]
 
     def mint(self, audience: str, *, timeout: float) -> Minted:
         """One token; see :class:`runscrape_proxy.model.Minter`."""

@@ -39,13 +39,14 @@ _FLAG: Final = "--impersonate-service-account NAME@PROJECT.iam.gserviceaccount.c
 
 @dataclass(frozen=True, slots=True)
 class Impersonation:
-    """Whom a file says to impersonate, and from where."""
+    """Whom to impersonate, where, and from what credentials."""
 
     kind: CredentialKind
     source: Credentials
     target: str
+    """The e-mail address of the account."""
     endpoint: str
-    """The URL of generateIdToken, on the host that the file names (it may be a regional one)."""
+    """The URL of generateIdToken, on the host that a file names (it may be a regional one)."""
     delegates: tuple[str, ...]
 
 

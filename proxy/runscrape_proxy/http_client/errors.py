@@ -1,20 +1,5 @@
 """What can go wrong with a call to another machine.
 
-::
-
-    CallError
-    ├── TooSlow           the deadline came first
-    ├── CutOff            given up before that, in favour of other calls
-    ├── NoDescriptors     this machine has no file descriptor for a connection
-    ├── NoAddress         the host has no address here
-    ├── NoConnection      none of its addresses took a connection
-    ├── BadProxy          the environment names a proxy that cannot be used
-    ├── ProxyRefused      the proxy on the way did not let us through
-    ├── TlsFailed         no TLS with the host: most often a certificate that is not trusted here
-    ├── NoAnswer          the host closed the connection without an answer
-    ├── BadAnswer         what it answered is not HTTP as RFC 9112 has it
-    └── Broken            the connection ended in the middle of the body
-
 The texts are the system's own words, or ours; none quotes a URL, which may hold a password.
 """
 
@@ -56,7 +41,7 @@ class ProxyRefused(CallError):
 
 
 class TlsFailed(CallError):
-    """No TLS with the host."""
+    """No TLS with the host: most often a certificate that is not trusted here."""
 
 
 class NoAnswer(CallError):
