@@ -152,6 +152,13 @@ def test_credentials_that_do_not_say(
     assert "--generator-identity EMAIL" in said
 
 
+def test_terraform_compares_by_itself(site: Clinic) -> None:
+    """--diff beside --terraform is refused, not passed over."""
+    code, out, said = site.run("iam", "--terraform", "--diff", "--proxy-identity", SCRAPER)
+    assert (code, out) == (2, "")
+    assert "--diff and --terraform exclude each other" in said
+
+
 def test_terraform(site: Clinic, tmp_path: Path) -> None:
     """The same as Terraform, formatted as it formats, with each service by name."""
     _, out, _ = site.run("iam", "--terraform", "--proxy-identity", SCRAPER)

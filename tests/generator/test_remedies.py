@@ -56,6 +56,7 @@ def with_reason(reason: str, **metadata: str) -> Exception:
     [
         (exceptions.PermissionDenied("no."), "permission denied: no", GRANT),
         (exceptions.Forbidden("no"), "permission denied: no", GRANT),
+        (exceptions.Forbidden(""), "permission denied: Forbidden", GRANT),
         (
             with_reason("SERVICE_DISABLED"),
             "the Cloud Run Admin API is not enabled",

@@ -7,6 +7,7 @@ import click
 from runscrape_generator.cli import flags
 from runscrape_generator.cli.call import Call, with_settings
 from runscrape_generator.cli.output import result
+from runscrape_generator.errors import ConfigError
 
 _HEADING = "Who needs it, and how to say it"
 
@@ -40,6 +41,10 @@ def run(call: Call) -> int:
     from runscrape_generator.iam import run as iam  # noqa: PLC0415 (slow to import)
 
     own = call.own
+    if own["terraform"] and own["diff"]:
+        raise ConfigError(
+            "--diff and --terraform exclude each other: Terraform itself leaves out what is there"
+        )
     options = iam.Options(
         generator=own["generator_identity"] or "",
         proxy=own["proxy_identity"] or "",

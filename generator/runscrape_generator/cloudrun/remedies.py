@@ -14,7 +14,7 @@ from google.auth.exceptions import GoogleAuthError
 from runscrape_generator.cloudrun.credentials import LOGIN
 from runscrape_generator.cloudrun.rest import ListingError
 from runscrape_generator.cloudrun.retries import is_certificate_error
-from runscrape_generator.text import one_line
+from runscrape_generator.text import one_line, shortened
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +238,7 @@ def _network_reason(error: requests.exceptions.RequestException) -> str:
     inner: Any = error.args[0] if error.args else error
     inner = getattr(inner, "reason", inner)  # MaxRetryError
     inner = getattr(inner, "original_error", inner)  # ProxyError
-    return one_line(Exception(str(inner).rpartition("a new connection: ")[2]))
+    return shortened(str(inner).rpartition("a new connection: ")[2]) or type(error).__name__
 
 
 _GRPC_ADDRESS = re.compile(r"^failed to connect to all addresses; last error: \w+: ipv[46]:\S+ ")
@@ -251,4 +251,4 @@ def _message(error: exceptions.GoogleAPICallError) -> str:
     request = getattr(error.response, "request", None)
     if request is not None:
         text = text.removeprefix(f"{request.method} {request.url}: ")
-    return one_line(Exception(_GRPC_ADDRESS.sub("", text)))
+    return shortened(_GRPC_ADDRESS.sub("", text)) or type(error).__name__
