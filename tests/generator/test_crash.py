@@ -31,12 +31,11 @@ DOCUMENTS: dict[str, Callable[..., tuple[Any, Any]]] = {
 }
 
 KILLER = """
-import os, shutil, signal, sys
+import os, shutil, signal, sys, tempfile
 from pathlib import Path
 from runscrape_generator.publish.publish import publish
 from runscrape_generator.publish.reload import Answer, Outcome, Reloading
 from tests.generator.publishing_kit import block_documents, documents
-from tests.generator.recorder import Recorder
 
 DOCUMENTS = {
     "whole": documents,
@@ -45,6 +44,7 @@ DOCUMENTS = {
 EVENTS = {"open", "os.rename", "os.link", "os.remove", "os.chmod", "os.chown", "os.setxattr",
           "os.scandir", "runscrape.reload", "runscrape.fsync"}
 fsync = os.fsync
+steps = tempfile.TemporaryFile("w+")
 
 def audited_fsync(descriptor):
     sys.audit("runscrape.fsync")
@@ -60,6 +60,8 @@ def attempt(folder, number, answer, what, state):
             count += 1
             if count == number:
                 os.kill(os.getpid(), signal.SIGKILL)
+            if not number:
+                print(event, *args[1:2], file=steps, flush=True)
 
     def reload():
         text = (folder / "etc" / "out.yml").read_bytes()
@@ -81,25 +83,40 @@ def attempt(folder, number, answer, what, state):
     except Exception:
         pass
 
+def kill_at(number, base, *how):
+    folder = base / str(number)
+    shutil.copytree(base / "start", folder)
+    child = os.fork()
+    if child == 0:
+        attempt(folder, number, *how)
+        os._exit(0)
+    return os.waitpid(child, 0)[1] != 0
+
 def kill_at_every_step(base, *how):
-    number, killed = 0, True
-    while killed:
+    number = 1
+    while kill_at(number, base, *how):
         number += 1
-        folder = base / str(number)
-        shutil.copytree(base / "start", folder)
-        child = os.fork()
-        if child == 0:
-            attempt(folder, number, *how)
-            os._exit(0)
-        killed = os.waitpid(child, 0)[1] != 0
+
+def kill_before_the_reload(base, *how):
+    steps.seek(0)
+    steps.truncate()
+    kill_at(0, base, *how)  # is not killed, and tells its steps
+    shutil.rmtree(base / "0")
+    steps.seek(0)
+    events = steps.read().splitlines()
+    reloaded = events.index("runscrape.reload") + 2  # where running is opened
+    renamed = [n for n, event in enumerate(events, 1) if event.endswith("/etc/out.yml")]
+    for number in range(max(n for n in renamed if n < reloaded) + 1, reloaded + 1):
+        kill_at(number, base, *how)
 
 for line in sys.argv[1:]:
-    base, *how = line.split()
-    kill_at_every_step(Path(base), *how)
+    when, base, *how = line.split()
+    {"every": kill_at_every_step, "reload": kill_before_the_reload}[when](Path(base), *how)
 """
-"""Each argument is a folder, with ``start`` in it, and how to publish there: what Prometheus
-answers to the reload, the kind of documents, and the folder of the state. Leaves a folder for each
-step at which a run was killed, named by its number; at the last one it was not.
+"""Each argument is when to kill, a folder, with ``start`` in it, and how to publish there: what
+Prometheus answers to the reload, the kind of documents, and the folder of the state. Leaves a
+folder for each step at which a run was killed, named by its number; where that is at ``every`` one,
+the last was not killed. ``reload`` is between the rename of the output and the reload.
 """
 
 
@@ -147,9 +164,10 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
     """The folders that the runs left which were killed, for each test its own."""
     folders = {each: tmp_path_factory.mktemp("killed") for each in ROUNDS}
     arguments = []
-    for (_, answer, layout), folder in folders.items():
+    for (name, answer, layout), folder in folders.items():
         layout.begin(folder / "start")
-        arguments.append(f"{folder} {answer} {layout.documents} {layout.state}")
+        when = "every" if name == "at every step" else "reload"
+        arguments.append(f"{when} {folder} {answer} {layout.documents} {layout.state}")
     # Not measured: who is killed writes down nothing.
     environ = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
     subprocess.run(
