@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -87,7 +87,8 @@ class Endpoint:
     """The job's name, from ``--job-name``, a rule, or the shared audience."""
     audience: str | None
     """What the ID token is made for; None where the service is public."""
-    scheme: str = "https"
+    scheme: ClassVar[str] = "https"
+    """A token never goes where anyone on the way could read it."""
     target: str
     """``host:port``, the port always there: Prometheus 3 adds none."""
     metrics_path: str = "/metrics"

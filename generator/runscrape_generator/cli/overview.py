@@ -34,9 +34,9 @@ class Overview:
 
     decisions: Sequence[Decision]
     jobs: Sequence[Job]
-    stale: Sequence[Scope] = ()
+    stale: Sequence[Scope]
     """What was not listed now, but is in the inventory."""
-    missing: Sequence[ScopeFailure] = ()
+    missing: Sequence[ScopeFailure]
     """What was not listed, and is in no inventory."""
     version: Found | None = None
     """That of Prometheus, where it was found out."""

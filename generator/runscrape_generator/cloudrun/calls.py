@@ -24,15 +24,12 @@ GRACE = 2.0
 class CallPool(Generic[Key, Value]):
     """Runs calls on at most ``threads`` threads, each for at most ``seconds``.
 
-    ``call(until)`` gets its deadline on ``clock`` (in seconds); its time starts when it does.
+    ``call(until)`` gets its deadline on ``time.monotonic``; its time starts when it does.
     """
 
-    def __init__(
-        self, threads: int, seconds: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, threads: int, seconds: float) -> None:
         self._threads = threads
         self._seconds = seconds
-        self._clock = clock
         self._waiting: deque[tuple[Key, Callable[[float], Value]]] = deque()
         self._running: dict[Key, float] = {}
         self._done: queue.SimpleQueue[tuple[Key, Value | Exception]] = queue.SimpleQueue()
@@ -53,7 +50,7 @@ class CallPool(Generic[Key, Value]):
             while self._waiting and len(self._running) < self._threads:
                 self._start(*self._waiting.popleft())
             try:
-                wait = min(self._running.values()) + GRACE - self._clock()
+                wait = min(self._running.values()) + GRACE - time.monotonic()
                 key, outcome = self._done.get(timeout=max(wait, 0.001))
             except queue.Empty:
                 yield from self._overdue()
@@ -62,7 +59,7 @@ class CallPool(Generic[Key, Value]):
                 yield key, outcome
 
     def _start(self, key: Key, call: Callable[[float], Value]) -> None:
-        until = self._running[key] = self._clock() + self._seconds
+        until = self._running[key] = time.monotonic() + self._seconds
         threading.Thread(target=self._run, args=(key, call, until), daemon=True).start()
 
     def _run(self, key: Key, call: Callable[[float], Value], until: float) -> None:
@@ -72,7 +69,7 @@ class CallPool(Generic[Key, Value]):
             self._done.put((key, error))
 
     def _overdue(self) -> Iterator[tuple[Key, Exception]]:
-        late = [k for k, until in self._running.items() if until + GRACE <= self._clock()]
+        late = [k for k, until in self._running.items() if until + GRACE <= time.monotonic()]
         for key in late:
             del self._running[key]
             yield key, TimeoutError()

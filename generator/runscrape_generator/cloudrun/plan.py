@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from runscrape_generator.cloudrun.calls import CallPool
@@ -27,9 +27,9 @@ class ProjectPlan:
     project: str
     named: bool
     """Whether ``--project`` names it, or the credentials where no option says what to list."""
-    found: frozenset[str] = frozenset()
+    found: frozenset[str]
     """The regions where the search found services."""
-    known: Mapping[str, bool] = field(default_factory=dict)
+    known: Mapping[str, bool]
     """The regions that the inventory has, and whether it has services there."""
 
     @property
@@ -66,9 +66,9 @@ class Plan:
     """What to list, and what became of the searches."""
 
     projects: tuple[ProjectPlan, ...]
-    searched: bool = False
+    searched: bool
     """Whether any search was answered."""
-    failed: Mapping[str, Exception] = field(default_factory=dict)
+    failed: Mapping[str, Exception]
     """By ``folders/ID`` or ``organizations/ID``."""
 
 

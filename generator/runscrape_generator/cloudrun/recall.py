@@ -31,7 +31,7 @@ class Recalled:
     """The scopes that the inventory stands in for, sorted."""
     missing: tuple[ScopeFailure, ...] = ()
     """What could not be listed, and the inventory does not know."""
-    scopes: tuple[Scope, ...] = ()
+    scopes: tuple[Scope, ...]
     """Every scope, listed or stale, sorted; those without services among them."""
 
     @property

@@ -38,8 +38,7 @@ class CallFailedError(Exception):
 class Retries:
     """Repeats calls that failed with an error that may pass, until :meth:`stop`."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -51,14 +50,14 @@ class Retries:
 
         ``seconds`` is what that one try may take. Raises CallFailedError, naming ``what``.
         """
-        share = max(until - self._clock(), 0.001) / TRIES
+        share = max(until - time.monotonic(), 0.001) / TRIES
         delay = FIRST_DELAY
         while True:
             try:
-                return once(max(min(share, until - self._clock()), 0.001))
+                return once(max(min(share, until - time.monotonic()), 0.001))
             except Exception as error:
                 wait = _asked_to_wait(error) or random.uniform(delay / 2, delay)  # noqa: S311
-                if not is_transient(error) or self._clock() + wait >= until:
+                if not is_transient(error) or time.monotonic() + wait >= until:
                     raise CallFailedError(what) from error
                 if self._stopped.wait(wait):
                     raise CallFailedError(what) from error

@@ -43,7 +43,7 @@ class SearchPage:
     """One page of hits, each pair of project and region once."""
 
     hits: frozenset[Hit]
-    next_token: str = ""
+    next_token: str
 
 
 def search_page(

@@ -65,7 +65,7 @@ class Loaded:
     """Key → ``default``, ``--flag``, ``RUNSCRAPE_VARIABLE`` or ``FILE:LINE``."""
     shown: Mapping[str, Any]
     """Key → the value as plain data for YAML; keys that are not set are left out."""
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...]
 
 
 def load(command: str, flags: Mapping[str, object], environ: Mapping[str, str]) -> Loaded:

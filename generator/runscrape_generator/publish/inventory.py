@@ -43,7 +43,7 @@ class Inventory:
     """What an inventory file says."""
 
     scopes: Mapping[Scope, tuple[Service, ...]]
-    targets: frozenset[Target] = frozenset()
+    targets: frozenset[Target]
     """Every endpoint of the services that were kept."""
 
 

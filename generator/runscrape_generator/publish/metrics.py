@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from runscrape_generator.config.settings import Settings
@@ -64,7 +64,7 @@ class Measured:
     jobs: int
     services: Mapping[str, int]
     """By state: ``kept`` and ``skipped``."""
-    scopes: Mapping[Scope, bool] = field(default_factory=dict)
+    scopes: Mapping[Scope, bool]
     """Every scope; True where it is stale."""
     missing: tuple[tuple[str, str], ...] = ()
     """Project and region; the region is empty where it is about the whole project."""

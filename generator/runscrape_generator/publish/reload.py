@@ -66,7 +66,7 @@ class Reloading:
     """How to reload, and who is told (URL and command: another one must be told anew)."""
 
     call: Callable[[], Answer]
-    about: tuple[str | None, ...] = ()
+    about: tuple[str | None, ...]
 
 
 def reloading(settings: Settings) -> Reloading | None:

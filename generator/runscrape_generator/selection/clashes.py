@@ -62,7 +62,6 @@ def _settings_of(endpoint: Endpoint) -> tuple[object, ...]:
     """Everything that a target has from its job and not from its own labels."""
     return (
         endpoint.audience,
-        endpoint.scheme,
         endpoint.metrics_path,
         dict(endpoint.params),
         endpoint.scrape_interval,

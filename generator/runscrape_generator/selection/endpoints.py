@@ -67,8 +67,8 @@ class _Wanted:
     said: bool = False
     """Whether the service says so."""
     job: str | None = None
-    interval: str | None = None
-    timeout: str | None = None
+    interval: str | None
+    timeout: str | None
     params: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
 
