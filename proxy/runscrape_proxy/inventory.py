@@ -15,13 +15,15 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from runscrape_proxy.files import WatchedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
+
+T = TypeVar("T")
 
 VERSION = 1
 
@@ -130,6 +132,25 @@ class Inventories:
             return bool(changed)
         finally:
             self._lock.release()
+
+
+class OncePerInventory(Generic[T]):
+    """What ``make`` makes of an inventory, once for each: of a large one it takes long."""
+
+    def __init__(self, make: Callable[[Inventory], T]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._made: tuple[Inventory, T] | None = None
+
+    def of(self, inventory: Inventory) -> T:
+        """Give what is made of ``inventory``. Whoever comes while it is made waits for it."""
+        made = self._made
+        if made is None or made[0] is not inventory:
+            with self._lock:
+                made = self._made
+                if made is None or made[0] is not inventory:
+                    made = self._made = inventory, self._make(inventory)
+        return made[1]
 
 
 def _union(parts: list[Inventory]) -> Inventory:

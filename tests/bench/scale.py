@@ -20,7 +20,7 @@ from runscrape_generator.render import formats
 from runscrape_generator.selection.decide import decide
 from runscrape_generator.selection.jobs import assemble
 from runscrape_proxy import inventory as proxys
-from runscrape_proxy.web.targets import TargetsJson
+from runscrape_proxy.web.targets import as_json
 from tests.bench.table import row
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def measure(count: int) -> dict[str, float]:
     before = _resident()
     held, parse = _timed(lambda: proxys.parse(written))
     memory = _resident() - before
-    targets, write = _timed(lambda: TargetsJson().of(held))
+    targets, write = _timed(lambda: as_json(held))
     return {
         "inventory": len(written) / 1e6,
         "render": render,

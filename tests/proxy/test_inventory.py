@@ -272,3 +272,23 @@ def test_several_files_as_one(tmp_path: Path) -> None:
     two.write_text("22")
     assert watched.refresh()
     assert (watched.value, made) == ("122", ["12", "122"])
+
+
+def test_what_is_made_of_an_inventory_is_made_once() -> None:
+    """However many ask while it is being made, as scrapes do when thousands of services change."""
+    begun, go_on, made = threading.Event(), threading.Event(), []
+
+    def make(held: inventory.Inventory) -> int:
+        begun.set()
+        go_on.wait()
+        made.append(held)
+        return len(made)
+
+    once = inventory.OncePerInventory(make)
+    first, second = (inventory.Inventory(frozenset({name}), ()) for name in "ab")
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(once.of, first) for _ in range(8)]
+        begun.wait()
+        go_on.set()
+        assert [answer.result() for answer in answers] == [1] * 8
+    assert (once.of(second), made) == (2, [first, second])

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from runscrape_proxy.access import service_urls
 from runscrape_proxy.errors import InvalidTarget, StartError
+from runscrape_proxy.inventory import OncePerInventory
 from runscrape_proxy.settings import DEFAULT_AUDIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from runscrape_proxy.inventory import Inventories, Inventory
+    from runscrape_proxy.inventory import Inventories
 
 MAX_AUDIENCE = 512
 MAX_STARS = 2
@@ -32,8 +33,7 @@ class Audiences:
     def __init__(self, globs: Collection[str] = (), inventory: Inventories | None = None) -> None:
         self.inventory = inventory
         self.globs = tuple(globs) if globs or inventory else (DEFAULT_AUDIENCE,)
-        self._aliased: Inventory | None = None
-        self._known: dict[str, str] = {}
+        self._service_urls = OncePerInventory(lambda held: service_urls.aliases(held.kept))
         self._pattern = re.compile("|".join(map(_regex, self.globs)) or r"(?!)", re.ASCII)
 
     @property
@@ -80,10 +80,7 @@ class Audiences:
     @property
     def _aliases(self) -> dict[str, str]:
         held = self.inventory.value if self.inventory else None
-        if held is not self._aliased:
-            self._known = service_urls.aliases(held.kept) if held else {}
-            self._aliased = held
-        return self._known
+        return self._service_urls.of(held) if held else {}
 
     def _remedy(self, audience: str) -> str:
         if self.inventory is None:

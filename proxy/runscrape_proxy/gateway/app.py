@@ -22,8 +22,9 @@ from runscrape_proxy.gateway import request as gateway_request
 from runscrape_proxy.gateway.body import Body
 from runscrape_proxy.gateway.log import GatewayLog
 from runscrape_proxy.gateway.scrape import PARKED, WAIT_SECONDS, Parked, Scrape
-from runscrape_proxy.gateway.targets import AUTHORIZATION, Targets
+from runscrape_proxy.gateway.targets import AUTHORIZATION, find, index
 from runscrape_proxy.http_client import Deadline
+from runscrape_proxy.inventory import OncePerInventory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,7 +92,7 @@ class Gateway:
     ) -> None:
         self._policy = policy
         self._inventory = inventory
-        self._targets = Targets(inventory)
+        self._targets = OncePerInventory(lambda held: index(held.endpoints))
         self._tokens = tokens
         self._client = client
         self._credentials = credentials
@@ -162,10 +163,10 @@ class Gateway:
 
         Prometheus may see a new service in the target file before we look at the inventory.
         """
-        target = self._targets.find(request)
+        target = self._known(request)
         if target is None:
             self._inventory.refresh()
-            target = self._targets.find(request)
+            target = self._known(request)
         if target is not None:
             return target
         if self._inventory.value is None:
@@ -179,6 +180,12 @@ class Gateway:
             f"{request.host}:{request.port} is no target of a kept service in the inventory:"
             " run runscrape, and see runscrape explain",
         )
+
+    def _known(self, request: ScrapeRequest) -> Target | None:
+        held = self._inventory.value
+        if held is None:
+            return None
+        return find(self._targets.of(held), request.host, request.port, request.path)
 
     def _headers(
         self, environ: WSGIEnvironment, target: Target, deadline: Deadline

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -13,8 +12,7 @@ from runscrape_proxy.gateway.request import DEFAULT_PORT, is_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from runscrape_proxy.gateway.request import ScrapeRequest
-    from runscrape_proxy.inventory import Endpoint, Inventories, Inventory
+    from runscrape_proxy.inventory import Endpoint
 
 HTTPS_PORT: Final = 443
 AUTHORIZATION: Final = "Authorization"
@@ -43,25 +41,6 @@ class Target:
 
 Index = dict[tuple[str, int], dict[str, Target]]
 """By host and port, then by path: services may share a custom domain."""
-
-
-class Targets:
-    """The targets of the inventory, found by what a request names."""
-
-    def __init__(self, inventory: Inventories) -> None:
-        self._inventory = inventory
-        self._lock = threading.Lock()
-        self._indexed: Inventory | None = None
-        self._index: Index = {}
-
-    def find(self, request: ScrapeRequest) -> Target | None:
-        """Find the target that a request means; None while there is no inventory, too."""
-        inventory = self._inventory.value
-        if inventory is not self._indexed and inventory is not None:
-            with self._lock:
-                self._index = index(inventory.endpoints)
-                self._indexed = inventory
-        return find(self._index, request.host, request.port, request.path)
 
 
 def index(endpoints: Iterable[Endpoint]) -> Index:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, request
 
 from runscrape_proxy.errors import TemporarilyUnavailable
+from runscrape_proxy.inventory import OncePerInventory
 from runscrape_proxy.web import page
 from runscrape_proxy.web.metrics import CONTENT_TYPE
-from runscrape_proxy.web.targets import TargetsJson
+from runscrape_proxy.web.targets import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,7 @@ def blueprint(
     """The page, the metrics and the targets."""
     routes = Blueprint("reading", __name__)
     inventory = policy.audiences.inventory
-    targets = TargetsJson()
+    targets = OncePerInventory(as_json)
 
     @routes.before_request
     def only_for_clients() -> None:

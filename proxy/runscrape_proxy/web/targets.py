@@ -24,29 +24,15 @@ _NOT_IN_NAME: Final = re.compile(r"[^a-zA-Z0-9_]")
 _LONGEST_NAME: Final = 500
 
 
-def groups(inventory: Inventory) -> list[dict[str, Any]]:
+def as_json(inventory: Inventory) -> bytes:
     """A group for each endpoint of the kept services, in the order of the inventory."""
-    return [
+    groups = [
         _group(service, endpoint)
         for service in inventory.kept
         for endpoint in service.endpoints
         if endpoint.target
     ]
-
-
-class TargetsJson:
-    """Writes each inventory's targets once: thousands of them take a second."""
-
-    def __init__(self) -> None:
-        self._written: tuple[Inventory | None, bytes] = (None, b"")
-
-    def of(self, inventory: Inventory) -> bytes:
-        """Give the groups of an inventory."""
-        of, content = self._written
-        if of is not inventory:
-            content = json.dumps(groups(inventory)).encode()
-            self._written = inventory, content
-        return content
+    return json.dumps(groups).encode()
 
 
 def _group(service: Service, endpoint: Endpoint) -> dict[str, Any]:
