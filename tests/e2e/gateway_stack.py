@@ -69,7 +69,7 @@ class Site:
         """Keep the targets with ``runscrape targets --watch``; gives its log."""
         log = self.folder / "watch.log"
         command = [*self._words("targets"), "--watch", "500ms", "--max-removed", "100"]
-        with running(command, log, env=self._environ()):
+        with running(command, log, env=self._environ(), forked=True):
             yield log
 
     @contextlib.contextmanager

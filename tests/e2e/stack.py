@@ -109,7 +109,9 @@ class Stack:
     def watch(self) -> Iterator[Path]:
         """Run ``runscrape targets --watch`` until SIGTERM after the block; gives its log."""
         log = self.folder / "watch.log"
-        with running(self._words("--watch", "500ms"), log, env=self.environ) as program:
+        with running(
+            self._words("--watch", "500ms"), log, env=self.environ, forked=True
+        ) as program:
             yield log
             assert program.stop() == 128 + signal.SIGTERM, program.log
 

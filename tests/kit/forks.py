@@ -8,6 +8,7 @@ session, environment, output, signals and exit code of its own, like any other.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import multiprocessing
 import os
 import runpy
@@ -20,6 +21,7 @@ from multiprocessing import forkserver
 from pathlib import Path
 
 import coverage
+from google.auth.compute_engine import _metadata
 
 from tests.kit.measuring import without_coverage
 
@@ -77,6 +79,7 @@ def _run(words: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
         os.dup2(output.fileno(), 2)
     os.environ.clear()
     os.environ.update(env)
+    importlib.reload(_metadata)  # it reads the variables that begin with GCE_
     coverage.process_startup()  # if the environment says so
     _, how, what, *arguments = words
     sys.argv = [what, *arguments]

@@ -144,7 +144,7 @@ def running(
     listen = () if any(str(each) == "--listen" for each in arguments) else ("--listen", ANY_PORT)
     environment = clean_environment() | dict(env or {})
     words = [*command, *listen, *map(str, arguments)]
-    forked = not options and may_be_forked(command, environment)
+    forked = not options and may_be_forked(command)
     with program(words, log_file, env=environment, forked=forked, **options) as started:
         found = started.until_it_says(r"listening on (.*)\n")[1]
         port = re.search(r"(?:127\.0\.0\.1|0\.0\.0\.0):(\d+)", found)
@@ -155,13 +155,11 @@ def running(
 ANY_PORT = "127.0.0.1:0"
 
 
-def may_be_forked(command: Sequence[str], env: Mapping[str, str]) -> bool:
-    """Whether it is all the same to start the command by itself: it is plain Python of ours.
-
-    Google's library reads the variables that begin with GCE_ when it is imported.
-    """
-    ours = command[0] == sys.executable and re.search("runscrape_proxy|proxy.fake", command[2])
-    return bool(ours) and not any(name.startswith("GCE_") for name in env)
+def may_be_forked(command: Sequence[str]) -> bool:
+    """Whether it is all the same to start the command by itself: it is plain Python of ours."""
+    return bool(
+        command[0] == sys.executable and re.search("runscrape_proxy|proxy.fake", command[2])
+    )
 
 
 def refused(
@@ -172,7 +170,7 @@ def refused(
 ) -> tuple[int, str, float]:
     """Run a command that must not start: its code, what it says, the seconds that it took."""
     environment = clean_environment() | dict(env or {})
-    forked = not options and may_be_forked(command, environment)
+    forked = not options and may_be_forked(command)
     words = [*command, *map(str, arguments)]
     began = time.monotonic()
     with (
