@@ -221,11 +221,8 @@ def _under(
         indent = _dash(text, key)
     else:
         is_empty = isinstance(value, yaml.SequenceNode) or value.tag == NULL
-        if (
-            line is None
-            or not is_empty
-            or bool(value.end_mark.index - value.start_mark.index) != (line["empty"] is not None)
-        ):
+        is_written = value.end_mark.index > value.start_mark.index  # as [], null or ~
+        if line is None or not is_empty or is_written != (line["empty"] is not None):
             raise _list_by_hand(name, f"has no list of jobs under {_KEY}, one to a line")
         indent = column + _INDENT
     before = f"{text[:start]}:{line['rest']}" if line["empty"] else text[:line_end]
