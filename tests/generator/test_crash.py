@@ -112,6 +112,7 @@ def kill_before_the_reload(base, *how):
 for line in sys.argv[1:]:
     when, base, *how = line.split()
     {"every": kill_at_every_step, "reload": kill_before_the_reload}[when](Path(base), *how)
+steps.close()
 """
 """Each argument is when to kill, a folder, with ``start`` in it, and how to publish there: what
 Prometheus answers to the reload, the kind of documents, and the folder of the state. Leaves a
