@@ -48,7 +48,7 @@ class GoogleClock:
         self._lock = threading.Lock()
 
     def note(self, date: float) -> None:
-        """Google's answer that has just come said ``date`` (seconds since the epoch)."""
+        """Take in the Date of an answer that has just come, in seconds since the epoch."""
         self._ahead = date + _DATE_ROUNDS - self._clock()
         self.check()
 

@@ -280,7 +280,6 @@ def test_broken_files(google: Emulator, tmp_path: Path, content: str | None, mes
 @pytest.mark.parametrize(
     ("target", "delegates", "message"),
     [
-        ("", (DELEGATE,), "--delegate goes with --impersonate-service-account"),
         ("scraper", (), "'scraper' is not a service account's e-mail address"),
         (SCRAPER, ("x/../y",), "is not a service account's e-mail address"),
     ],

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from runscrape_proxy.errors import ScrapeError
     from runscrape_proxy.gateway.targets import Target
 
-log = logging.getLogger("runscrape_proxy.gateway.app")
+log = logging.getLogger(__name__)
 
 MAX_OF_CLIENTS: Final = 1000
 """Different refusals of clients that are told in an hour: hosts can be invented without end."""

@@ -47,7 +47,7 @@ class GatewayMetrics:
         )
         limit.set(slots.limit)
 
-    def answered(self, code: str, seconds: float | None = None) -> None:
+    def answered(self, code: str, seconds: float | None) -> None:
         """Count one answer; ``seconds`` where a service was asked."""
         self._requests.labels(code).inc()
         if seconds is not None:

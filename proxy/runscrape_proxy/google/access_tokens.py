@@ -14,7 +14,7 @@ from runscrape_proxy.google import sources
 from runscrape_proxy.http_client import Deadline
 
 if TYPE_CHECKING:
-    from google.auth.credentials import Credentials
+    from google.auth.credentials import Credentials as SourceCredentials
 
     from runscrape_proxy.google.http import GoogleHttp
 
@@ -27,7 +27,7 @@ class AccessTokens:
     ``quota_project`` pays for the calls, where it is not empty.
     """
 
-    def __init__(self, source: Credentials, http: GoogleHttp, *, quota_project: str) -> None:
+    def __init__(self, source: SourceCredentials, http: GoogleHttp, *, quota_project: str) -> None:
         self._source = source
         self._http = http
         self._quota_project = quota_project

@@ -30,7 +30,7 @@ from runscrape_proxy.model import CredentialKind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from google.auth.credentials import Credentials
+    from google.auth.credentials import Credentials as SourceCredentials
 
     from runscrape_proxy.clock import GoogleClock
     from runscrape_proxy.model import Minter
@@ -127,7 +127,7 @@ class Finder:
         raise sources.cannot_mint(info, path)
 
     def _as_the_option_says(
-        self, kind: CredentialKind, source: Credentials, info: dict[str, Any]
+        self, kind: CredentialKind, source: SourceCredentials, info: dict[str, Any]
     ) -> Impersonation:
         """``--impersonate-service-account``, on top of whatever ``source`` is."""
         target = self.settings.impersonate_service_account
@@ -152,7 +152,7 @@ class Finder:
         return ImpersonatingMinter(impersonation, tokens, http)
 
     def _access_tokens(
-        self, source: Credentials, http: GoogleHttp, info: dict[str, Any]
+        self, source: SourceCredentials, http: GoogleHttp, info: dict[str, Any]
     ) -> AccessTokens:
         """As google.auth.default: the variable beats what the file says."""
         variable = self.environ.get("GOOGLE_CLOUD_QUOTA_PROJECT")
@@ -165,8 +165,6 @@ class Finder:
 
 def _check_names(settings: Settings) -> None:
     target = settings.impersonate_service_account
-    if settings.delegates and not target:
-        raise CredentialsError("--delegate goes with --impersonate-service-account only")
     for name in filter(None, (target, *settings.delegates)):
         if not _EMAIL.fullmatch(name):
             raise CredentialsError(

@@ -26,7 +26,7 @@ from runscrape_proxy.model import CredentialKind
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from google.auth.credentials import Credentials
+    from google.auth.credentials import Credentials as SourceCredentials
 
 DEFAULT_UNIVERSE: Final = "googleapis.com"
 SCOPES: Final = ["https://www.googleapis.com/auth/iam"]
@@ -42,7 +42,7 @@ class Impersonation:
     """Whom to impersonate, where, and from what credentials."""
 
     kind: CredentialKind
-    source: Credentials
+    source: SourceCredentials
     target: str
     """The e-mail address of the account."""
     endpoint: str
@@ -50,7 +50,7 @@ class Impersonation:
     delegates: tuple[str, ...]
 
 
-def source_of(info: dict[str, Any], path: Path) -> tuple[CredentialKind, Credentials]:
+def source_of(info: dict[str, Any], path: Path) -> tuple[CredentialKind, SourceCredentials]:
     """Credentials that give access tokens for the IAM Credentials API.
 
     Raises CredentialsError for a kind that has none, and what google-auth raises for a bad file.
@@ -144,7 +144,7 @@ _USABLE: Final = (
 )
 
 
-def _below(info: dict[str, Any], path: Path) -> tuple[CredentialKind, Credentials]:
+def _below(info: dict[str, Any], path: Path) -> tuple[CredentialKind, SourceCredentials]:
     """The credentials that do the impersonating, themselves not impersonated."""
     if info["type"] == "external_account":
         return CredentialKind.EXTERNAL_ACCOUNT, _external(
@@ -157,7 +157,7 @@ def _below(info: dict[str, Any], path: Path) -> tuple[CredentialKind, Credential
     return CredentialKind.IMPERSONATED, source
 
 
-def _external(info: dict[str, Any]) -> Credentials:
+def _external(info: dict[str, Any]) -> SourceCredentials:
     """The class that google-auth has for the source of the subject token."""
     source = info.get("credential_source")
     kind: Any = identity_pool.Credentials
@@ -165,7 +165,7 @@ def _external(info: dict[str, Any]) -> Credentials:
         kind = aws.Credentials
     elif isinstance(source, dict) and source.get("executable") is not None:
         kind = _ProgramCredentials
-    credentials: Credentials = kind.from_info(info, scopes=SCOPES)
+    credentials: SourceCredentials = kind.from_info(info, scopes=SCOPES)
     return credentials
 
 
@@ -184,7 +184,7 @@ class _ProgramCredentials(pluggable.Credentials):
         return ours < self._of_the_file
 
 
-def let_take(source: Credentials, seconds: float) -> bool:
+def let_take(source: SourceCredentials, seconds: float) -> bool:
     """Bound what google-auth does to get a token and that is no HTTP request.
 
     Whether that is less than the credentials file gives it.
