@@ -70,22 +70,20 @@ class Metrics:
         # Prometheus 2.42 would store each *_created as one more gauge.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        self._requests = Counter(
+        requests = Counter(
             METRICS_PREFIX + "token_requests",
             "Token requests answered, by result: ok or the RFC 6749 error.",
             ["result"],
             registry=self.registry,
         )
-        self._mints = Counter(
+        mints = Counter(
             METRICS_PREFIX + "mints",
             "ID tokens asked of Google, by result.",
             ["result"],
             registry=self.registry,
         )
-        for result in RESULTS:  # each is there from the start, as 0
-            self._requests.labels(result)
-        for result in ("ok", "error"):
-            self._mints.labels(result)
+        self._requests = {result: requests.labels(result) for result in RESULTS}
+        self._mints = {result: mints.labels(result) for result in ("ok", "error")}
         self._seconds = Histogram(
             METRICS_PREFIX + "mint_duration_seconds",
             "How long Google took for one ID token, failures included.",
@@ -104,11 +102,11 @@ class Metrics:
 
     def token_request(self, result: str) -> None:
         """Count one answer of the token endpoint, by one of :data:`RESULTS`."""
-        self._requests.labels(result).inc()
+        self._requests[result].inc()
 
     def mint(self, *, ok: bool, seconds: float) -> None:
         """Count one mint."""
-        self._mints.labels("ok" if ok else "error").inc()
+        self._mints["ok" if ok else "error"].inc()
         self._seconds.observe(seconds)
 
     def exposition(self) -> bytes:

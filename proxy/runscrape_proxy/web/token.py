@@ -62,13 +62,13 @@ def read_form() -> MultiDict[str, str]:
     if has_body() and request.mimetype != FORM:
         raise UnsupportedMediaType(f"the body of a token request is {FORM}")
     read_body()
-    g.form = request.form  # for the message of a refusal
-    for name, values in g.form.lists():
+    form = g.form = request.form  # g: for what is told of a refusal
+    for name, values in form.lists():
         if len(values) > 1:
             raise InvalidRequest(
                 f"{printable(name, 40)} came twice: send one of each, one audience a request"
             )
-    return request.form
+    return form
 
 
 def read_body() -> None:
