@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any, Literal
 
 import pytest
+from coverage import Coverage
 
 _Event = Literal["call", "line", "return", "exception", "opcode"]
 _SERVERS = re.compile(r"\((serve_forever|process_request_thread|_accept|_serve|_relay)\)|emulator")
@@ -100,7 +101,7 @@ class Measuring:
 
 def measure(config: pytest.Config) -> None:
     """Measure what tests run, where coverage measures this process by a trace function."""
-    if "coverage" in sys.modules and sys.gettrace() is not None:
+    if Coverage.current() is not None and sys.gettrace() is not None:
         config.pluginmanager.register(Measuring())
 
 
