@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 
 NULL_DEVICE: Final = os.makedev(1, 3)
 MEBIBYTE: Final = 1024 * 1024
-MAX_BYTES: Final = 256 * MEBIBYTE
-"""The inventory of 100,000 services has about half of that."""
+MAX_BYTES: Final = MEBIBYTE
+"""Secrets and credentials have some thousand, a bundle of certificate authorities a quarter."""
 
 
 class Watched(Generic[T]):

@@ -17,7 +17,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from runscrape_proxy.files import WatchedFile
+from runscrape_proxy.files import MEBIBYTE, WatchedFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 VERSION = 1
+
+MAX_BYTES: Final = 256 * MEBIBYTE
+"""The inventory of 100,000 services has about half of that."""
 
 _BUSY_SECONDS: Final = 1.0
 """How long a request waits for another one's reading: a file system may hang."""
@@ -164,7 +167,7 @@ def _union(parts: list[Inventory]) -> Inventory:
 
 def watch(path: Path) -> WatchedFile[Inventory]:
     """Return the inventory at ``path``, which is read when it is first refreshed."""
-    return WatchedFile(path, parse, what="inventory")
+    return WatchedFile(path, parse, what="inventory", limit=MAX_BYTES)
 
 
 def parse(content: bytes) -> Inventory:

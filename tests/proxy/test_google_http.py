@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runscrape_proxy.clock import GoogleClock
 from runscrape_proxy.errors import MintError
 from runscrape_proxy.google.http import GoogleHttp
 from tests.proxy.raw_server import OK
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def http(monkeypatch: pytest.MonkeyPatch) -> GoogleHttp:
     for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy"):
         monkeypatch.delenv(name, raising=False)
-    return GoogleHttp()
+    return GoogleHttp(clock=GoogleClock())
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,9 @@ def test_a_dripping_proxy_ends_at_the_deadline(
     monkeypatch.setenv("NO_PROXY", "")
     began = time.monotonic()
     with pytest.raises(MintError, match=r"did not answer|the proxy on the way"):
-        GoogleHttp().within(0.3)("https://oauth2.googleapis.com/token", method="POST", body=b"x")
+        GoogleHttp(clock=GoogleClock()).within(0.3)(
+            "https://oauth2.googleapis.com/token", method="POST", body=b"x"
+        )
     assert time.monotonic() - began < 20, "all of it takes 50 s"
     assert server.requests[0].startswith(b"CONNECT oauth2.googleapis.com:443")
 

@@ -225,9 +225,10 @@ def test_a_bad_file_that_is_moved_stays_bad(tmp_path: Path) -> None:
 def test_what_is_no_file(tmp_path: Path) -> None:
     """A pipe, a device, a folder or a gigabyte is one line, and nothing waits for it."""
     path = tmp_path / "inventory.json"
-    file = WatchedFile(path, bytes.decode, what="file")
-    path.write_text("good")
+    file = inventory.watch(path)
+    path.write_bytes(document(KEPT))
     assert file.refresh()
+    good = file.value
 
     def gigabyte() -> None:
         with path.open("wb") as sparse:
@@ -245,7 +246,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         path.rmdir() if path.is_dir() else path.unlink()
         make()
         assert not file.refresh()
-        assert (file.error, file.value) == (words, "good")
+        assert (file.error, file.value) == (words, good)
     path.unlink()
     path.write_text("x" * 2000)
     small = WatchedFile(path, bytes.decode, what="file", limit=1024)

@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import hmac
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from runscrape_proxy.errors import InvalidClient, InvalidRequest
@@ -16,10 +16,6 @@ from runscrape_proxy.files import WatchedFile
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
-
-
-LARGEST_FILE: Final = 1 << 20
-"""Bytes: a file of secrets has some hundred."""
 
 
 class IdAndSecret(NamedTuple):
@@ -113,7 +109,7 @@ class Secrets:
 
 def watch_secrets(path: Path) -> WatchedFile[Secrets]:
     """Return the secrets at ``path``, one a line; white space around each does not count."""
-    return WatchedFile(path, parse_secrets, what="client secret file", limit=LARGEST_FILE)
+    return WatchedFile(path, parse_secrets, what="client secret file")
 
 
 def parse_secrets(content: bytes) -> Secrets:

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LARGEST_FILE: Final = 1 << 20
-"""Bytes: a credentials file has some thousand."""
-
 ASK_AGAIN_SECONDS: Final = 5.0
 _METADATA_SECONDS: Final = 3.0
 
@@ -167,11 +164,7 @@ def _name(minter: Minter) -> str:
 
 
 def _watch(path: Path | None) -> WatchedFile[dict[str, Any]] | None:
-    return (
-        None
-        if path is None
-        else WatchedFile(path, _parse, what="credentials file", limit=LARGEST_FILE)
-    )
+    return None if path is None else WatchedFile(path, _parse, what="credentials file")
 
 
 def _parse(content: bytes) -> dict[str, Any]:

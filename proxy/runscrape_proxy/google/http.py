@@ -46,13 +46,13 @@ class GoogleHttp:
     def __init__(
         self,
         *,
+        clock: GoogleClock,
         ca_file: Path | None = None,
         direct: bool = False,
-        clock: GoogleClock | None = None,
     ) -> None:
         self._ca_file = ca_file
         self._direct = direct
-        self._clock = clock or GoogleClock()
+        self._clock = clock
         self._client = self.client()
 
     def within(self, seconds: float) -> Request:

@@ -25,7 +25,7 @@ _LONGEST: Final = 240
 _TOKEN_LIKE: Final = re.compile(
     r"eyJ[\w.=-]*|ya29\.[\w.-]*|(?=[A-Z_]*[a-z0-9+=-])[\w+=-]{40,}"  # not a variable's long name
 )
-_TARGET: Final = re.compile(r"/serviceAccounts/([^/:]+):(generate\w+)")
+_TARGET: Final = re.compile(r"/serviceAccounts/([^/:]+):generate")
 _METADATA_PATH: Final = "/computeMetadata/"
 
 _UNANNOTATED: Final = re.compile(r"\(([\w.-]+)/([\w.-]+)\) is not annotated")

@@ -14,7 +14,7 @@ import requests
 from requests.utils import get_environ_proxies, select_proxy
 
 from runscrape_proxy.errors import StartError
-from runscrape_proxy.files import MEBIBYTE, read_regular
+from runscrape_proxy.files import read_regular
 from runscrape_proxy.http_client.errors import BadProxy
 
 
@@ -61,7 +61,7 @@ def trust(ca_file: Path | None) -> ssl.SSLContext:
     if ca_file is None:
         return context
     try:
-        read_regular(ca_file, MEBIBYTE)  # OpenSSL would wait at a pipe
+        read_regular(ca_file)  # OpenSSL would wait at a pipe
         context.load_verify_locations(cafile=ca_file)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error

@@ -42,7 +42,7 @@ class ServerTls:
 
     def _read(self) -> ssl.SSLContext:
         for file in self._watched.paths:
-            read_regular(file, MAX_BYTES)  # OpenSSL would wait at a pipe
+            read_regular(file)  # OpenSSL would wait at a pipe
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         # A client that renegotiates would have us work for nothing.
@@ -57,10 +57,6 @@ class ServerTls:
                 f"no certificate and key that fit together ({error.reason or 'not PEM'})"
             ) from None
         return context
-
-
-MAX_BYTES = 1024 * 1024
-"""A bundle of certificate authorities has a quarter of that."""
 
 
 def go_on_with_handshake(connection: Connection, cfg: Any) -> int:
