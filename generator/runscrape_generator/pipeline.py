@@ -10,6 +10,7 @@ from pathlib import Path
 from runscrape_generator.cloudrun.discovery import discover
 from runscrape_generator.cloudrun.recall import Recalled, recall
 from runscrape_generator.config.settings import Mode, Settings
+from runscrape_generator.errors import ConfigError
 from runscrape_generator.model import Decision, Job
 from runscrape_generator.progress import Progress
 from runscrape_generator.publish import files, guard, inventory
@@ -62,6 +63,15 @@ def recalled_now(
     if before is None:
         return recall(discover(settings, {}, progress), {}), None
     return recall(discover(settings, before.scopes, progress), before.scopes), before.targets
+
+
+def around_the_jobs(settings: Settings) -> tuple[Settings, frozenset[str]]:
+    """:func:`formats.surroundings` of the output as it is; a template that is wrong has none."""
+    output = files.read(settings.into) if settings.into is not None else None
+    try:
+        return formats.surroundings(settings, output or b"")
+    except ConfigError:  # about which generate tells
+        return settings, frozenset()
 
 
 def _output(places: Places) -> bytes:

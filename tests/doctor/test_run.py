@@ -36,7 +36,8 @@ GONE = {"back": Case("", was={"ingress": "internal"})}
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
-    cases = {"api": Case(""), "shop": Case("", app(status=500)), **GONE}
+    slow = Case("", app(latency=1.3))
+    cases = {"api": Case(""), "shop": Case("", app(status=500)), "slow": slow, **GONE}
     with clinic(tmp_path_factory.mktemp("run"), cases) as running:
         yield running
 
@@ -48,6 +49,19 @@ def test_exit_codes(site: Clinic) -> None:
     code, out, said = site.run("doctor", "nobody")
     assert (code, out) == (2, "")
     assert "nobody: no target is called so; runscrape explain shows all services" in said
+
+
+def test_the_users_own_times(site: Clinic, tmp_path: Path) -> None:
+    """A job that goes into the user's configuration has the timeout of its global block."""
+    users, config = tmp_path / "prometheus.yml", tmp_path / "runscrape.yaml"
+    users.write_text("global: {scrape_interval: 2s, scrape_timeout: 1s}\n")
+    settings = yaml.safe_load(site.config.read_text()) | {"into": str(users)}
+    del settings["output"]
+    config.write_text(yaml.safe_dump(settings))
+    code, out, _ = run("doctor", "slow", "--config", str(config))
+    assert code == 1
+    assert "the scrape timeout is 1 s" in out
+    assert site.run("doctor", "slow")[0] == 0
 
 
 def test_a_service_without_a_target(site: Clinic) -> None:
@@ -76,7 +90,7 @@ def test_without_an_inventory(site: Clinic, tmp_path: Path) -> None:
     config.write_text(yaml.safe_dump(content))
     code, out, _ = run("doctor", "--json", "--config", str(config))
     assert code == 1
-    assert set(by_name(json.loads(out))) == {"api", "shop"}
+    assert set(by_name(json.loads(out))) == {"api", "shop", "slow"}
 
 
 def test_a_project_that_is_not_listed(site: Clinic, tmp_path: Path) -> None:

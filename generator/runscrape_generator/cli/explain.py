@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -15,7 +14,6 @@ import click
 from runscrape_generator.cli import flags
 from runscrape_generator.cli.call import Call, with_settings
 from runscrape_generator.cli.output import result
-from runscrape_generator.errors import ConfigError
 
 if TYPE_CHECKING:
     from runscrape_generator.cloudrun.recall import Recalled
@@ -76,16 +74,11 @@ def run(call: Call) -> int:
 
 def _decided(settings: Settings, progress: Progress) -> tuple[Recalled, tuple[Decision, ...]]:
     """List and decide as ``runscrape generate`` would."""
-    from runscrape_generator.pipeline import recalled_now  # noqa: PLC0415 (slow to import)
-    from runscrape_generator.publish import files  # noqa: PLC0415
-    from runscrape_generator.render.formats import surroundings  # noqa: PLC0415
+    from runscrape_generator.pipeline import around_the_jobs, recalled_now  # noqa: PLC0415 (slow)
     from runscrape_generator.selection.decide import decide  # noqa: PLC0415
     from runscrape_generator.selection.rules import unmatched  # noqa: PLC0415
 
-    output = files.read(settings.into) if settings.into is not None else None
-    usual, others = settings, frozenset[str]()
-    with suppress(ConfigError):  # of a template, about which generate tells
-        usual, others = surroundings(settings, output or b"")
+    usual, others = around_the_jobs(settings)
     recalled, _ = recalled_now(settings, progress, settings.inventory_path)
     for line in unmatched(recalled.services, settings):
         log.warning(line)

@@ -29,6 +29,7 @@ from runscrape_generator.doctor.report.layout import USUAL, Layout
 from runscrape_generator.doctor.targets import Credentials, SecretSource, Target
 from runscrape_generator.errors import ConfigError, RunscrapeError
 from runscrape_generator.model import Decision
+from runscrape_generator.pipeline import around_the_jobs
 from runscrape_generator.progress import Progress
 from runscrape_generator.selection.decide import decide
 
@@ -106,8 +107,9 @@ def _targets(
         every = tuple(attach(target, known) for target in read)
         decided: tuple[Decision, ...] = ()
     else:
-        decided = decide(known.services, settings)
-        every = tuple(own.targets(decided, settings))
+        usual, others = around_the_jobs(settings)
+        decided = decide(known.services, usual, others)
+        every = tuple(own.targets(decided, usual))
     if not options.services:
         return every, []
     chosen = tuple(t for t in every if any(_means(name, t) for name in options.services))
