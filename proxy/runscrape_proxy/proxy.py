@@ -50,6 +50,7 @@ class TokenProxy:
         self._secrets = _secrets(settings)
         self._inventory = Inventories(settings.inventory) if settings.inventory else None
         self._applied: object = None
+        """The inventory that the tokens were last brought in line with."""
         self._audiences = Audiences(settings.allow_audience, self._inventory)
         self.tokens = Tokens(
             minter,
