@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -48,7 +47,7 @@ def serve(address: str, app: WSGIApplication) -> None:
     """Serve an app until SIGTERM, under the gunicorn settings of ``runscrape-proxy``."""
     settings = Settings(listen=(address,))
     logs.configure("text", "info")
-    listening = listeners.open_all(settings, os.environ)
+    listening = listeners.open_all(settings)
     server.Server(settings, Bare(app), None, listening, descriptors.raise_limit()).run()  # type: ignore[arg-type]
 
 

@@ -14,19 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gunicorn import systemd
+
 from runscrape_proxy.access.origin import is_loopback
 from runscrape_proxy.errors import StartError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from runscrape_proxy.settings import Settings
 
 BACKLOG = 4096
 """A Prometheus that starts opens a connection for each of its jobs at once."""
-
-FIRST_INHERITED = 3
-"""sd_listen_fds(3): systemd passes sockets from this file descriptor on."""
 
 UNIX = "unix:"
 
@@ -44,12 +43,12 @@ class Listening:
         return [name_of(each) for each in self.sockets]
 
 
-def open_all(settings: Settings, environ: Mapping[str, str]) -> Listening:
+def open_all(settings: Settings) -> Listening:
     """Take the sockets that systemd passed, else bind those of --listen.
 
     Raises StartError that names the address; no socket is left open then.
     """
-    passed = inherited(environ)
+    passed = inherited()
     bound = (_bind(address, settings.socket_mode) for address in settings.listen)
     with contextlib.ExitStack() as on_error:
         sockets = tuple(on_error.enter_context(each) for each in passed or bound)
@@ -59,16 +58,15 @@ def open_all(settings: Settings, environ: Mapping[str, str]) -> Listening:
     return Listening(sockets, passed=bool(passed))
 
 
-def inherited(environ: Mapping[str, str]) -> list[socket.socket]:
+def inherited() -> list[socket.socket]:
     """Return the sockets that systemd passed to this process (socket activation), if it did.
 
     The returned objects are duplicates for looking at. Raises StartError for one that does not
     listen.
     """
-    if environ.get("LISTEN_PID") != str(os.getpid()):
-        return []
+    first = systemd.SD_LISTEN_FDS_START
     sockets = []
-    for descriptor in range(FIRST_INHERITED, FIRST_INHERITED + int(environ.get("LISTEN_FDS", "0"))):
+    for descriptor in range(first, first + systemd.listen_fds(unset_environment=False)):
         try:
             passed = socket.socket(fileno=os.dup(descriptor))
             listening = passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)

@@ -47,7 +47,7 @@ def run(settings: Settings, minter: Minter | None = None) -> None:
     if settings.tls_cert is not None:
         tls = ServerTls(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
     proxy = TokenProxy(settings, minter or Credentials(settings))
-    listening = listeners.open_all(settings, os.environ)
+    listening = listeners.open_all(settings)
     Server(settings, proxy, tls, listening, connections).run()
 
 
