@@ -49,18 +49,14 @@ class Body:
     def read_ahead(self) -> None:
         """Read the first of the body, so that what fails until then is answered with the reason.
 
-        Of most services that is all of it. Raises ScrapeError.
+        Of most services that is all of it. Raises ScrapeError; the caller closes the answer then.
         """
         ahead, size = [], 0
-        try:
-            for piece in self._pieces:
-                ahead.append(piece)
-                size += len(piece)
-                if size >= READ_AHEAD:
-                    break
-        except BaseException:
-            self._answer.close()
-            raise
+        for piece in self._pieces:
+            ahead.append(piece)
+            size += len(piece)
+            if size >= READ_AHEAD:
+                break
         self._ahead = b"".join(ahead)
 
     def __iter__(self) -> Iterator[bytes]:
