@@ -135,6 +135,8 @@ def test_prometheus_takes_them(tmp_path: Path) -> None:
         ("a: [\n", "is not YAML"),
         ("scrape_configs:\n- job_name: a\n  job_name: b\n", "a second time; mend that first"),
         ("scrape_configs:\n- one\n", "is no list of jobs"),
+        ("a: &a [*a]\n", "line 1 holds a value inside of itself; mend that first"),
+        ("a: 1\nscrape_configs:\n- &a\n  job_name: a\n  x: {<<: *a}\n", "inside of itself"),
         (f"scrape_configs:\n{BEGIN}\n- job_name: a\n", "have to be there once each"),
         (f"scrape_configs:\n{END}\n", "have to be there once each"),
         (f"scrape_configs:\n{END}\n{BEGIN}\n", "have to be there once each"),

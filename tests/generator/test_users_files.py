@@ -354,6 +354,33 @@ def test_times_of_the_users_own(
     assert ('scrape_interval: "30s"' in text) == (timeout == "20s")
 
 
+@pytest.mark.parametrize(
+    "times",
+    [
+        "scrape_interval: 30",
+        "scrape_interval: soon",
+        "scrape_interval: [a]",
+        "<<: {scrape_timeout: 1.5}",
+    ],
+)
+@pytest.mark.parametrize("way", ["into", "template"])
+def test_times_that_are_none(
+    into: Settings, google: Emulator, tmp_path: Path, way: str, times: str
+) -> None:
+    """What Prometheus cannot read as a duration counts as not said, and ends no run."""
+    google.update(world("a", annotations={"prometheus.io/timeout": "20s"}))
+    text = f"global: {{{times}}}\nscrape_configs:\n- job_name: node\n"
+    chosen = into
+    if way == "template":
+        template = tmp_path / "t.j2"
+        template.write_text(text + "{{ cloud_run_jobs }}\n")
+        chosen = replace(into, into=None, output=tmp_path / "out.yml", template=template)
+    else:
+        file_of(into).write_text(text)
+    once(chosen)
+    assert 'scrape_timeout: "20s"' in file_of(chosen).read_text()
+
+
 class TestFolder:
     """Of an output in a folder that Prometheus reads whole, with the inventory elsewhere."""
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runscrape_generator.config import unsupported
+from runscrape_generator.config import durations, unsupported
 from runscrape_generator.config.settings import Format, Settings
 from runscrape_generator.errors import ConfigError, ValidationError
 from runscrape_generator.model import Decision, Job
@@ -184,11 +184,19 @@ def surroundings(settings: Settings, output: bytes) -> tuple[Settings, frozenset
     usual = usual if isinstance(usual, dict) else {}
     with_times = dataclasses.replace(
         settings,
-        scrape_interval=settings.scrape_interval or usual.get("scrape_interval"),
-        scrape_timeout=settings.scrape_timeout or usual.get("scrape_timeout"),
+        scrape_interval=settings.scrape_interval or _duration(usual.get("scrape_interval")),
+        scrape_timeout=settings.scrape_timeout or _duration(usual.get("scrape_timeout")),
     )
     names = (job.get("job_name") for job in jobs)
     return with_times, frozenset(name for name in names if isinstance(name, str))
+
+
+def _duration(written: object) -> str | None:
+    """A time of the ``global`` block; None for 0, Prometheus' default, and what it refuses."""
+    try:
+        return written if isinstance(written, str) and durations.parse(written) else None
+    except ValueError:
+        return None
 
 
 def configuration(text: str) -> Data:

@@ -240,20 +240,27 @@ class _Document:
     def __init__(self, scalars: Mapping[str, Callable[[str], Any]]) -> None:
         self._scalars = scalars
         self._made: dict[yaml.Node, Any] = {}
+        self._inside: set[yaml.Node] = set()
+        """Nodes that are being made: an alias of one of them would never end."""
 
     def value(self, node: yaml.Node) -> Any:
         """The data of *node*."""
         if isinstance(node, yaml.ScalarNode):
             return self._scalars.get(node.tag, str)(node.value)
+        if node in self._inside:
+            raise _wrong(node, "a value inside of itself")
         if node not in self._made:
+            self._inside.add(node)
             if isinstance(node, yaml.MappingNode):
-                self._fill(self._made.setdefault(node, {}), node)
+                self._made[node] = self._mapping(node)
             else:
-                self._made.setdefault(node, []).extend(map(self.value, node.value))
+                self._made[node] = [self.value(each) for each in node.value]
+            self._inside.remove(node)
         return self._made[node]
 
-    def _fill(self, found: dict[Any, Any], node: yaml.MappingNode) -> None:
+    def _mapping(self, node: yaml.MappingNode) -> dict[Any, Any]:
         """The mapping's own keys, and those that it merges in and does not have itself."""
+        found: dict[Any, Any] = {}
         merged: dict[Any, Any] = {}
         for key, value in node.value:
             if key.tag == _MERGE:
@@ -270,6 +277,7 @@ class _Document:
             found[name] = value.value if is_text else self.value(value)  # 8080 is a name, too
         for name, value in merged.items():
             found.setdefault(name, value)
+        return found
 
     def _merged(self, source: yaml.Node) -> dict[Any, Any]:
         value = self.value(source)
