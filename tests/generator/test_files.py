@@ -170,6 +170,7 @@ def test_dangling_link_is_filled(tmp_path: Path) -> None:
         ("pipe", "it is no regular file"),
         ("device", "it is no regular file"),
         ("open pipe", "it is no regular file"),
+        ("open file", "without --output the result goes to standard output"),
         ("no folder", "No such file or directory (make the folder first)"),
         ("file as folder", "what should be its folder is a file"),
         ("circle", "its symbolic links lead in a circle"),
@@ -186,6 +187,8 @@ def test_places_that_hold_no_file(tmp_path: Path, kind: str, said: str) -> None:
         path = Path("/dev/null")
     elif kind == "open pipe":  # as /dev/stdout in a pipeline
         path = Path(f"/proc/self/fd/{os.pipe()[0]}")
+    elif kind == "open file":  # as /dev/stdout behind a >
+        path = Path(f"/proc/self/fd/{os.open(tmp_path / 'file', os.O_CREAT | os.O_WRONLY)}")
     elif kind == "circle":
         path.symlink_to("out.yml")
     else:

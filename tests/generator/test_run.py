@@ -258,11 +258,17 @@ def test_targets_named_as_the_inventory(settings: Settings) -> None:
         once(replace(settings, output=output), "targets")
 
 
-def test_metrics_file_that_cannot_be_written(settings: Settings, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "why"), [("etc", "it is a folder"), ("m" * 300, "File name too long (choose a")]
+)
+def test_metrics_file_that_cannot_be_written(
+    settings: Settings, tmp_path: Path, name: str, why: str
+) -> None:
     """A metrics file that cannot be written is a warning, and the run counts."""
-    summary, _, talk = once(replace(settings, metrics_file=tmp_path / "etc"))
+    summary, _, talk = once(replace(settings, metrics_file=tmp_path / name))
     assert summary.written
-    assert "the metrics file was not written" in talk.of("warning")[0]
+    told = f"the metrics file was not written: cannot write {tmp_path / name}: {why}"
+    assert talk.of("warning")[0].startswith(told)
 
 
 def test_time_of_the_last_change(settings: Settings, tmp_path: Path, google: Emulator) -> None:

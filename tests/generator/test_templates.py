@@ -178,8 +178,9 @@ def test_a_mistake_in_an_included_file_is_told_there(template: Path) -> None:
 
 def test_a_file_that_cannot_be_read(template: Path) -> None:
     """A missing template and one that is not UTF-8 are told as what they are."""
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError) as caught:
         render([service()], template=template)
+    assert str(caught.value) == f"{template}: cannot be read: it is no file, or there is none"
     template.write_bytes(b"\xff\xfe" + PLAIN.encode())
     with pytest.raises(ConfigError, match="is not UTF-8 text"):
         render([service()], template=template)
@@ -190,8 +191,10 @@ def test_files_of_other_folders_are_out_of_reach(template: Path, name: str) -> N
     """A template includes files of its own folder, and no others."""
     (template.parent.parent / "outside").write_text("# outside\n")
     template.write_text(f"{{% include '{name}' %}}\n{PLAIN}")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError) as caught:
         render([service()], template=template)
+    said = f"{template}: includes {name!r}, which is no file of its folder, and cannot be read"
+    assert str(caught.value) == said
 
 
 @pytest.mark.parametrize(

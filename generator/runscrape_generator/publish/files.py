@@ -74,12 +74,18 @@ def resolve(path: Path) -> Path:
         raise failure(path, error) from error
     if stat.S_ISDIR(mode):
         raise WriteError(f"cannot write {path}: it is a folder; name a file in it")
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(mode) or _is_of_the_system(path.parent):
         raise WriteError(
             f"cannot write {path}: it is no regular file and cannot be replaced whole "
             "(without --output the result goes to standard output)"
         )
     return real
+
+
+def _is_of_the_system(folder: Path) -> bool:
+    """Whether names there are no files: ``/dev/stdout`` leads to what is open, be it a file."""
+    real = Path(os.path.realpath(folder))
+    return real == Path("/dev") or real.is_relative_to("/proc")
 
 
 def _require_folder(folder: Path) -> None:

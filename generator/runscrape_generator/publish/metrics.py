@@ -94,7 +94,8 @@ def record(settings: Settings, begun: float, measured: Measured | None, exit_cod
             exit_code=exit_code,
         )
     except (RunscrapeError, OSError) as error:
-        log.warning(f"the metrics file was not written: {error}")
+        why = files.failure(path, error) if isinstance(error, OSError) else error
+        log.warning(f"the metrics file was not written: {why}")
 
 
 def _modified(output: Path | None) -> float | None:

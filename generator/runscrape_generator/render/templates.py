@@ -109,7 +109,13 @@ def _rendered(path: Path, loader: _OneFolder) -> str:
         where = error.filename or path
         raise ConfigError(f"{where}:{error.lineno}: {error.message}") from error
     except jinja2.TemplateNotFound as error:
-        raise ConfigError(f"{path}: template {error} cannot be read") from error
+        if error.name == path.name:
+            raise ConfigError(f"{path}: cannot be read: it is no file, or there is none") from error
+        raise ConfigError(
+            f"{path}: includes {error.name!r}, which is no file of its folder, and cannot be read"
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"{error.filename or path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 text") from error
     except Exception as error:  # a template may raise whatever Python does
