@@ -65,7 +65,7 @@ BAD_FLAGS: Mapping[str, str] = {
     "metrics_file": "",
     "promtool": "",
     "reload": "http://127.0.0.1:9090",
-    "reload_user": "",
+    "reload_user": "a:b",
     "reload_password_file": "",
     "reload_command": "",
     "log_format": "xml",
@@ -77,6 +77,7 @@ _RELOAD = _OUTPUT | {"--reload": "http://a/-/reload"}
 NEEDED: Mapping[str, Mapping[str, str]] = {
     **{key: {"--mode": "gateway"} for key in ("gateway_url", "targets_file", "targets_from")},
     **dict.fromkeys(("dry_run", "watch", "reload", "reload_command"), _OUTPUT),
+    "vmagent_version": {"--format": "vmagent"},
     "reload_user": _RELOAD | {"--reload-password-file": "p"},
     "reload_password_file": _RELOAD | {"--reload-user": "u"},
 }

@@ -232,6 +232,8 @@ def test_a_flag_beats_the_variable_which_beats_the_file(option: Option, tmp_path
     flag = {option.key: (by_flag,) if option.repeatable else by_flag}
     if option.key in {"gateway_url", "targets_file", "targets_from"}:
         flag["mode"] = "gateway"
+    if option.key == "vmagent_version":
+        flag["format"] = "vmagent"
     rounds: tuple[tuple[dict[str, Any], dict[str, str], str, object], ...] = (
         (flags, {}, f"{config}:2", held[0]),
         (flags, environ, option.variable, held[1]),
@@ -348,6 +350,14 @@ COMBINATIONS: tuple[tuple[str, dict[str, object], str], ...] = (
         "--dry-run: needs a file to write: add --output FILE or --into FILE",
     ),
     ("generate", {"output": "-", "watch": "5m"}, "--watch: needs a file to write"),
+    ("targets", {"watch": "5m"}, "--watch: needs a file to write: add --output FILE$"),
+    ("targets", {"dry_run": True}, "--dry-run: needs a file to write: add --output FILE$"),
+    ("generate", {"label": ("a=1", "b=1", "a=2")}, "--label: 'a' cannot be both '1' and '2'"),
+    (
+        "generate",
+        {"vmagent_version": "1.112", "format": "scrape-configs"},
+        "--vmagent-version: only matters with --format vmagent",
+    ),
     ("generate", {"output": "a", "dry_run": True, "watch": "5m"}, "--dry-run: shows one run"),
     ("generate", {"reload": "http://a/-/reload"}, "--reload: needs a file to write"),
     ("generate", {"gateway_url": "http://a"}, "--gateway-url: only matters with --mode gateway"),
@@ -393,8 +403,17 @@ def test_settings_that_cannot_go_together_are_refused(
     """A combination that cannot work is one line that blames one of them and gives the remedy."""
     with pytest.raises(ConfigError) as caught:
         configuration.load(command, flags, {})
-    assert str(caught.value).startswith(message)
+    assert f"{caught.value}$".startswith(message)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["output", "into", "inventory"])
+def test_the_settings_are_not_written_over(key: str, tmp_path: Path) -> None:
+    """Even a file of comments alone is not what a run writes to."""
+    path = tmp_path / "runscrape.yaml"
+    path.write_text("# project: demo\n")
+    with pytest.raises(ConfigError, match=f"--{key}: would overwrite the settings themselves"):
+        load(config=str(path), **{key: str(path)})
 
 
 LIMITS = """\

@@ -37,6 +37,7 @@ BEYOND_A_SCHEMA = {
     "combinations": "settings that depend on each other",
     "duplicate_keys": "how the YAML is written",
     "endpoint_twice": "entries of a list that depend on each other",
+    "labels_twice": "entries of a list that depend on each other",
     "merge_key": "how the YAML is written",
     "output_over_template": "settings that depend on each other",
     "rule_times": "durations as numbers",

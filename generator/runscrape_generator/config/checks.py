@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from runscrape_generator.config import durations
 from runscrape_generator.config.settings import BY_KEY, Format, Mode, Settings, TargetsFrom
@@ -23,6 +24,8 @@ class Context:
     command: str
     settings: Settings
     origins: Mapping[str, str]
+    config: Path | None = None
+    """The file that the settings are read from."""
 
     def given(self, key: str) -> bool:
         """Whether the user gave *key* on the command line."""
@@ -54,12 +57,11 @@ def _output_name(context: Context) -> str:
     return ""
 
 
-def _same_file(settings: Settings) -> bool:
-    output, template = settings.output, settings.template
-    return output is not None and template is not None and output.absolute() == template.absolute()
+def _same_file(one: Path | None, other: Path | None) -> bool:
+    return one is not None and other is not None and one.absolute() == other.absolute()
 
 
-_NEEDS_A_FILE = "needs a file to write: add --output FILE or --into FILE"
+_OVER_SETTINGS = "would overwrite the settings themselves: name another file"
 _NEEDS_GATEWAY = "only matters with --mode gateway: add that, or leave it out"
 
 
@@ -70,12 +72,14 @@ def _checks(context: Context) -> tuple[tuple[str, object, str], ...]:
     no_gateway = s.mode is not Mode.GATEWAY
     operator = s.format is Format.OPERATOR
     timeout, name = _timeout(context), _output_name(context)
+    into = " or --into FILE" if context.command == "generate" else ""
+    needs_a_file = f"needs a file to write: add --output FILE{into}"
     return (
         ("scrape_timeout scrape_interval", timeout, timeout),
-        ("watch output", s.watch and no_file, _NEEDS_A_FILE),
-        ("dry_run output", s.dry_run and no_file, _NEEDS_A_FILE),
-        ("reload output", s.reload and no_file, _NEEDS_A_FILE),
-        ("reload_command output", s.reload_command and no_file, _NEEDS_A_FILE),
+        ("watch output", s.watch and no_file, needs_a_file),
+        ("dry_run output", s.dry_run and no_file, needs_a_file),
+        ("reload output", s.reload and no_file, needs_a_file),
+        ("reload_command output", s.reload_command and no_file, needs_a_file),
         (
             "into output",
             s.into and s.output,
@@ -118,6 +122,11 @@ def _checks(context: Context) -> tuple[tuple[str, object, str], ...]:
         ("targets_file mode", given("targets_file") and no_gateway, _NEEDS_GATEWAY),
         ("targets_from mode", given("targets_from") and no_gateway, _NEEDS_GATEWAY),
         (
+            "vmagent_version format",
+            given("vmagent_version") and s.format is not Format.VMAGENT,
+            "only matters with --format vmagent: add that, or leave it out",
+        ),
+        (
             "targets_file targets_from",
             given("targets_file") and s.targets_from is TargetsFrom.HTTP,
             "is not read with --targets-from http: leave one of them out",
@@ -128,7 +137,14 @@ def _checks(context: Context) -> tuple[tuple[str, object, str], ...]:
             s.metrics_file and s.metrics_file.suffix != ".prom",
             "node_exporter reads only names in .prom",
         ),
-        ("output template", _same_file(s), "would overwrite the template: name another file"),
+        (
+            "output template",
+            _same_file(s.output, s.template),
+            "would overwrite the template: name another file",
+        ),
+        ("output", _same_file(s.output, context.config), _OVER_SETTINGS),
+        ("into", _same_file(s.into, context.config), _OVER_SETTINGS),
+        ("inventory", _same_file(s.inventory, context.config), _OVER_SETTINGS),
     )
 
 

@@ -193,7 +193,11 @@ class Pairs(Marker):
         if isinstance(value, Mapping):
             return value
         texts = TypeAdapter(self.texts).validate_python(value, context=info.context)
-        return dict(text.split("=", 1) for text in texts)
+        found: dict[str, str] = {}
+        for key, item in (text.split("=", 1) for text in texts):
+            if found.setdefault(key, item) != item:
+                raise ValueError(f"{key!r} cannot be both {found[key]!r} and {item!r}")
+        return found
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler

@@ -78,7 +78,8 @@ def load(command: str, flags: Mapping[str, object], environ: Mapping[str, str]) 
     typed = from_flags(flags)
     values: dict[str, Any] = {}
     origin_of: dict[str, Source] = {}
-    for source in (from_file(flags, environ, mistakes), from_variables(environ), typed):
+    file = from_file(flags, environ, mistakes)
+    for source in (file, from_variables(environ), typed):
         values |= _read(source, mistakes)
         origin_of |= dict.fromkeys(source.data, source)
     usable = {BY_KEY[key].name: value for key, value in values.items() if key not in mistakes.keys}
@@ -86,7 +87,8 @@ def load(command: str, flags: Mapping[str, object], environ: Mapping[str, str]) 
     origins = {
         key: origin_of[key].origin((key,)) if key in origin_of else "default" for key in BY_KEY
     }
-    context = checks.Context(command, settings, origins)
+    config = Path(file.file) if file.file else None
+    context = checks.Context(command, settings, origins, config)
     for key, message in checks.find(context, frozenset(mistakes.keys)):
         mistakes.add(origin_of.get(key, typed), (key,), message, also=True)
     if not mistakes.keys & {"rules", "mode", "format"}:

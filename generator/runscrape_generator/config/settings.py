@@ -292,7 +292,7 @@ class Settings:
         "After a change, have Prometheus reload by a POST to this URL, http://HOST:PORT/-/reload.",
         commands=_GENERATE,
     )
-    reload_user: vocabulary.PlainText | None = setting(
+    reload_user: vocabulary.ReloadUser | None = setting(
         _FILES,
         "User for --reload, where Prometheus wants Basic authentication.",
         commands=_GENERATE,

@@ -175,7 +175,9 @@ _RELEASE = "auto or a Prometheus version such as 2.42 or 3.5, 2.27 at least"
 _PROMETHEUS = r"auto|(?:2\.(?:2[7-9]|[3-9][0-9])|[3-9]\.[0-9]{1,3})(?:\.[0-9]{1,3})?"
 _VMAGENT = r"1\.(?:79|[89][0-9]|[1-9][0-9]{2})(?:\.[0-9]{1,3})?"
 _VMAGENT_RELEASE = "a vmagent version such as 1.112, 1.79 at least"
+_RELOAD_USER = "a user (text without a colon, which HTTP Basic cannot carry)"
 ClientId = Annotated[str, Text(_CLIENT_ID, r"[^\x00-\x1f\x7f:]+")]
+ReloadUser = Annotated[str, Text(_RELOAD_USER, r"[^\x00-\x1f\x7f:]+")]
 PrometheusVersion = Annotated[str, Text(_RELEASE, _PROMETHEUS, "auto|VERSION")]
 VmagentVersion = Annotated[str, Text(_VMAGENT_RELEASE, _VMAGENT, "VERSION")]
 

@@ -122,6 +122,8 @@ def _compose(text: str) -> Node | None:
         mark = error.problem_mark or error.context_mark
         raise _Refused(mark.line + 1 if mark else 0, _syntax(error)) from None
     else:
+        if isinstance(root, ScalarNode) and root.tag == f"{_TAG}null" and not root.value:
+            return None  # "---", and comments
         if root is not None and not isinstance(root, MappingNode):
             raise _Refused(root.start_mark.line + 1, "expected a mapping of settings")
         return root
