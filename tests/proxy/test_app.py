@@ -378,6 +378,13 @@ def test_page_escapes_hostile_text() -> None:
     assert page.count("&lt;script&gt;") == 3
 
 
+def test_page_with_text_that_is_no_unicode(tmp_path: Path) -> None:
+    """Half a surrogate pair, which JSON can hold and UTF-8 cannot, is a question mark."""
+    known = inventory(tmp_path / "inventory.json", named("half \ud800", API))
+    page = client(Holder(status(API, 1000)), known).get("/")
+    assert (page.status_code, "half ?" in page.text) == (200, True)
+
+
 def test_page_with_very_many_audiences() -> None:
     """10,000 audiences: those without a token first, the rest cut off, the filter finds each."""
     rows = [status(f"https://s{n:05d}.run.app", 1000) for n in range(9_999)]

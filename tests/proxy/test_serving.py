@@ -214,6 +214,27 @@ def test_a_socket_file_of_a_dead_process_is_no_obstacle(
     assert unix_get(path).startswith(OK)
 
 
+@pytest.mark.parametrize("name", [b"name", b"\xff", b"\nX: y"])
+def test_clients_of_a_unix_socket_that_have_a_name(
+    start_proxy: StartProxy, tmp_path: Path, name: bytes
+) -> None:
+    """A client that bound its own socket is one as any other, and its name reaches no page."""
+    path = tmp_path / "proxy.sock"
+    proxy = start_proxy("--listen", f"unix:{path}")
+    answers = []
+    for request in (b"POST /token", b"GET /"):
+        with socket.socket(socket.AF_UNIX) as connection:
+            if request == b"POST /token":
+                connection.bind(bytes(tmp_path) + b"/" + name)
+            connection.connect(str(path))
+            connection.sendall(request + b" HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\n\r\n")
+            answers.append(read_all(connection))
+    assert b"no audience" in answers[0]
+    assert answers[1].startswith(b"HTTP/1.1 200 OK")
+    assert b"a Unix socket" in answers[1]
+    assert "Traceback" not in proxy.log
+
+
 def unix_get(path: Path) -> bytes:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(path))
@@ -472,11 +493,12 @@ def test_sighup_keeps_tokens(start_proxy: StartProxy) -> None:
     assert 'mints_total{result="ok"} 1.0' in proxy.get("/metrics").text
 
 
-def test_no_second_proxy(start_proxy: StartProxy) -> None:
-    """SIGUSR2, at which gunicorn would start a copy of itself beside it, is ignored."""
+@pytest.mark.parametrize("ignored", [signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU])
+def test_no_second_proxy(start_proxy: StartProxy, ignored: signal.Signals) -> None:
+    """Signals at which gunicorn would start a copy of itself, or another worker, do nothing."""
     proxy = start_proxy()
     assert proxy.token(API).status == 200, "a worker that still starts would miss a signal"
-    proxy.process.send_signal(signal.SIGUSR2)
+    proxy.process.send_signal(ignored)
     # Signals are handled one after the other, so that the first is done when the second is.
     proxy.process.send_signal(signal.SIGHUP)
     eventually(lambda: "files are read again" in proxy.log, "the second signal to be handled")

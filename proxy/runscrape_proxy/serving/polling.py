@@ -89,7 +89,9 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
                 self._no_room(error)
                 return
             self.nr_conns += 1
-            connection = Connection(self.cfg, accepted, address, listener.getsockname())
+            # What a client of a Unix socket bound its own end to is any bytes that it likes.
+            client = address if isinstance(address, tuple) else ""
+            connection = Connection(self.cfg, accepted, client, listener.getsockname())
             connection.until = time.monotonic() + RECEIVE_SECONDS
             self._wait(connection, Phase.RECEIVING)
             self._make_room()

@@ -99,6 +99,12 @@ class ProxyArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
     def handle_usr2(self) -> None:
         """Do not start a second proxy: the next one is systemd's or the kubelet's to start."""
 
+    def handle_ttin(self) -> None:
+        """Start no second worker: it would have tokens, metrics and a page of its own."""
+
+    def handle_ttou(self) -> None:
+        """End no worker: there is one."""
+
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
         """Tell systemd, then drain and exit."""
         systemd.sd_notify("STOPPING=1", self.log)

@@ -53,7 +53,8 @@ def blueprint(
             now=wall(),
             nonce=nonce,
         )
-        answer = Response(content)
+        # JSON can hold half a surrogate pair, which UTF-8 cannot.
+        answer = Response(content.encode(errors="replace"))
         answer.headers.update(_page_headers(nonce))
         return answer
 
