@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from runscrape_generator.cloudrun.network import CA_VARIABLES
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.publish import reload
 from runscrape_generator.publish.reload import Answer, Outcome
 from runscrape_generator.publish.server import Login, Server
 from tests.generator.publishing_kit import PATIENCE, free_port, get, prometheus, until
+from tests.kit.odd_server import OddServer, sends
 from tests.kit.vmagent import vmagent
 
 CONFIG = "scrape_configs:\n- job_name: one\n  static_configs: [{targets: ['localhost:1']}]\n"
@@ -96,7 +98,8 @@ def test_done(server: Listener) -> None:
         (403, Outcome.REFUSED, "--web.enable-lifecycle"),
         (404, Outcome.REFUSED, "it ends in /-/reload"),
         (401, Outcome.REFUSED, "--reload-user and --reload-password-file"),
-        (302, Outcome.REFUSED, "answered 302"),
+        (302, Outcome.REFUSED, "a redirect is not followed: name the address that it leads to"),
+        (999, Outcome.REFUSED, "answered 999"),
         (502, Outcome.UNKNOWN, "answered 502"),
         (503, Outcome.UNKNOWN, "answered 503"),
         (504, Outcome.UNKNOWN, "answered 504"),
@@ -117,6 +120,25 @@ def test_nobody_there() -> None:
     answer = reload.by_url(Server(f"http://127.0.0.1:{free_port()}/-/reload"))
     assert answer.outcome is Outcome.UNKNOWN
     assert "Connection refused" in answer.reason
+
+
+def test_no_http() -> None:
+    """What answers in another protocol is told in words, and not in Python's."""
+    with OddServer(otherwise=sends(b"\0no http\r\n\r\n")) as odd:
+        answer = reload.by_url(Server(f"{odd.url}/-/reload"))
+    assert answer.outcome is Outcome.UNKNOWN
+    assert answer.reason.endswith("could not be asked: what answers there is no HTTP server")
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_a_ca_file_that_is_not_there(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told before anything is published, as it is for Google's APIs."""
+    for each in CA_VARIABLES:
+        monkeypatch.delenv(each, raising=False)
+    monkeypatch.setenv(name, "/nowhere/ca.pem")
+    settings = Settings(reload="https://127.0.0.1:9/-/reload")
+    with pytest.raises(ConfigError, match=f"{name}: /nowhere/ca.pem cannot be read"):
+        reload.reloading(settings)
 
 
 def test_too_slow(server: Listener) -> None:

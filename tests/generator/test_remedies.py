@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 from typing import Any
 
 import google.api_core.exceptions
@@ -170,6 +171,25 @@ def with_reason(reason: str, **metadata: str) -> Exception:
             requests.exceptions.ConnectionError("RemoteDisconnected"),
             "cannot reach run.googleapis.com:443: RemoteDisconnected",
             REACH,
+        ),
+        (
+            requests.exceptions.ConnectionError(
+                urllib3.exceptions.ProtocolError("aborted", http.client.BadStatusLine("\0"))
+            ),
+            "cannot reach run.googleapis.com:443: what answers there is no HTTP server",
+            REACH,
+        ),
+        (
+            requests.exceptions.ConnectionError(
+                urllib3.exceptions.ProtocolError("aborted", ConnectionResetError(104, "reset"))
+            ),
+            "cannot reach run.googleapis.com:443: [Errno 104] reset",
+            REACH,
+        ),
+        (
+            exceptions.Unknown("odd"),
+            "Google answered UNKNOWN: odd",
+            "run again later; https://status.cloud.google.com tells of outages",
         ),
         (
             exceptions.InternalServerError("oops"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import BadStatusLine
 from typing import Any
 
 import requests.exceptions
 from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError
+from urllib3.exceptions import ProtocolError
 
 from runscrape_generator.cloudrun.credentials import LOGIN
 from runscrape_generator.cloudrun.rest import ListingError
@@ -184,7 +186,8 @@ def _refusal(
         if isinstance(error, kind):
             return f"{word}: {message}", remedy
     again = "run again later; https://status.cloud.google.com tells of outages"
-    return f"Google answered {error.code}: {message}", again
+    status: Any = error.code or getattr(error.grpc_status_code, "name", None)
+    return f"Google answered {status}: {message}", again
 
 
 def _consumer(error: exceptions.GoogleAPICallError) -> str:
@@ -238,6 +241,10 @@ def _network_reason(error: requests.exceptions.RequestException) -> str:
     inner: Any = error.args[0] if error.args else error
     inner = getattr(inner, "reason", inner)  # MaxRetryError
     inner = getattr(inner, "original_error", inner)  # ProxyError
+    if isinstance(inner, ProtocolError) and isinstance(inner.args[-1], Exception):
+        inner = inner.args[-1]
+    if type(inner) is BadStatusLine:
+        return "what answers there is no HTTP server"
     return shortened(str(inner).rpartition("a new connection: ")[2]) or type(error).__name__
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from http import HTTPStatus
+from http.client import BadStatusLine
 from typing import IO
 
 import requests
@@ -37,7 +38,9 @@ _BETWEEN_LOOKS, _LOOKS = 0.1, 100
 _REASON_LENGTH = 1000
 _LARGEST_METRICS = 32 * 1024 * 1024
 _DOWN = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
+_REDIRECTS = (301, 302, 303, 307, 308)
 _REMEDIES = {
+    **dict.fromkeys(_REDIRECTS, "a redirect is not followed: name the address that it leads to"),
     401: "give it the right user and password: --reload-user and --reload-password-file",
     403: "start Prometheus with --web.enable-lifecycle, or use --reload-command",
     404: "check the URL: it ends in /-/reload, after the path of --web.external-url",
@@ -149,10 +152,13 @@ def _cause(error: BaseException) -> str:
     """What is at the bottom of an error of requests: ``Connection refused``."""
     reason: object = error
     while isinstance(reason, BaseException):
-        inner = getattr(reason, "reason", None) or next(iter(reason.args), None)
-        if not isinstance(inner, BaseException):
+        wrapped = (getattr(reason, "reason", None), *reason.args)
+        inner = next((each for each in wrapped if isinstance(each, BaseException)), None)
+        if inner is None:
             break
         reason = inner
+    if type(reason) is BadStatusLine:
+        return "what answers there is no HTTP server"
     text = str(reason)
     said = _one_line(text.partition("): ")[2] or text)  # without "HTTPConnection(host=…): "
     if isinstance(error, requests.exceptions.SSLError):
@@ -161,7 +167,7 @@ def _cause(error: BaseException) -> str:
 
 
 def _answered(response: requests.Response) -> Answer:
-    if response.ok and not response.is_redirect:
+    if HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
         return Answer(Outcome.DONE)
     try:
         body = beginning(response, _REASON_LENGTH)

@@ -33,6 +33,8 @@ class Server:
     url: str
     """That of a reload: ``http://HOST:PORT/-/reload``."""
     login: Login | None = None
+    ca_file: str | None = None
+    """What signs its certificate; None for http."""
 
     @property
     def address(self) -> str:
@@ -44,9 +46,8 @@ class Server:
     ) -> requests.Response:
         """Ask; the caller closes the answer, which is not read yet. Raises RequestException.
 
-        A redirect is not followed: a POST would become a GET, which reloads nothing. Proxies and
-        the CA (``REQUESTS_CA_BUNDLE``) are those of the environment, but none stands before this
-        machine.
+        A redirect is not followed: a POST would become a GET, which reloads nothing. Proxies are
+        those of the environment, but none stands before this machine.
         """
         host = urlsplit(self.url).hostname or ""
         return requests.request(
@@ -55,6 +56,7 @@ class Server:
             timeout=timeout,
             allow_redirects=False,
             stream=True,
+            verify=self.ca_file,
             proxies={"no_proxy": host} if is_loopback(host) else {},
             auth=self._authorize,
         )
@@ -81,9 +83,17 @@ def beginning(response: requests.Response, limit: int) -> str:
 def server(settings: Settings) -> Server | None:
     """Give the server that ``--reload`` names.
 
-    Raises ConfigError where the file with the password cannot be read; it is read for each run.
+    Raises ConfigError where the file with the password cannot be read (it is read for each run), or
+    that with the CA, which is the one of calls to Google.
     """
-    return None if settings.reload is None else Server(settings.reload, _login(settings))
+    if settings.reload is None:
+        return None
+    ca_file = None
+    if settings.reload.startswith("https:"):
+        from runscrape_generator.cloudrun.network import Network  # noqa: PLC0415 (slow to import)
+
+        ca_file = Network().ca_file
+    return Server(settings.reload, _login(settings), ca_file)
 
 
 def _login(settings: Settings) -> Login | None:
