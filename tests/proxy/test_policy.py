@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -187,6 +188,13 @@ def test_every_url_of_a_service_means_it(two_services: Audiences, asked: str, mi
         (URIS["api"].removeprefix("https://"), "and no more", URIS["api"]),
         (URIS["api"] + ":8443", "and no more", URIS["api"]),
         (URIS["shop"] + "?x", "and no more", "the-shop"),
+        (f" {URIS['api']}", "and no more", URIS["api"]),
+        (f'"{URIS["api"]}"', "and no more", URIS["api"]),
+        (quote(URIS["api"], safe=""), "and no more", URIS["api"]),
+        (URIS["api"].replace("://", "://user:secret@"), "and no more", URIS["api"]),
+        (f"{URIS['api']}.", "and no more", URIS["api"]),
+        (f"{URIS['api']};scope=x", "and no more", URIS["api"]),
+        (f"https:/{URIS['api']}", "and no more", URIS["api"]),
         ("https://api-x7k2mq4wzb-uc.a.run.app", "much like it", URIS["api"]),
     ],
 )

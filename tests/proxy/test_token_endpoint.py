@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import TYPE_CHECKING
 from urllib.parse import quote_plus
 
@@ -62,12 +63,29 @@ def test_grant_type_may_be_missing(proxy: Proxy) -> None:
         (f"?audience={quote_plus(API)}", f"audience={quote_plus(API)}"),
         ("", f"audience={quote_plus(API)}&scope=openid+email&flag&=&&"),
         ("", f"audience={quote_plus(API)}%2F"),
+        ("", f"audience={quote_plus(API)}&audience=&resource=&grant_type=&client_secret="),
+        ("?grant_type=client_credentials&audience=", f"audience={quote_plus(API)}"),
     ],
 )
 def test_how_clients_name_the_audience(proxy: Proxy, query: str, body: str) -> None:
-    """Audience or resource (RFC 8707), in form or query; what else clients send is ignored."""
+    """Audience or resource (RFC 8707), in form or query; what else clients send is ignored.
+
+    A parameter without a value counts as not sent (RFC 6749, section 3.2).
+    """
     answer = proxy.request("POST", f"/token{query}", body, {"Content-Type": FORM})
     assert answer.status == 200, answer.text
+
+
+@pytest.mark.parametrize(
+    ("query", "error", "words"),
+    [
+        (f"audience={API}&audience={API}", "invalid_request", "audience came twice"),
+        (f"audience={API}&grant_type=password", "unsupported_grant_type", "client_credentials"),
+    ],
+)
+def test_the_query_is_held_to_the_same(proxy: Proxy, query: str, error: str, words: str) -> None:
+    """What is refused in the form is refused in the query as well."""
+    assert_error(proxy.request("POST", f"/token?{query}"), 400, error, words)
 
 
 def test_no_body_at_all(proxy: Proxy) -> None:
@@ -87,6 +105,7 @@ def test_no_body_at_all(proxy: Proxy) -> None:
         ("audience=%ff%fe", FORM, 400, "invalid_target", "--allow-audience"),
         ("audience=a&grant_type=password", FORM, 400, "unsupported_grant_type", "client_cred"),
         ("audience=" + "a" * 20_000, FORM, 413, "invalid_request", "16 KiB"),
+        ("audience=" + "a" * (16 * 1024 - 8), FORM, 413, "invalid_request", "16 KiB"),
         ("audience=a", "application/json", 415, "invalid_request", FORM),
         ("audience=a", "", 415, "invalid_request", FORM),
         ("audience=http://plain-uc.a.run.app", FORM, 400, "invalid_target", "--allow-audience"),
@@ -177,6 +196,8 @@ def test_each_secret_of_the_file(guarded: Proxy, secret: str) -> None:
     """Both secrets are good while rotating, as Basic (percent-decoded) and in the body."""
     assert guarded.token(headers=basic("prometheus", secret)).status == 200
     assert guarded.token(form={"client_id": "prometheus", "client_secret": secret}).status == 200
+    empty = guarded.token(headers=basic("prometheus", secret), form={"client_secret": ""})
+    assert empty.status == 200
     same_id = guarded.token(headers=basic("prometheus", secret), form={"client_id": "prometheus"})
     assert same_id.status == 200
 
@@ -282,6 +303,49 @@ def test_absolute_form_of_our_own(proxy: Proxy) -> None:
         b"GET http://localhost/-/healthy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     )
     assert proxy.raw(request).startswith(b"HTTP/1.1 200")
+
+
+def test_absolute_form_without_a_path(proxy: Proxy) -> None:
+    """http://HOST means its root, which is a token path; nobody is redirected."""
+    request = f"POST http://localhost?audience={API} HTTP/1.1\r\nHost: localhost\r\n"
+    answer = proxy.raw(f"{request}Connection: close\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize("protocol", ["websocket", "h2c"])
+def test_an_upgrade_is_ignored(proxy: Proxy, protocol: str) -> None:
+    """RFC 9110, section 7.8: who does not switch protocols answers as if that was not asked."""
+    for path in ("/", "/-/healthy"):
+        answer = proxy.get(path, Upgrade=protocol, Connection="Upgrade")
+        assert answer.status == 200, answer.text
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status", "words"),
+    [
+        ("GET / HTTP/1.1\r\nX : y", 400, "RFC 9112"),
+        ("GET /" + "x" * 5000 + " HTTP/1.1", 414, "4094 bytes"),
+        ("GET / HTTP/1.1\r\nX: " + "x" * 20_000, 431, "16 KiB"),
+        ("GET / HTTP/1.1\r\n" + "X: y\r\n" * 70 + "Y: z", 431, "64 fields"),
+        ("POST /token HTTP/1.1\r\nTransfer-Encoding: br", 501, "Content-Length"),
+        ("POST /token HTTP/1.1\r\nExpect: more", 417, "100-continue"),
+    ],
+)
+def test_what_is_no_request_has_a_remedy_too(
+    proxy: Proxy, request_line: str, status: int, words: str
+) -> None:
+    """An answer that no application makes says what to do as well."""
+    answer = proxy.raw(f"{request_line}\r\nHost: localhost\r\n\r\n".encode(), end=True)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert int(head.split()[1]) == status
+    assert b"Cache-Control: no-store" in head
+    assert words in json.loads(body)["error_description"]
+
+
+def test_no_answer_is_kept(proxy: Proxy) -> None:
+    """No cache keeps a page, metrics or the state either, a red one least of all."""
+    for path in ("/", "/metrics", "/-/healthy", "/-/ready", "/targets", "/nowhere"):
+        assert proxy.get(path).headers["cache-control"] == "no-store", path
 
 
 def test_a_mint_that_breaks_tells_nothing(proxy: Proxy) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,9 +21,7 @@ TAG: Final = "---"
 """Between a traffic tag and the name of the service, in the host name."""
 
 _URL: Final = re.compile(r"https://([A-Za-z0-9._-]+)(?::443)?/?", re.ASCII)
-_HOST: Final = re.compile(
-    r"(?:[a-z]+://)?([a-z0-9._-]+)(?::[0-9]+)?(?:[/?#].*)?", re.ASCII | re.DOTALL
-)
+_HOST: Final = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
 _LONGEST: Final = 512
 _SAME_START: Final = 12
 _MOST_COMPARED: Final = 300
@@ -53,12 +52,12 @@ def nearest(audience: str, known: Mapping[str, str]) -> tuple[str, str] | None:
 
     ``known`` maps the URLs of services to their audiences. None where nothing is near.
     """
-    match = _HOST.fullmatch(audience.lower()) if len(audience) <= _LONGEST else None
-    host = match[1] if match else ""
-    if (meant := known.get(f"https://{host}")) is not None:
-        return "an audience is https:// and the service's host name, and no more", meant
-    if TAG in host and (meant := known.get(f"https://{host.partition(TAG)[2]}")) is not None:
-        return "the URL of a tag is no audience", meant
+    text = unquote(audience).lower() if len(audience) <= _LONGEST else ""
+    for host in _HOST.findall(text):
+        if (meant := known.get(f"https://{host}")) is not None:
+            return "an audience is https:// and the service's host name, and no more", meant
+        if TAG in host and (meant := known.get(f"https://{host.partition(TAG)[2]}")) is not None:
+            return "the URL of a tag is no audience", meant
     start = audience[:_SAME_START]
     candidates = [url for url in known if url.startswith(start)][:_MOST_COMPARED]
     similar = difflib.get_close_matches(audience, candidates, n=1, cutoff=_LIKENESS)

@@ -58,6 +58,9 @@ class Middleware:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         if self._is_ours(environ):
+            # http://HOST means its root (RFC 9112, section 3.2.2).
+            environ["PATH_INFO"] = environ.get("PATH_INFO") or "/"
+            environ.pop("HTTP_UPGRADE", None)  # Flask would want a path for WebSockets
             return self._app(environ, start_response)
         if self._gateway is not None:
             return self._gateway(environ, start_response)

@@ -16,7 +16,7 @@ from runscrape_proxy import log as logs
 from runscrape_proxy.errors import StartError
 from runscrape_proxy.google.credentials import Credentials
 from runscrape_proxy.proxy import TokenProxy
-from runscrape_proxy.serving import descriptors, listeners
+from runscrape_proxy.serving import answers, descriptors, listeners
 from runscrape_proxy.serving.tls import ServerTls
 from runscrape_proxy.serving.worker import ProxyWorker
 
@@ -134,9 +134,9 @@ def _options(settings: Settings, connections: int) -> dict[str, object]:
         "keepalive": KEEP_ALIVE_SECONDS,
         "graceful_timeout": DRAIN_SECONDS,
         "timeout": 30,
-        "limit_request_line": 4094,
-        "limit_request_fields": 64,
-        "limit_request_field_size": 8190,
+        "limit_request_line": answers.MAX_LINE,
+        "limit_request_fields": answers.MAX_FIELDS,
+        "limit_request_field_size": answers.MAX_FIELD,
         # Headers of another proxy never count here.
         "forwarded_allow_ips": "",
         "control_socket_disable": True,

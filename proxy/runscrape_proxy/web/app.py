@@ -53,8 +53,9 @@ def create_app(
 
     @app.after_request
     def keep_nothing(answer: Response) -> Response:
+        answer.headers["Cache-Control"] = "no-store"
         if answer.is_json:  # RFC 6749, section 5.1: no cache may keep an answer that holds a token
-            answer.headers.update({"Cache-Control": "no-store", "Pragma": "no-cache"})
+            answer.headers["Pragma"] = "no-cache"
         return answer
 
     return app

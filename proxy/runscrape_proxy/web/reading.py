@@ -84,5 +84,4 @@ def _page_headers(nonce: str) -> dict[str, str]:
         "X-Frame-Options": "DENY",
         "Referrer-Policy": "no-referrer",
         "Cross-Origin-Resource-Policy": "same-origin",
-        "Cache-Control": "no-store",
     }

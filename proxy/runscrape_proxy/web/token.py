@@ -40,9 +40,11 @@ def blueprint(tokens: Tokens, policy: Policy, metrics: Metrics) -> Blueprint:
         policy.clients.check_header(authorization)  # no body is read for a wrong secret
         form = read_form()
         policy.clients.check_form(form, authorization)
-        if form.get("grant_type", "client_credentials") != "client_credentials":
-            raise UnsupportedGrantType("only grant_type=client_credentials is supported")
-        audience = policy.audiences.resolve(asked_for(form, request.args))
+        query = each_once(request.args)
+        for given in (form, query):
+            if given.get("grant_type", "client_credentials") != "client_credentials":
+                raise UnsupportedGrantType("only grant_type=client_credentials is supported")
+        audience = policy.audiences.resolve(asked_for(form, query))
         token = tokens.get(audience)
         seconds = tokens.expires_in(token)
         log.debug("token answered", extra={"fields": {"audience": audience, "expires_in": seconds}})
@@ -55,24 +57,35 @@ def blueprint(tokens: Tokens, policy: Policy, metrics: Metrics) -> Blueprint:
 
 
 def read_form() -> MultiDict[str, str]:
-    """The form of a token request, each parameter once (RFC 6749, section 3.2).
+    """The form of a token request.
 
     Raises UnsupportedMediaType and InvalidRequest, werkzeug's RequestEntityTooLarge.
     """
     if has_body() and request.mimetype != FORM:
         raise UnsupportedMediaType(f"the body of a token request is {FORM}")
     read_body()
-    form = g.form = request.form  # g: for what is told of a refusal
-    for name, values in form.lists():
+    g.form = request.form  # for what is told of a refusal
+    return each_once(request.form)
+
+
+def each_once(given: MultiDict[str, str]) -> MultiDict[str, str]:
+    """The parameters that have a value: the others count as not sent (RFC 6749, section 3.2).
+
+    Raises InvalidRequest for one that comes twice.
+    """
+    sent = MultiDict((name, value) for name, value in given.items(multi=True) if value)
+    for name, values in sent.lists():
         if len(values) > 1:
             raise InvalidRequest(
                 f"{printable(name, 40)} came twice: send one of each, one audience a request"
             )
-    return form
+    return sent
 
 
 def read_body() -> None:
     """Read the body, however it comes. Raises InvalidRequest, werkzeug's RequestEntityTooLarge."""
+    if (request.content_length or 0) > MAX_BODY:
+        raise RequestEntityTooLarge
     try:
         size = len(request.get_data())
     except RequestEntityTooLarge:
@@ -94,7 +107,7 @@ def asked_for(*given: MultiDict[str, str]) -> str:
     Raises InvalidRequest for none and for several.
     """
     named = [each.getlist(name) for each in given for name in AUDIENCE_PARAMETERS]
-    different = dict.fromkeys(value for values in named for value in values if value)
+    different = dict.fromkeys(value for values in named for value in values)
     if not different:
         raise InvalidRequest(
             "no audience: set endpoint_params: {audience: https://SERVICE-URL} in the oauth2 block"
