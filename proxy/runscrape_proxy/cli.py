@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from runscrape_proxy.errors import ProxyError, StartError
 from runscrape_proxy.option_types import FILE, FILES, ITEM, duration, mode, size
@@ -30,6 +31,10 @@ _SERVICE_LINK = re.compile(r"SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?")
 _NEEDS = {
     "prewarm": "inventory",
     "gateway": "inventory",
+    "gateway_concurrency": "gateway",
+    "gateway_per_host": "gateway",
+    "gateway_connections": "gateway",
+    "gateway_max_body": "gateway",
     "gateway_credentials": "gateway",
     "delegate": "impersonate_service_account",
     "client_id": "client_secret_file",
@@ -172,7 +177,12 @@ _NEEDS = {
     help="The least that is logged: info is each mint and refusal, debug each answer.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Log each answer too: --log-level debug.")
-@click.version_option(package_name="runscrape", prog_name=PROGRAM, message="%(prog)s %(version)s")
+@click.version_option(
+    package_name="runscrape",
+    prog_name=PROGRAM,
+    message="%(prog)s %(version)s",
+    allow_from_autoenv=False,
+)
 @click.pass_context
 def command(ctx: click.Context, /, **_options: object) -> None:
     """Mint Google-signed ID tokens for Prometheus, which asks for them with its oauth2 block."""
@@ -211,9 +221,11 @@ def settings_from_environment() -> Settings:
 def settings_of(ctx: click.Context) -> Settings:
     """Check what no single option can say of itself, and name things as the code does."""
     _refuse_unknown_variables(ctx.command.params)
+    _refuse_empty_lists(ctx)
     values = dict(ctx.params)
     for option, needed in _NEEDS.items():
-        if values[option] and not values[needed]:
+        given = ctx.get_parameter_source(option) is not ParameterSource.DEFAULT
+        if given and values[option] and not values[needed]:
             raise click.UsageError(f"{_flag(option)} needs {_flag(needed)}")
     values["delegates"] = values.pop("delegate")
     values["client_id"] = values["client_id"] or DEFAULTS.client_id
@@ -227,12 +239,27 @@ def _refuse_unknown_variables(parameters: Iterable[click.Parameter]) -> None:
 
     Raises click.UsageError.
     """
-    known = {f"{PREFIX}_{parameter.name}".upper() for parameter in parameters}
+    known = {_variable(parameter.name) for parameter in parameters if parameter.name != "version"}
     for name in sorted(os.environ):
         rest = name.removeprefix(PREFIX + "_")
         if rest == name or name in known or _SERVICE_LINK.fullmatch(rest):
             continue
         raise click.UsageError(f"{name} is not a setting of {PROGRAM}: see --help")
+
+
+def _refuse_empty_lists(ctx: click.Context) -> None:
+    """Name a variable that holds commas or blanks alone, and so takes the default away.
+
+    Raises click.UsageError.
+    """
+    for name, value in ctx.params.items():
+        source = ctx.get_parameter_source(name)
+        if source is ParameterSource.ENVIRONMENT and value == ():
+            raise click.UsageError(f"{_variable(name)} names nothing: unset it, or give a value")
+
+
+def _variable(name: str | None) -> str:
+    return f"{PREFIX}_{name}".upper()
 
 
 def _flag(name: str) -> str:

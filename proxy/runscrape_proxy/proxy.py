@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import queue
+import re
 import threading
 from typing import TYPE_CHECKING
 
 from runscrape_proxy.access.audiences import Audiences
 from runscrape_proxy.access.callers import Clients, Secrets, watch_secrets
-from runscrape_proxy.access.origin import Origin, host_of
+from runscrape_proxy.access.origin import Origin, host_of, is_address
 from runscrape_proxy.access.policy import Policy
 from runscrape_proxy.clock import GoogleClock
+from runscrape_proxy.errors import StartError
 from runscrape_proxy.files import warn_of_readers
 from runscrape_proxy.gateway.app import Gateway, Middleware
 from runscrape_proxy.gateway.app_credentials import AppCredentials
@@ -199,6 +201,14 @@ def _secrets(settings: Settings) -> WatchedFile[Secrets] | None:
 
 def _names(settings: Settings) -> frozenset[str]:
     """The host names by which we are reached: those that were allowed, and of the listeners."""
-    allowed = [host.lower().removesuffix(".") for host in settings.allowed_host]
+    allowed = map(_allowed_name, settings.allowed_host)
     listening = [host_of(each) for each in settings.listen if not each.startswith("unix:")]
     return frozenset(filter(None, [*allowed, *listening]))
+
+
+def _allowed_name(given: str) -> str:
+    """The host that --allowed-host names, as in a URL or by itself. Raises StartError."""
+    host = given if is_address(given) else host_of(given)
+    if not is_address(host) and not re.fullmatch(r"[a-z0-9_.-]+", host):
+        raise StartError(f"--allowed-host {given}: not the name of a host, such as proxy.internal")
+    return host

@@ -13,6 +13,9 @@ With the gateway, gunicorn's ``--threads`` is ``RUNSCRAPE_PROXY_THREADS`` and
 A client that leaves its connection open after its last answer holds up all others for 2 s there
 (gunicorn's threaded worker waits for it in its main loop): ``runscrape-proxy`` itself does not.
 
+Gunicorn trusts what comes from loopback to name a ``SCRIPT_NAME``, and answers 500 where that is no
+start of the path: ``--forwarded-allow-ips ""`` has it trust nobody.
+
 On an address beyond loopback every request is refused unless there is a client secret: unlike
 ``runscrape-proxy``, this module never learns the addresses before the first request.
 """

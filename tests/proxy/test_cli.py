@@ -90,6 +90,10 @@ def test_options() -> None:
         (["--tls-client-ca", "x"], "--tls-client-ca needs --tls-cert"),
         (["--prewarm"], "--prewarm needs --inventory"),
         (["--gateway-credentials", "."], "--gateway-credentials needs --gateway"),
+        (["--gateway-concurrency", "9"], "--gateway-concurrency needs --gateway"),
+        (["--gateway-per-host", "9"], "--gateway-per-host needs --gateway"),
+        (["--gateway-connections", "9"], "--gateway-connections needs --gateway"),
+        (["--gateway-max-body", "9MB"], "--gateway-max-body needs --gateway"),
         (["--mint-timeout", "4"], "is not a duration"),
         (["--mint-timeout", "1h"], "not between 100ms and 1m"),
         (["--threads", "10"], "10 is not in the range"),
@@ -130,6 +134,20 @@ def test_unknown_variables(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "x")
     with pytest.raises(StartError, match=f"{name} is not a setting"):
         cli.settings_from_environment()
+
+
+@pytest.mark.parametrize("name", ["LISTEN", "INVENTORY", "ALLOW_AUDIENCE", "ALLOWED_HOST"])
+def test_a_list_of_nothing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Commas and blanks alone would be no listener at all, or tokens for every service."""
+    monkeypatch.setenv(f"RUNSCRAPE_PROXY_{name}", " , ")
+    with pytest.raises(StartError, match=f"RUNSCRAPE_PROXY_{name} names nothing"):
+        cli.settings_from_environment()
+
+
+def test_the_version_is_no_setting() -> None:
+    """An image may have its version in such a variable: the proxy would end with 0 at once."""
+    code, error, _ = refused(env={"RUNSCRAPE_PROXY_VERSION": "1"})
+    assert (code, "RUNSCRAPE_PROXY_VERSION is not a setting" in error) == (2, True), error
 
 
 def test_service_links_are_nobodys_mistake(monkeypatch: pytest.MonkeyPatch) -> None:

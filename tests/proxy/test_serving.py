@@ -77,6 +77,13 @@ def test_a_busy_port_ends_the_start(proxy: Proxy) -> None:
         (["--listen", "no-such-host.invalid:1"], "--listen no-such-host.invalid:1: "),
         (["--listen", "192.0.2.1:1"], "Cannot assign requested address"),
         (["--listen", "unix:/nowhere/at/all"], "No such file or directory"),
+        (["--listen", "..:1"], "--listen ..:1: no name of a host"),
+        (["--listen", f"{'a' * 64}.example:1"], "no name of a host"),
+        (["--listen", "http://127.0.0.1:7777"], "not HOST:PORT"),
+        (["--listen", "unix:"], "--listen unix:: not HOST:PORT, :PORT or unix:PATH"),
+        (["--allowed-host", "http://proxy.internal"], "--allowed-host http://proxy.internal: not"),
+        (["--allowed-host", "*.internal"], "--allowed-host *.internal: not the name"),
+        (["--allowed-host", ""], "--allowed-host : not the name"),
         (["--client-secret-file", "/nowhere"], "client secret file /nowhere: No such file"),
         (["--client-secret-file", os.devnull], "no secret in it"),
         (["--tls-cert", "/nowhere"], "TLS files /nowhere: No such file"),
@@ -100,6 +107,36 @@ def test_what_ends_a_start(
     assert error.count("\n") == 1
     assert error.startswith("runscrape-proxy: ")
     assert message in error
+
+
+@pytest.mark.parametrize("name", ["LISTEN_PID", "LISTEN_FDS"])
+def test_variables_of_systemd_that_are_no_numbers(name: str) -> None:
+    """Whoever sets these by hand is told in one line."""
+    code = (
+        "import os, sys; os.environ |= {'LISTEN_PID': str(os.getpid()), 'LISTEN_FDS': '1'}\n"
+        f"os.environ['{name}'] = 'x'\n"
+        "from runscrape_proxy import cli; sys.exit(cli.main(['--listen', '127.0.0.1:0']))"
+    )
+    exit_code, error, _ = refused(command=(sys.executable, "-c", code))
+    assert (exit_code, "Traceback" in error) == (2, False), error
+    assert "LISTEN_PID and LISTEN_FDS are numbers" in error
+
+
+@pytest.mark.parametrize(
+    ("given", "host"),
+    [
+        ("proxy.internal:7777", "proxy.internal"),
+        ("[fd00::1]:7777", "[fd00::1]"),
+        ("[fd00::1]", "[fd00::1]:7777"),
+        ("fd00::1", "[fd00::1]"),
+        ("Proxy_1.", "proxy_1:80"),
+    ],
+)
+def test_how_an_allowed_host_is_written(given: str, host: str) -> None:
+    """As in a URL, with a port or without, or an address without brackets."""
+    known = TokenProxy(Settings(allowed_host=(given,)), FakeMinter())
+    answer = known.app.test_client().get("/-/healthy", headers={"Host": host})
+    assert answer.status_code == 200, answer.text
 
 
 @pytest.mark.parametrize("option", ["--client-secret-file", "--tls-cert", "--ca-file"])

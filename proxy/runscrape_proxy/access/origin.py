@@ -101,7 +101,7 @@ class Origin:
             host in self.names
             or host == listener
             or is_loopback(host)
-            or (listener in WILDCARDS and _is_address(host))
+            or (listener in WILDCARDS and is_address(host))
         )
 
 
@@ -123,7 +123,8 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Say whether ``host`` is an IP address, without brackets."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

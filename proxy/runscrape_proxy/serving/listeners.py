@@ -65,8 +65,12 @@ def inherited() -> list[socket.socket]:
     listen.
     """
     first = systemd.SD_LISTEN_FDS_START
+    try:
+        number = systemd.listen_fds(unset_environment=False)
+    except ValueError:
+        raise StartError("LISTEN_PID and LISTEN_FDS are numbers, which systemd sets") from None
     sockets = []
-    for descriptor in range(first, first + systemd.listen_fds(unset_environment=False)):
+    for descriptor in range(first, first + number):
         try:
             passed = socket.socket(fileno=os.dup(descriptor))
             listening = passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
@@ -109,16 +113,18 @@ def _bind(address: str, mode: int) -> socket.socket:
     Raises StartError that names the address.
     """
     try:
-        if address.startswith(UNIX):
+        if address.startswith(UNIX) and address != UNIX:
             return _bind_unix(Path(address.removeprefix(UNIX)), mode)
         return _bind_tcp(*_host_and_port(address))
+    except UnicodeError:  # a label of it is empty, or too long
+        raise StartError(f"--listen {address}: no name of a host") from None
     except OSError as error:
         raise StartError(f"--listen {address}: {error.strerror or error}") from None
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
     host, colon, port = address.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 0xFFFF:  # noqa: PLR2004
+    if not colon or "/" in host or not port.isascii() or not port.isdigit() or int(port) > 0xFFFF:  # noqa: PLR2004
         raise StartError(f"--listen {address}: not HOST:PORT, :PORT or unix:PATH")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
