@@ -7,9 +7,13 @@ sleeps, and waits while a run publishes: what it asks for is a new run, not the 
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Iterator
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any, ClassVar, NoReturn
 
@@ -38,6 +42,26 @@ def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
     raise Terminated
 
 
+_SIGNALS = {
+    Interrupted: signal.SIGINT,
+    Terminated: signal.SIGTERM,
+    Reread: signal.SIGHUP,
+}
+_SOON = 0.01
+"""Seconds, after which the main thread should be out of what lost the exception."""
+
+
+def _send_again(lost: Any, show: Callable[[Any], object]) -> None:
+    """Send a signal once more whose exception came in a destructor, where Python drops it."""
+    number = _SIGNALS.get(lost.exc_type)
+    if number is None:
+        show(lost)
+        return
+    again = threading.Timer(_SOON, os.kill, (os.getpid(), number))
+    again.daemon = True
+    again.start()
+
+
 @contextmanager
 def raising() -> Iterator[None]:
     """Raise :class:`Interrupted` on SIGINT and :class:`Terminated` on SIGTERM inside the block.
@@ -48,9 +72,11 @@ def raising() -> Iterator[None]:
     if before[signal.SIGINT] is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _terminate)
+    show, sys.unraisablehook = sys.unraisablehook, partial(_send_again, show=sys.unraisablehook)
     try:
         yield
     finally:
+        sys.unraisablehook = show
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.publish import lock
 from tests.generator.commands_kit import Site, failing, make_settings, make_site, world
-from tests.generator.publishing_kit import state, until
+from tests.generator.publishing_kit import PATIENCE, state, until
 from tests.generator.recorder import Recorder
 
 Step = Callable[[], object]
@@ -252,6 +253,39 @@ def test_hangup_before_the_watch(settings: Settings) -> None:
         hang_up()
         talk, _ = play(lambda: settings, hangup=hangup)
     assert talk.of("step").count("settings read again") == 1
+
+
+class Ending:
+    """A signal comes while Python ends this object, where exceptions are lost."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize(
+    ("number", "raised"),
+    [
+        (signal.SIGINT, signals.Interrupted),
+        (signal.SIGTERM, signals.Terminated),
+        (signal.SIGHUP, signals.Reread),
+    ],
+)
+def test_no_signal_is_lost(
+    number: signal.Signals, raised: type[BaseException], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Each is heeded a moment later, and no traceback is shown."""
+
+    def end_and_wait() -> None:
+        Ending(number)
+        time.sleep(PATIENCE)
+
+    hangup = signals.Hangup()
+    with signals.raising(), hangup.installed(), pytest.raises(raised), hangup.armed():
+        end_and_wait()
+    assert capfd.readouterr().err == ""
 
 
 def test_handlers_are_put_back() -> None:
