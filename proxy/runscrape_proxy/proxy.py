@@ -158,6 +158,12 @@ class TokenProxy:
     def _gateway(self, settings: Settings) -> Gateway | None:
         if not settings.gateway or self._inventory is None:
             return None
+        folder = settings.gateway_credentials
+        if folder is not None and not folder.is_dir():
+            log.warning(
+                "--gateway-credentials %s: no such folder, apps with app_credentials go unscraped",
+                folder,
+            )
         slots = Slots(settings.gateway_concurrency, settings.gateway_per_host)
         client = Client(
             ca_file=settings.ca_file,
@@ -169,7 +175,7 @@ class TokenProxy:
             inventory=self._inventory,
             tokens=self.tokens,
             client=client,
-            credentials=AppCredentials(settings.gateway_credentials),
+            credentials=AppCredentials(folder),
             slots=slots,
             metrics=GatewayMetrics(self.metrics.registry, slots),
         )

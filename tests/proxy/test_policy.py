@@ -307,17 +307,24 @@ def test_open_listeners_name_the_remedy() -> None:
         Origin().check(environ(SERVER_NAME="0.0.0.0"))
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b" \r\n\t\n"])
+@pytest.mark.parametrize("content", [b"", b"\n", b" \r\n\t\n", b"\xef\xbb\xbf\n"])
 def test_a_secret_file_without_a_secret(content: bytes) -> None:
     """An empty file must not mean that an empty secret is right."""
     with pytest.raises(ValueError, match="no secret"):
         parse_secrets(content)
 
 
+def test_a_secret_in_utf_16() -> None:
+    """What another machine's editor or shell may write is named, and not refused to each client."""
+    with pytest.raises(ValueError, match="UTF-8"):
+        parse_secrets("secret\n".encode("utf-16"))
+
+
 def test_secrets_are_lines() -> None:
     """Each line is a secret, without the white space around it, as Prometheus reads it."""
-    secrets = parse_secrets(b" one \r\n\ntwo words\n")
+    secrets = parse_secrets(b"\xef\xbb\xbf one \r\n\ntwo words\n")
     assert all(secrets.holds(each) for each in (b"one", b" one\n", b"two words"))
+    assert secrets.holds(b"\xef\xbb\xbfone"), "Prometheus sends the byte order mark of its file"
     assert not any(secrets.holds(each) for each in (b"", b" ", b"o ne", b"two", b"one\ntwo words"))
     assert "one" not in repr(secrets)
 

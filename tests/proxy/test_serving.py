@@ -20,8 +20,10 @@ from urllib.parse import urlencode
 import pytest
 
 from runscrape_proxy import cli
+from runscrape_proxy.errors import StartError
 from runscrape_proxy.proxy import TokenProxy
 from runscrape_proxy.serving import server
+from runscrape_proxy.serving.tls import ServerTls
 from runscrape_proxy.settings import Settings
 from tests.kit.authority import Authority
 from tests.proxy.fake import FakeMinter
@@ -197,6 +199,38 @@ def test_a_secret_that_everybody_reads(
     TokenProxy(Settings(client_secret_file=secret), FakeMinter())
     assert ("chmod 640" in caplog.text) is warned
     assert "s3cret" not in caplog.text
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o644, True), (0o640, False)])
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_tls_key_that_everybody_reads(
+    tmp_path: Path, mode: int, *, warned: bool, apart: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The key gets the same warning, in a file of its own or with its certificate."""
+    issued = Authority(tmp_path).issue("localhost")
+    if not apart:
+        issued.key.write_bytes(issued.cert.read_bytes() + issued.key.read_bytes())
+    issued.key.chmod(mode)
+    cert, key = (issued.cert, issued.key) if apart else (issued.key, None)
+    ServerTls(cert, key, None)
+    assert (f"{issued.key} holds a secret" in caplog.text) is warned
+
+
+def test_an_authority_that_is_none(tmp_path: Path) -> None:
+    """A --tls-client-ca that holds no certificate is what the message names."""
+    issued = Authority(tmp_path).issue("localhost")
+    junk = tmp_path / "junk.pem"
+    junk.write_text("junk")
+    with pytest.raises(StartError, match=r"no certificate of an authority in .*/junk\.pem$"):
+        ServerTls(issued.cert, issued.key, junk)
+
+
+def test_no_folder_of_app_credentials(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A folder that is not there is warned of at start, not at the first scrape only."""
+    folder = tmp_path / "apps"
+    settings = Settings(gateway=True, inventory=(tmp_path / "i",), gateway_credentials=folder)
+    TokenProxy(settings, FakeMinter())
+    assert f"--gateway-credentials {folder}: no such folder" in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "gigabyte"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import hashlib
 import hmac
 from dataclasses import dataclass, field
@@ -114,7 +115,9 @@ def watch_secrets(path: Path) -> WatchedFile[Secrets]:
 
 def parse_secrets(content: bytes) -> Secrets:
     """Read a secret file. Raises ValueError if there is no secret in it."""
-    digests = frozenset(_digest(line) for line in content.splitlines() if line.strip())
+    if b"\0" in content:
+        raise ValueError("no text: write it in UTF-8")
+    digests = frozenset(_digest(line) for line in content.splitlines() if _bare(line))
     if not digests:
         raise ValueError("no secret in it")
     return Secrets(digests)
@@ -167,5 +170,12 @@ def _from_latin_1(part: bytes) -> bytes:
 
 
 def _digest(secret: bytes) -> bytes:
-    """White space at either end never counts: files and Kubernetes Secrets end in a newline."""
-    return hashlib.sha256(secret.strip()).digest()
+    return hashlib.sha256(_bare(secret)).digest()
+
+
+def _bare(secret: bytes) -> bytes:
+    """White space at either end never counts: files and Kubernetes Secrets end in a newline.
+
+    Nor does the byte order mark that some editors begin a file with.
+    """
+    return secret.strip().removeprefix(codecs.BOM_UTF8).strip()

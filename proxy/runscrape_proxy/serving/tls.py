@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.sock import ssl_wrap_socket
 
-from runscrape_proxy.files import Watched, read_regular
+from runscrape_proxy.files import Watched, read_regular, warn_of_readers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +33,7 @@ class ServerTls:
         files = [file for file in (cert, key, client_ca) if file is not None]
         self._watched = Watched(files, self._read, what="TLS files")
         self._watched.load()
+        warn_of_readers(key or cert, mode=0o640)
 
     @property
     def context(self) -> ssl.SSLContext:
@@ -49,13 +50,16 @@ class ServerTls:
         context.options |= ssl.OP_NO_RENEGOTIATION
         try:
             context.load_cert_chain(self.cert, self._key, password=_no_password)
-            if self._client_ca is not None:
-                context.load_verify_locations(self._client_ca)
-                context.verify_mode = ssl.CERT_REQUIRED
         except ssl.SSLError as error:
             raise ValueError(
                 f"no certificate and key that fit together ({error.reason or 'not PEM'})"
             ) from None
+        if self._client_ca is not None:
+            try:
+                context.load_verify_locations(self._client_ca)
+            except ssl.SSLError:
+                raise ValueError(f"no certificate of an authority in {self._client_ca}") from None
+            context.verify_mode = ssl.CERT_REQUIRED
         return context
 
 
