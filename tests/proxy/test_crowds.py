@@ -278,6 +278,20 @@ def test_bodies_that_are_broken(proxy: Proxy, line: str, size: str) -> None:
     assert "Traceback" not in proxy.log
 
 
+def test_a_chunk_that_looks_like_the_end(proxy: Proxy) -> None:
+    """A body that ends in a line's end may have it in its chunk: the last chunk still comes."""
+    head = f"POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n"
+    form = f"audience={API}&x=y\r\n"
+    for last in (b"0\r\n\r\n", b"00;x=y\r\nX-Trailer: z\r\n\r\n"):
+        with socket.create_connection(proxy.address, timeout=PATIENCE) as connection:
+            head_and_chunk = f"{head}Transfer-Encoding: chunked\r\n\r\n{len(form):x}\r\n{form}\r\n"
+            connection.sendall(head_and_chunk.encode())
+            # Its other half is there before an answer, or after one that came too early.
+            proxy.get("/-/healthy")
+            connection.sendall(last)
+            assert read_all(connection).startswith(b"HTTP/1.1 200 OK")
+
+
 def test_a_body_in_endless_chunks(proxy: Proxy) -> None:
     """Chunks of one byte each, without end, are a 413 as soon as they are too much."""
     head = f"POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n"

@@ -11,7 +11,7 @@ import pytest
 
 from runscrape_proxy import log as logs
 from tests.proxy.fake import jwt_for
-from tests.proxy.harness import API, SHOP
+from tests.proxy.harness import API, SHOP, fake_with
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -133,3 +133,12 @@ def test_no_secret_anywhere(start_proxy: StartProxy, tmp_path: Path) -> None:
         seen = seen.replace(quoted, "")
     assert secret not in seen
     assert "eyJ" not in seen
+
+
+def test_what_clients_make_up_is_told_so_often_only(start_proxy: StartProxy) -> None:
+    """Audiences can be invented without end: the log has the first of them."""
+    few = "from runscrape_proxy.web import errors; errors.MAX_TOLD = 20"
+    proxy = start_proxy(command=fake_with(few))
+    for number in range(30):
+        assert proxy.token(f"https://{number}.example").status == 400
+    assert proxy.log.count("is not allowed") == 20

@@ -24,7 +24,12 @@ MAX_BODY: Final = 16 * 1024
 MAX_CHUNKS: Final = 2 * MAX_BODY
 """Bytes of a body that comes in chunks, with the lines between them."""
 
+MAX_TRAILERS: Final = 512
+"""Bytes of the last chunk with its trailers, which nobody sends here."""
+
+_CRLF = b"\r\n"
 _END = b"\r\n\r\n"
+_LAST_CHUNK = re.compile(rb"\r\n0+(?:[ \t;][^\r\n]*)?\r\n(?:[^\r\n]+\r\n)*\r\n\Z")
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 _CHUNKED = re.compile(rb"\r\n(?i:transfer-encoding)[ \t]*:")
 _CONTINUE = re.compile(
@@ -102,7 +107,9 @@ def continue_is_awaited(received: bytearray) -> bool:
 
 
 def _size_with_chunks(received: bytearray, head: int) -> int | None:
-    # Whatever trailers there are, such a body ends with an empty line. (Nobody who sends chunks
-    # sends the next request before the answer; where somebody does, the connection is closed.)
-    whole = len(received) > head and received.endswith(_END, head)
+    # (Nobody who sends chunks sends the next request before the answer; where somebody does, the
+    # connection is closed.)
+    whole = received.endswith(_END, head - len(_END)) and _LAST_CHUNK.search(
+        received, max(head - len(_CRLF), len(received) - MAX_TRAILERS)
+    )
     return len(received) if whole or len(received) > head + MAX_CHUNKS else None

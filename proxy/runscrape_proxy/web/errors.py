@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from runscrape_proxy.access.audiences import printable
 from runscrape_proxy.access.refusals import Trouble
 from runscrape_proxy.errors import OAuthError
+from runscrape_proxy.troubles import Troubles
 from runscrape_proxy.web.token import AUDIENCE_PARAMETERS, MAX_BODY, PATHS
 
 if TYPE_CHECKING:
@@ -21,15 +22,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MAX_TOLD = 1000
+"""Different refusals that the log has in an hour: audiences can be invented without end."""
+
 
 def install(app: Flask, metrics: Metrics, policy: Policy) -> None:
     """Answer all that is raised while a request is served."""
+    told = Troubles(MAX_TOLD)
 
     def remember(status: int, error: str, description: str) -> None:
         """Log a trouble when it is new, and keep it for the page."""
         asked = printable(_asked())
         trouble = Trouble(request.remote_addr or "", asked, status, error)
-        level = logging.WARNING if policy.refusals.note(trouble, description) else logging.DEBUG
+        new = policy.refusals.note(trouble, description)
+        new = new and told.is_new(" ".join(map(str, trouble)), error)
+        level = logging.WARNING if new else logging.DEBUG
         fields: dict[str, object] = {"error": error, "status": status}
         if request.remote_addr:
             fields["client"] = request.remote_addr
