@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -186,6 +187,7 @@ _NEEDS = {
 @click.pass_context
 def command(ctx: click.Context, /, **_options: object) -> None:
     """Mint Google-signed ID tokens for Prometheus, which asks for them with its oauth2 block."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # all is still to be read: gunicorn takes it later
     from runscrape_proxy.serving import server  # noqa: PLC0415  gunicorn and google-auth take a second
 
     server.run(settings_of(ctx))

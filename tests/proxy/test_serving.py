@@ -577,6 +577,18 @@ def test_no_second_proxy(start_proxy: StartProxy, ignored: signal.Signals) -> No
     assert proxy.token(API).status == 200
 
 
+def test_sighup_while_it_starts(start_proxy: StartProxy) -> None:
+    """What it would have read again is read now: a reload right after a start ends nothing."""
+    code = (
+        "import os, signal, sys; from runscrape_proxy import cli\n"
+        "from runscrape_proxy.serving import server; from tests.proxy.fake import *\n"
+        "server.Credentials = lambda _: os.kill(os.getpid(), signal.SIGHUP) or FakeMinter()\n"
+        "sys.exit(cli.main(sys.argv[1:]))"
+    )
+    proxy = start_proxy(command=(sys.executable, "-c", code))
+    assert proxy.token(API).status == 200
+
+
 def test_a_killed_worker_is_replaced(start_proxy: StartProxy) -> None:
     """A worker that the kernel kills is started anew on the same port."""
     proxy = start_proxy()
