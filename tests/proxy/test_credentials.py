@@ -187,6 +187,23 @@ def test_file_source_is_read_again(google: Emulator, tmp_path: Path) -> None:
     assert claims(found.mint(AUDIENCE, timeout=PATIENCE))["email"] == IDENTITY
 
 
+@pytest.mark.parametrize("kind", ["pipe", "endless", "folder"])
+def test_a_subject_token_that_is_no_file(google: Emulator, tmp_path: Path, kind: str) -> None:
+    """Nothing waits at a pipe, nor reads a device to the end of the memory."""
+    info = json.loads(google.credentials("external_account_file").read_text())
+    subject = Path("/dev/zero") if kind == "endless" else tmp_path / "subject-token"
+    if kind == "pipe":
+        os.mkfifo(subject)
+    elif kind == "folder":
+        subject.mkdir()
+    info["credential_source"]["file"] = str(subject)
+    path = tmp_path / "external.json"
+    path.write_text(json.dumps(info))
+    with pytest.raises(MintError, match=f"the file of the subject token, {subject}: ") as caught:
+        Credentials(Settings(credentials_file=path), environ={}).mint(AUDIENCE, timeout=PATIENCE)
+    assert "\n" not in str(caught.value)
+
+
 def test_an_executable_as_source(
     google: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

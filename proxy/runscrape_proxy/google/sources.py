@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from google.auth import (
@@ -20,12 +21,11 @@ from google.auth import (
 from google.oauth2 import credentials as user_credentials
 from google.oauth2 import service_account
 
-from runscrape_proxy.errors import CredentialsError
+from runscrape_proxy.errors import CredentialsError, MintError
+from runscrape_proxy.files import MEBIBYTE, read_regular
 from runscrape_proxy.model import CredentialKind
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from google.auth.credentials import Credentials as SourceCredentials
 
 DEFAULT_UNIVERSE: Final = "googleapis.com"
@@ -160,13 +160,31 @@ def _below(info: dict[str, Any], path: Path) -> tuple[CredentialKind, SourceCred
 def _external(info: dict[str, Any]) -> SourceCredentials:
     """The class that google-auth has for the source of the subject token."""
     source = info.get("credential_source")
-    kind: Any = identity_pool.Credentials
+    kind: Any = _TokenCredentials
     if info.get("subject_token_type") == _AWS:
         kind = aws.Credentials
     elif isinstance(source, dict) and source.get("executable") is not None:
         kind = _ProgramCredentials
     credentials: SourceCredentials = kind.from_info(info, scopes=SCOPES)
     return credentials
+
+
+class _TokenCredentials(identity_pool.Credentials):
+    """Workload identity federation whose subject token is in a file, or at a URL."""
+
+    def retrieve_subject_token(self, request: Any) -> Any:
+        """Read it; google-auth would wait at a pipe, and read a device to the end of memory."""
+        source = self._credential_source
+        file = source.get("file") if isinstance(source, dict) else None
+        try:
+            if isinstance(file, str):
+                read_regular(Path(file), MEBIBYTE)
+        except FileNotFoundError:
+            pass  # google-auth says so itself
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise MintError(f"the file of the subject token, {file}: {reason}") from None
+        return super().retrieve_subject_token(request)
 
 
 class _ProgramCredentials(pluggable.Credentials):
