@@ -34,6 +34,15 @@ class Reread(BaseException):
     """SIGHUP: read the settings again and run now. No Exception: no library may swallow it."""
 
 
+def behind(error: BaseException) -> Interrupted | Reread | None:
+    """What broke off the call that failed with *error*: a lock that it holds may complain of it."""
+    while error.__context__ is not None:
+        error = error.__context__
+        if isinstance(error, Interrupted | Reread):
+            return error
+    return None
+
+
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise Interrupted
 
@@ -42,24 +51,22 @@ def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
     raise Terminated
 
 
-_SIGNALS = {
-    Interrupted: signal.SIGINT,
-    Terminated: signal.SIGTERM,
-    Reread: signal.SIGHUP,
-}
 _SOON = 0.01
-"""Seconds, after which the main thread should be out of what lost the exception."""
+"""Seconds, after which the main thread should be out of what dropped an exception."""
 
 
-def _send_again(lost: Any, show: Callable[[Any], object]) -> None:
-    """Send a signal once more whose exception came in a destructor, where Python drops it."""
-    number = _SIGNALS.get(lost.exc_type)
-    if number is None:
-        show(lost)
-        return
-    again = threading.Timer(_SOON, os.kill, (os.getpid(), number))
-    again.daemon = True
-    again.start()
+def _send_again(dropped: Any, show: Callable[[Any], object]) -> None:
+    """Send a signal once more whose exception came in a destructor, where Python drops it.
+
+    :class:`Reread` needs none of that: :meth:`Hangup.heed` raises it until it has arrived.
+    """
+    if not issubclass(dropped.exc_type, Interrupted | Reread):
+        show(dropped)
+    elif issubclass(dropped.exc_type, Interrupted):
+        number = dropped.exc_type.exit_code - 128
+        again = threading.Timer(_SOON, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
 
 
 @contextmanager
@@ -72,13 +79,24 @@ def raising() -> Iterator[None]:
     if before[signal.SIGINT] is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _terminate)
-    show, sys.unraisablehook = sys.unraisablehook, partial(_send_again, show=sys.unraisablehook)
+    show = sys.unraisablehook
+    sys.unraisablehook = partial(_send_again, show=show)
     try:
         yield
     finally:
         sys.unraisablehook = show
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+_WITH_LOCKS = frozenset(
+    {"contextlib", "grpc", "importlib", "logging", "queue", "threading", "weakref", "_weakrefset"}
+)
+"""Packages whose code may just have taken a lock. The waiting itself is done in ours."""
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 class Hangup:
@@ -97,10 +115,13 @@ class Hangup:
     def installed(self) -> Iterator[Hangup]:
         """Handle SIGHUP inside the block."""
         before = self._before = signal.signal(signal.SIGHUP, self._handle)
+        alarm = signal.signal(signal.SIGALRM, self._look_again)
         try:
             yield self
         finally:
             signal.signal(signal.SIGHUP, before)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, alarm)
 
     def release(self) -> None:
         """Handle SIGHUP as before again, also one that has come in the meantime."""
@@ -116,6 +137,9 @@ class Hangup:
         try:
             self.heed()
             yield
+        except Reread:
+            self._pending = False
+            raise
         finally:
             self._armed = False
 
@@ -128,12 +152,25 @@ class Hangup:
         finally:
             self._armed = before
 
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         self._pending = True
-        self.heed()
+        self._look_again(number, frame)
+
+    def _look_again(self, _number: int, frame: FrameType | None) -> None:
+        """Raise; a moment later where that would leave a lock held, which the next run needs."""
+        if not (self._armed and self._pending):
+            return
+        if frame is not None and _package(frame) in _WITH_LOCKS:
+            signal.setitimer(signal.ITIMER_REAL, _SOON)
+        else:
+            self.heed()
 
     def heed(self) -> None:
-        """Raise :class:`Reread` if a SIGHUP has come and may be heeded now."""
-        if self._armed and self._pending:
-            self._pending = False
+        """Raise :class:`Reread` if a SIGHUP has come; used inside :meth:`armed`.
+
+        Also where one was raised before, and did not arrive. Another one does not come in between
+        this one and whoever takes it.
+        """
+        if self._pending:
+            self._armed = False
             raise Reread

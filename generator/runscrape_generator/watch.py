@@ -18,7 +18,7 @@ from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import ConfigError, LockedError, RunscrapeError
 from runscrape_generator.progress import Progress
 from runscrape_generator.publish.places import Command
-from runscrape_generator.signals import Hangup, Reread
+from runscrape_generator.signals import Hangup, Reread, behind
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +89,8 @@ def _round(
     except RunscrapeError as error:
         _tell(log.error, error)
     except Exception as error:  # noqa: BLE001 - whatever it is, the next run may work
+        if (signal := behind(error)) is not None:
+            raise signal from None
         log.error(  # noqa: TRY400 - no traceback, which may hold anything
             f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
         )

@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from emulator import Emulator
 from runscrape_generator import signals, watch
+from runscrape_generator.cloudrun import discovery
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.publish import lock
@@ -270,7 +272,6 @@ class Ending:
     [
         (signal.SIGINT, signals.Interrupted),
         (signal.SIGTERM, signals.Terminated),
-        (signal.SIGHUP, signals.Reread),
     ],
 )
 def test_no_signal_is_lost(
@@ -282,10 +283,60 @@ def test_no_signal_is_lost(
         Ending(number)
         time.sleep(PATIENCE)
 
-    hangup = signals.Hangup()
-    with signals.raising(), hangup.installed(), pytest.raises(raised), hangup.armed():
+    with signals.raising(), pytest.raises(raised):
         end_and_wait()
     assert capfd.readouterr().err == ""
+
+
+def test_no_hangup_is_lost(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
+    """One that did not arrive is heeded before the watch sleeps, and nothing is said of it."""
+    versions, hangup = iter([settings, replace(settings, scrape_interval="7s")]), signals.Hangup()
+    patch, wanted = pytest.MonkeyPatch(), [signal.SIGHUP]
+
+    def listing(*arguments: Any) -> Any:
+        patch.undo()
+        Ending(wanted.pop())
+        return discovery.discover(*arguments)
+
+    patch.setattr("runscrape_generator.pipeline.discover", listing)
+    with signals.raising():
+        play(lambda: next(versions), hangup=hangup)
+    assert '"7s"' in text_of(settings)
+    assert capfd.readouterr().err == ""
+
+
+def test_no_lock_stays_held() -> None:
+    """A hangup lets what has locks of its own come to an end first."""
+    done: list[str] = []
+    code = "raise_signal(number)\ndone.append('whole')"
+    names = {"__name__": "logging", "raise_signal": signal.raise_signal, "number": signal.SIGHUP}
+
+    def log_and_wait() -> None:
+        exec(code, names | {"done": done})
+        time.sleep(PATIENCE)
+
+    hangup = signals.Hangup()
+    with hangup.installed(), pytest.raises(signals.Reread), hangup.armed():
+        log_and_wait()
+    assert done == ["whole"]
+
+
+def test_a_lock_may_complain(settings: Settings) -> None:
+    """What breaks off a call inside of a lock is heeded, though the lock's complaint is raised."""
+    versions = iter([settings, replace(settings, scrape_interval="7s")])
+    patch = pytest.MonkeyPatch()
+
+    def listing(*_: Any) -> None:
+        patch.undo()
+        try:
+            signal.raise_signal(signal.SIGHUP)
+        finally:
+            threading.Lock().release()
+
+    patch.setattr("runscrape_generator.pipeline.discover", listing)
+    talk, _ = play(lambda: next(versions))
+    assert talk.of("error") == []
+    assert '"7s"' in text_of(settings)
 
 
 def test_handlers_are_put_back() -> None:

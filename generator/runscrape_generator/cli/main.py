@@ -17,7 +17,7 @@ from runscrape_generator.cli import commands
 from runscrape_generator.cli.console import PROGRAM, Console
 from runscrape_generator.cli.output import ReaderGoneError
 from runscrape_generator.errors import ConfigError, RunscrapeError
-from runscrape_generator.signals import Hangup, Interrupted, raising
+from runscrape_generator.signals import Hangup, Interrupted, behind, raising
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         return error.exit_code if isinstance(error, Interrupted) else Interrupted.exit_code
     except Exception as error:  # noqa: BLE001 (the one place where errors become messages)
-        return report(error)
+        ended = behind(error)
+        return ended.exit_code if isinstance(ended, Interrupted) else report(error)
 
 
 def _invoke(words: list[str], hangup: Hangup) -> int:
