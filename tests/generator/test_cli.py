@@ -327,6 +327,16 @@ def test_every_error_ends_with_its_exit_code(
     assert capfd.readouterr().err == said
 
 
+def test_a_current_folder_that_is_gone(google: Emulator, tmp_path: Path) -> None:
+    """It is told as what it is; whoever gives whole paths needs none."""
+    script = f'mkdir {tmp_path}/x && cd {tmp_path}/x && rmdir ../x && exec "$0" "$@"'
+    words = ("generate", "--project", "demo", "--api-endpoint", google.api, "--output")
+    ended = shell(script, *words, "prometheus.yml")
+    said = "the current folder is gone: change to another one, or give whole paths\n"
+    assert (ended.returncode, ended.stderr) == (2, f"runscrape: error: {said}")
+    assert shell(script, *words, str(tmp_path / "prometheus.yml")).returncode == 0
+
+
 def test_an_unforeseen_error() -> None:
     """A bug, such as a missing Jinja2, is one line with its type and place; with -v, a traceback.
 

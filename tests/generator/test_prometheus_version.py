@@ -157,7 +157,9 @@ def test_a_dry_run_remembers_nothing(settings: Settings, server: OddServer) -> N
     assert list((settings.output or Path()).parent.iterdir()) == []
 
 
-@pytest.mark.parametrize("memory", ["", "{", "[]", '{"promtool": 5}', '{"promtool": "rm -rf"}'])
+@pytest.mark.parametrize(
+    "memory", ["", "{", "[]", "[" * 100_000, '{"promtool": 5}', '{"promtool": "rm -rf"}']
+)
 def test_a_broken_memory_is_none(settings: Settings, memory: str) -> None:
     """What is remembered is checked as it is read."""
     rendered(settings)

@@ -69,6 +69,7 @@ FOREIGN = [
     ("targets", "targets.json", '[{"targets": ["a:1"]}]'),
     ("targets", "targets.json", '{"a": 1}'),
     ("targets", "targets.json", "[1, 2"),
+    ("targets", "targets.json", "[" * 100_000),
     ("targets", "targets.yml", "- targets: ['a:1']\n"),
 ]
 
@@ -172,6 +173,7 @@ def test_force_replaces_once_and_keeps(settings: Settings) -> None:
     [
         ("inventory", "state.json", '{"version": 4, "resources": []}'),
         ("inventory", "notes.txt", "buy milk"),
+        ("inventory", "deep.json", "[" * 100_000),
         ("metrics_file", "node.prom", "node_up 1\n"),
         ("metrics_file", "passwords.prom", "s3cret"),
     ],

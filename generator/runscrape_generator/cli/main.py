@@ -65,8 +65,19 @@ def report(error: Exception) -> int:
     if isinstance(error, click.ClickException):
         _say(_usage(error))
         return ConfigError.exit_code
+    if isinstance(error, FileNotFoundError) and not _has_folder():
+        _say("the current folder is gone: change to another one, or give whole paths")
+        return ConfigError.exit_code
     _say(_unexpected(error))
     return RunscrapeError.exit_code
+
+
+def _has_folder() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _say(message: str) -> None:

@@ -123,7 +123,7 @@ def _get(headers: Mapping[str, str], url: str) -> tuple[Mapping[str, Any], float
     try:
         content = json.loads(answer.body)
         data = content["data"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ConfigError(f"--prometheus: {url} is no API of Prometheus") from None
     if not isinstance(data, dict):
         raise ConfigError(f"--prometheus: {url} is no API of Prometheus")

@@ -59,7 +59,7 @@ def is_ours(data: bytes, meant: FileKind) -> bool:
         return bool(_HEADER.match(data))
     try:
         content = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     if meant is FileKind.INVENTORY:
         return isinstance(content, dict) and isinstance(content.get("scopes"), dict)

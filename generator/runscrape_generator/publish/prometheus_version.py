@@ -149,7 +149,7 @@ def _memory(settings: Settings) -> dict[str, str]:
     try:
         path = _place(settings)
         data = json.loads(files.read(path) or b"{}") if path else {}
-    except (RunscrapeError, ValueError):
+    except (RunscrapeError, ValueError, RecursionError):
         return {}
     usable = data.items() if isinstance(data, dict) else ()
     return {name: told for name, told in usable if isinstance(told, str) and _usable(told) == told}

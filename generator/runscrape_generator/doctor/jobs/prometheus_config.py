@@ -230,7 +230,7 @@ def _groups(content: bytes) -> list[Group]:
     """Read what file_sd and http_sd give: a list of ``{targets, labels}``. Raises ValueError."""
     try:
         found = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = _yaml(content)
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
         raise ValueError("not a list of target groups")
