@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -47,8 +46,6 @@ log = logging.getLogger(__name__)
 _LOCK_WAIT = 3 * reload.TIMEOUT
 """Seconds to wait for another run to publish: it may reload, roll back and reload again."""
 
-Hold = Callable[[], AbstractContextManager[None]]
-
 
 def once(
     command: Command,
@@ -56,18 +53,17 @@ def once(
     progress: Progress,
     *,
     stdout: TextIO,
-    hold: Hold = nullcontext,
     quiet: bool = False,
 ) -> Summary:
     """Run ``generate`` or ``targets`` once; raises a RunscrapeError where that fails.
 
-    ``hold`` is entered while files are published. ``quiet`` keeps the summary line of a run in
-    which nothing happened for terminals and ``-v`` (``--watch``).
+    ``quiet`` keeps the summary line of a run in which nothing happened for terminals and ``-v``
+    (``--watch``).
     """
     begun = time.monotonic()
     record = partial(metrics.record, settings, begun)
     try:
-        summary, measured = _run(command, settings, progress, stdout, hold)
+        summary, measured = _run(command, settings, progress, stdout)
     except LockedError:
         raise  # the run that has the lock will write the metrics
     except Exception as error:
@@ -79,7 +75,7 @@ def once(
 
 
 def _run(
-    command: Command, settings: Settings, progress: Progress, stdout: TextIO, hold: Hold
+    command: Command, settings: Settings, progress: Progress, stdout: TextIO
 ) -> tuple[Summary, metrics.Measured]:
     version = None
     if command == "generate":
@@ -100,7 +96,7 @@ def _run(
             published, text = _preview(settings, known, output, made, checker)
         else:
             shared = places.inventory if places.output else None
-            with _locked(shared, places, settings, _LOCK_WAIT), hold():
+            with _locked(shared, places, settings, _LOCK_WAIT):
                 if output is None and checker:
                     checker.check(made.data)
                 check = checker.check_file if checker else None

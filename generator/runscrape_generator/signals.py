@@ -1,8 +1,9 @@
 """Signals as exceptions in the main thread, so that they end even a slow listing at once.
 
 SIGINT and SIGTERM always raise where the program is: every file is whole at every moment, so there
-is no moment at which they must wait. SIGHUP (only in ``--watch``) raises while a run lists or
-sleeps, and waits while a run publishes: what it asks for is a new run, not the loss of this one.
+is no moment at which they must wait. SIGHUP (only in ``--watch``) raises where the main thread
+waits for Google or for the next run, and is remembered elsewhere: what it asks for is a new run,
+and this process has to be whole for that.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from types import FrameType
 from typing import Any, ClassVar, NoReturn
@@ -21,24 +22,28 @@ from typing import Any, ClassVar, NoReturn
 class Interrupted(KeyboardInterrupt):
     """SIGINT: the run ends with 130, as shells report it."""
 
+    number: ClassVar = signal.SIGINT
     exit_code: ClassVar[int] = 128 + signal.SIGINT
 
 
 class Terminated(Interrupted):
     """SIGTERM: the run ends with 143."""
 
+    number = signal.SIGTERM
     exit_code = 128 + signal.SIGTERM
 
 
 class Reread(BaseException):
     """SIGHUP: read the settings again and run now. No Exception: no library may swallow it."""
 
+    number: ClassVar = signal.SIGHUP
 
-def behind(error: BaseException) -> Interrupted | Reread | None:
+
+def behind(error: BaseException) -> Interrupted | None:
     """What broke off the call that failed with *error*: a lock that it holds may complain of it."""
     while error.__context__ is not None:
         error = error.__context__
-        if isinstance(error, Interrupted | Reread):
+        if isinstance(error, Interrupted):
             return error
     return None
 
@@ -56,17 +61,13 @@ _SOON = 0.01
 
 
 def _send_again(dropped: Any, show: Callable[[Any], object]) -> None:
-    """Send a signal once more whose exception came in a destructor, where Python drops it.
-
-    :class:`Reread` needs none of that: :meth:`Hangup.heed` raises it until it has arrived.
-    """
+    """Send a signal once more whose exception came in a destructor, where Python drops it."""
     if not issubclass(dropped.exc_type, Interrupted | Reread):
         show(dropped)
-    elif issubclass(dropped.exc_type, Interrupted):
-        number = dropped.exc_type.exit_code - 128
-        again = threading.Timer(_SOON, os.kill, (os.getpid(), number))
-        again.daemon = True
-        again.start()
+        return
+    again = threading.Timer(_SOON, os.kill, (os.getpid(), dropped.exc_type.number))
+    again.daemon = True
+    again.start()
 
 
 @contextmanager
@@ -89,25 +90,19 @@ def raising() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-_WITH_LOCKS = frozenset(
-    {"contextlib", "grpc", "importlib", "logging", "queue", "threading", "weakref", "_weakrefset"}
-)
-"""Packages whose code may just have taken a lock. The waiting itself is done in ours."""
-
-
-def _package(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
-
-
 class Hangup:
-    """SIGHUP for ``--watch``: raises :class:`Reread` inside :meth:`armed`, else is remembered.
+    """SIGHUP for ``--watch``: raises :class:`Reread` in :func:`waiting`, else is remembered.
 
     It is installed before anybody knows whether the run is to watch, because until then a SIGHUP
     would end it; :meth:`release` is for those that do not.
     """
 
+    current: ClassVar[Hangup | None] = None
+    """The one that is installed."""
+
     def __init__(self) -> None:
         self._armed = False
+        self._waits = False
         self._pending = False
         self._before: Any = signal.SIG_DFL
 
@@ -115,13 +110,12 @@ class Hangup:
     def installed(self) -> Iterator[Hangup]:
         """Handle SIGHUP inside the block."""
         before = self._before = signal.signal(signal.SIGHUP, self._handle)
-        alarm = signal.signal(signal.SIGALRM, self._look_again)
+        outer, Hangup.current = Hangup.current, self
         try:
             yield self
         finally:
+            Hangup.current = outer
             signal.signal(signal.SIGHUP, before)
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, alarm)
 
     def release(self) -> None:
         """Handle SIGHUP as before again, also one that has come in the meantime."""
@@ -132,45 +126,39 @@ class Hangup:
 
     @contextmanager
     def armed(self) -> Iterator[None]:
-        """Raise :class:`Reread` at once inside the block, also for a SIGHUP that came before."""
+        """Let :class:`Reread` come inside the block, at once for a SIGHUP that came before."""
         self._armed = True
         try:
             self.heed()
             yield
-        except Reread:
-            self._pending = False
-            raise
         finally:
             self._armed = False
 
     @contextmanager
-    def disarmed(self) -> Iterator[None]:
-        """Remember a SIGHUP for :meth:`heed`; used around publishing."""
-        before, self._armed = self._armed, False
+    def waiting(self) -> Iterator[None]:
+        """See the function of that name."""
+        self._waits = True
         try:
+            self.heed()
             yield
         finally:
-            self._armed = before
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        self._pending = True
-        self._look_again(number, frame)
-
-    def _look_again(self, _number: int, frame: FrameType | None) -> None:
-        """Raise; a moment later where that would leave a lock held, which the next run needs."""
-        if not (self._armed and self._pending):
-            return
-        if frame is not None and _package(frame) in _WITH_LOCKS:
-            signal.setitimer(signal.ITIMER_REAL, _SOON)
-        else:
-            self.heed()
+            self._waits = False
 
     def heed(self) -> None:
-        """Raise :class:`Reread` if a SIGHUP has come; used inside :meth:`armed`.
-
-        Also where one was raised before, and did not arrive. Another one does not come in between
-        this one and whoever takes it.
-        """
-        if self._pending:
-            self._armed = False
+        """Raise :class:`Reread` if a SIGHUP has come; used inside :meth:`armed`."""
+        if self._armed and self._pending:
+            self._pending = False
             raise Reread
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        self._pending = True
+        if self._waits:
+            self.heed()
+
+
+def waiting() -> AbstractContextManager[None]:
+    """Let a SIGHUP end the block, in which the main thread does nothing but wait.
+
+    Anywhere else it could leave a lock held (of logging, of gRPC), on which the next run waits.
+    """
+    return Hangup.current.waiting() if Hangup.current is not None else nullcontext()

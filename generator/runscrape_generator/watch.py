@@ -49,12 +49,10 @@ def watch(
         while True:
             try:
                 with hangup.armed():
-                    well = _round(
-                        command, settings, progress, stdout, hangup, first=first, quiet=well
-                    )
+                    well = _round(command, settings, progress, stdout, first=first, quiet=well)
                     first = False
-                    hangup.heed()
-                    sleep(interval(settings.watch or 0.0, uniform))
+                    with hangup.waiting():
+                        sleep(interval(settings.watch or 0.0, uniform))
             except Reread:
                 settings = _reread(load, settings)
 
@@ -69,7 +67,6 @@ def _round(
     settings: Settings,
     progress: Progress,
     stdout: TextIO,
-    hangup: Hangup,
     *,
     first: bool,
     quiet: bool,
@@ -79,7 +76,7 @@ def _round(
     The round after one that failed is told, so that the failure is not the last that is heard.
     """
     try:
-        run.once(command, settings, progress, stdout=stdout, hold=hangup.disarmed, quiet=quiet)
+        run.once(command, settings, progress, stdout=stdout, quiet=quiet)
     except ConfigError as error:
         if first:
             raise

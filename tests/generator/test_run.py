@@ -303,15 +303,18 @@ def test_renaming_all_jobs_is_no_shrinking(settings: Settings) -> None:
     assert (summary.added, summary.removed) == (4, 4)
 
 
-def test_interrupted_writes_no_failure(settings: Settings, tmp_path: Path) -> None:
+def test_interrupted_writes_no_failure(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A run that is interrupted is no failed run: the metrics stay as they were."""
     measured = replace(settings, metrics_file=tmp_path / "m.prom")
 
-    def interrupt() -> Any:
+    def interrupt(*_: Any) -> Any:
         raise KeyboardInterrupt
 
+    monkeypatch.setattr("runscrape_generator.pipeline.discover", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        once(measured, hold=interrupt)
+        once(measured)
     assert not (tmp_path / "m.prom").exists()
 
 

@@ -199,16 +199,14 @@ def test_hangup_while_publishing_waits() -> None:
     reached = []
 
     def publish() -> None:
-        with hangup.disarmed():
-            hang_up()
-            reached.append("published")
-        reached.append("and told")
-        hangup.heed()
-        reached.append("never")
+        hang_up()
+        reached.append("published")
+        with signals.waiting():
+            reached.append("never")
 
     with hangup.installed(), hangup.armed(), pytest.raises(signals.Reread):
         publish()
-    assert reached == ["published", "and told"]
+    assert reached == ["published"]
 
 
 def test_hangup_during_the_reload(settings: Settings) -> None:
@@ -272,6 +270,7 @@ class Ending:
     [
         (signal.SIGINT, signals.Interrupted),
         (signal.SIGTERM, signals.Terminated),
+        (signal.SIGHUP, signals.Reread),
     ],
 )
 def test_no_signal_is_lost(
@@ -283,13 +282,20 @@ def test_no_signal_is_lost(
         Ending(number)
         time.sleep(PATIENCE)
 
-    with signals.raising(), pytest.raises(raised):
+    hangup = signals.Hangup()
+    with (
+        signals.raising(),
+        hangup.installed(),
+        pytest.raises(raised),
+        hangup.armed(),
+        signals.waiting(),
+    ):
         end_and_wait()
     assert capfd.readouterr().err == ""
 
 
 def test_no_hangup_is_lost(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
-    """One that did not arrive is heeded before the watch sleeps, and nothing is said of it."""
+    """One that comes in a destructor is heeded before the watch sleeps; nothing is said of it."""
     versions, hangup = iter([settings, replace(settings, scrape_interval="7s")]), signals.Hangup()
     patch, wanted = pytest.MonkeyPatch(), [signal.SIGHUP]
 
@@ -305,38 +311,40 @@ def test_no_hangup_is_lost(settings: Settings, capfd: pytest.CaptureFixture[str]
     assert capfd.readouterr().err == ""
 
 
-def test_no_lock_stays_held() -> None:
-    """A hangup lets what has locks of its own come to an end first."""
-    done: list[str] = []
-    code = "raise_signal(number)\ndone.append('whole')"
-    names = {"__name__": "logging", "raise_signal": signal.raise_signal, "number": signal.SIGHUP}
+@pytest.mark.parametrize("early", [True, False])
+def test_a_wait_alone_is_ended(*, early: bool) -> None:
+    """A hangup ends a wait that is under way, and one that comes before it; and nothing else."""
+    done = []
 
-    def log_and_wait() -> None:
-        exec(code, names | {"done": done})
-        time.sleep(PATIENCE)
+    def work_and_wait() -> None:
+        if early:
+            hang_up()
+        done.append("what takes locks")
+        with signals.waiting():
+            if not early:
+                hang_up()
+            time.sleep(PATIENCE)
 
     hangup = signals.Hangup()
     with hangup.installed(), pytest.raises(signals.Reread), hangup.armed():
-        log_and_wait()
-    assert done == ["whole"]
+        work_and_wait()
+    assert done == ["what takes locks"]
 
 
 def test_a_lock_may_complain(settings: Settings) -> None:
     """What breaks off a call inside of a lock is heeded, though the lock's complaint is raised."""
-    versions = iter([settings, replace(settings, scrape_interval="7s")])
     patch = pytest.MonkeyPatch()
 
     def listing(*_: Any) -> None:
         patch.undo()
         try:
-            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGTERM)
         finally:
             threading.Lock().release()
 
     patch.setattr("runscrape_generator.pipeline.discover", listing)
-    talk, _ = play(lambda: next(versions))
-    assert talk.of("error") == []
-    assert '"7s"' in text_of(settings)
+    talk, slept = play(lambda: settings)
+    assert (talk.of("error"), slept) == ([], [])
 
 
 def test_handlers_are_put_back() -> None:

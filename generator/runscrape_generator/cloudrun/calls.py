@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
+from runscrape_generator import signals
+
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
@@ -51,7 +53,8 @@ class CallPool(Generic[Key, Value]):
                 self._start(*self._waiting.popleft())
             try:
                 wait = min(self._running.values()) + GRACE - time.monotonic()
-                key, outcome = self._done.get(timeout=max(wait, 0.001))
+                with signals.waiting():
+                    key, outcome = self._done.get(timeout=max(wait, 0.001))
             except queue.Empty:
                 yield from self._overdue()
                 continue
