@@ -22,16 +22,21 @@ if TYPE_CHECKING:
 AUDIENCE = "https://api-00000-x7k2mq4wza-uc.a.run.app"
 
 
-class Bare:
-    """Stands where the service stands, with nothing but a WSGI app."""
-
-    def __init__(self, app: WSGIApplication) -> None:
-        self.app = app
+class NoTokens:
+    """Stands where the tokens stand: every request is for one that is held."""
 
     waiting = 0
 
     def holds(self, _audience: str) -> bool:
         return True
+
+
+class Bare:
+    """Stands where the proxy stands, with nothing but a WSGI app."""
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self.app = app
+        self.tokens = NoTokens()
 
     def start(self) -> None:
         pass
