@@ -190,6 +190,27 @@ def test_missing_file(nobody: pytest.MonkeyPatch, tmp_path: Path) -> None:
         failures()
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        "null",
+        '{"a":' * 100_000 + "1" + "}" * 100_000,
+        '{"type": "external_account", "audience": 5, "credential_source": 5}',
+        '{"type": "impersonated_service_account"}',
+    ],
+    ids=["list", "null", "deep", "numbers", "empty"],
+)
+def test_a_file_that_is_no_credentials(
+    content: str, nobody: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """JSON of another form, at which google-auth stumbles, is named."""
+    (tmp_path / "key.json").write_text(content)
+    nobody.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
+    with pytest.raises(DiscoveryError, match=r"key\.json: not a usable credentials file"):
+        failures()
+
+
 def test_no_project(nobody: pytest.MonkeyPatch, emulator: Emulator) -> None:
     """Credentials that name no project need --project."""
     path = emulator.credentials("authorized_user")

@@ -136,10 +136,15 @@ def authorized_access(settings: Settings) -> Access:
     return access
 
 
+_STUMBLES = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What google-auth raises for a file of JSON that is no credentials: it expects its own form."""
+
+
 def find_default(request: Any) -> tuple[Any, str | None]:
     """Find Application Default Credentials, and the project that they name.
 
-    Raises GoogleAuthError, also where the file is a pipe, which google-auth would wait for.
+    Raises GoogleAuthError, also where the file is a pipe, which google-auth would wait for, or has
+    a form at which google-auth stumbles.
     """
     named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
     path = Path(named or _cloud_sdk.get_application_default_credentials_path())
@@ -151,7 +156,12 @@ def find_default(request: Any) -> tuple[Any, str | None]:
         raise _unusable(f"credentials file {path}: {error.strerror}") from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "no quota project": told by the call that needs one
-        found: tuple[Any, str | None] = google.auth.default(scopes=SCOPES, request=request)
+        try:
+            found: tuple[Any, str | None] = google.auth.default(scopes=SCOPES, request=request)
+        except GoogleAuthError:
+            raise
+        except _STUMBLES:
+            raise _unusable(f"credentials file {path}: not a usable credentials file") from None
     return found
 
 

@@ -59,7 +59,7 @@ def our_account() -> ServiceAccount:
             payload = file.read(_LARGEST).split(b".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)))
         _, _, namespace, name = str(claims["sub"]).split(":")
-    except (OSError, LookupError, TypeError, ValueError):
+    except (OSError, LookupError, RecursionError, TypeError, ValueError):
         return ServiceAccount()
     return ServiceAccount(namespace, name)
 

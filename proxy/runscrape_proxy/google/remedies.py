@@ -239,7 +239,7 @@ def _grant_remedy(refusal: _Refusal) -> str:
 def _take_apart(url: str, status: int, text: str) -> _Refusal:
     try:
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     match body:
         case {"error": {"message": str(message), **error}}:
