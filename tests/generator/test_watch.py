@@ -373,7 +373,7 @@ def test_command_under_signals(tmp_path: Path, google: Emulator) -> None:
     site = make_site(tmp_path, google)
     config = tmp_path / "runscrape.yaml"
     config.write_text("scrape_interval: 3m\n")
-    with site.running("--watch", "1h", "--config", str(config)) as running:
+    with site.running(*("--watch", "1h", "--timeout", "1h"), "--config", str(config)) as running:
         until(lambda: google.counts()["list_services"], why="the listing to hang")
         config.write_text("scrape_interval: 7m\n")
         running.send(signal.SIGHUP)
