@@ -649,14 +649,19 @@ def test_one_host_does_not_take_all_slots(tmp_path: Path) -> None:
         )
 
 
-def test_hanging_mints_hold_up_no_scrape(gate: Gateway) -> None:
-    """While Google hangs for one service, those with a token are scraped as ever."""
-    assert gate.scrape(f"{API}/metrics").status == 200
-    waiting = Crowd(gate, ["http://hang.a.run.app/metrics"] * 4, "10")
-    began = time.monotonic()
-    assert gate.scrape(f"{API}/metrics").status == 200
-    assert time.monotonic() - began < PATIENCE / 2
-    assert waiting.statuses() == {503: 4}
+def test_hanging_mints_hold_up_no_scrape(tmp_path: Path) -> None:
+    """While Google hangs for new services, those with a token are scraped as ever.
+
+    Even where every slot is taken by a scrape that waits for its token.
+    """
+    with gateway(tmp_path, "--gateway-concurrency", "4") as gate:
+        assert gate.scrape(f"{API}/metrics").status == 200
+        waiting = Crowd(gate, ["http://hang.a.run.app/metrics"] * 4, "10")
+        eventually(lambda: gate.metric("gateway_requests_in_flight") == 4, "a full gateway")
+        began = time.monotonic()
+        assert gate.scrape(f"{API}/metrics").status == 200
+        assert time.monotonic() - began < PATIENCE / 2
+        assert waiting.statuses() == {503: 4}
 
 
 # The real command, with a worker that has less than the usual 15 s for a request.

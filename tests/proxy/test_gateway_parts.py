@@ -173,7 +173,11 @@ def test_returning_fields(length: int | None) -> None:
 
 def test_a_slot_for_each_up_to_the_limits() -> None:
     """So many in all, so many to one host; a slot given back twice is one slot."""
-    slots = Slots(3, per_host=2)
+    slots = Slots(3, per_host=2, now=lambda: 0.0)
+    for host in "abc":
+        slot = slots.take(host, Deadline(9))
+        slot.in_time = True
+        slot.give_back()
     first, second = slots.take("a", Deadline(9)), slots.take("a", Deadline(9))
     with pytest.raises(ScrapeError, match="2 scrapes of a are under way") as refused:
         slots.take("a", Deadline(9))
@@ -267,6 +271,17 @@ def test_new_hosts_that_hang_give_way(scrapes: Scrapes) -> None:
     for deadline in deadlines[2:]:
         deadline.check()
     assert scrapes.slots.in_flight == 4
+
+
+def test_giving_way_at_once_makes_no_slow_host(scrapes: Scrapes) -> None:
+    """A host whose scrape gave way had no time to be slow, whatever its own thread says then."""
+    first, _ = scrapes.begin("a")
+    for host in "bcde":
+        scrapes.begin(host)
+    first.in_time = False
+    first.give_back()
+    for host in "fghia":
+        scrapes.begin(host)
 
 
 def test_hosts_that_answered_give_way_later(scrapes: Scrapes) -> None:

@@ -148,7 +148,8 @@ class Gateway:
     def _end(self, scrape: Scrape | None, refused: ScrapeError) -> None:
         """Give the slot back of a scrape that comes to nothing, if it got as far as that."""
         if scrape is not None:
-            scrape.slot.in_time = refused.status != HTTPStatus.GATEWAY_TIMEOUT
+            if refused.status != HTTPStatus.SERVICE_UNAVAILABLE:  # the service was not asked
+                scrape.slot.in_time = refused.status != HTTPStatus.GATEWAY_TIMEOUT
             scrape.slot.give_back()
         self._metrics.answered(
             str(refused.status.value), None if scrape is None else scrape.seconds

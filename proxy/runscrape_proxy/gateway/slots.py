@@ -86,7 +86,7 @@ class Slot:
 
     @property
     def waits_for_service(self) -> bool:
-        """Whether it is the service now that is waited for."""
+        """Whether it is the service now that is waited for, or the token for it."""
         return self._sending_since is None
 
     @property
@@ -97,7 +97,8 @@ class Slot:
     def cut(self) -> bool:
         """End the scrape, whatever it waits for; False where that cannot be done now."""
         if self.waits_for_service:
-            return self._deadline.cut()
+            self._deadline.cut()
+            return True
         if self._client is not None:
             shut(self._client)
         return self._client is not None
@@ -155,8 +156,9 @@ class Slots:
     def give_back(self, slot: Slot) -> None:
         """Give a slot back; once is enough."""
         with self._lock:
-            self._free(slot)
-            self._remember(slot.host, slot.in_time)
+            if slot in self._taken:  # it may have given way to another scrape
+                self._free(slot)
+                self._remember(slot.host, slot.in_time)
 
     def _end_one_of(self, host: str, *, named: bool) -> bool:
         """Make room at a host: for anybody, that of an idle client; for a named path, another."""
@@ -189,8 +191,6 @@ class Slots:
         return False
 
     def _free(self, slot: Slot) -> None:
-        if slot not in self._taken:
-            return
         del self._taken[slot]
         if slot.last_answered is False:
             self._slow -= 1

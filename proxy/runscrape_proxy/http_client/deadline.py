@@ -77,14 +77,12 @@ class Deadline:
         with self._lock:
             self._waited_on = None
 
-    def cut(self) -> bool:
-        """Give the call up from another thread; False if it waits on no socket now."""
+    def cut(self) -> None:
+        """Give the call up from another thread: now, or before it next waits on a socket."""
         with self._lock:
-            if self._waited_on is None:
-                return False
             self._cut_off = True
-            shut(self._waited_on)
-            return True
+            if self._waited_on is not None:
+                shut(self._waited_on)
 
 
 def shut(sock: Socket) -> None:
