@@ -145,6 +145,7 @@ def test_prometheus_takes_them(tmp_path: Path) -> None:
         (f"global:\n{BEGIN}\n{END}\n", "belong under scrape_configs"),
         (f"scrape_configs: []\n{BEGIN}\n{END}\n", "belong under scrape_configs"),
         (f"note: |\n  {BEGIN}\n  {END}\nscrape_configs: []\n", "belong under scrape_configs"),
+        (f"{BEGIN}\n{END}\n", "it is no mapping any more"),
     ],
 )
 def test_what_cannot_be_done_is_refused(text: str, said: str) -> None:

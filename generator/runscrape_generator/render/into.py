@@ -83,9 +83,12 @@ class UsersConfig:
 
     def _check(self, text: str, entries: list[Data]) -> None:
         try:
-            (whole,) = from_yaml(text)
-        except (ValidationError, ValueError) as error:
+            documents = from_yaml(text)
+        except ValidationError as error:
             raise self._misplaced(str(error)) from error
+        whole = documents[0] if len(documents) == 1 else None
+        if not isinstance(whole, dict):
+            raise self._misplaced("it is no mapping any more")
         outside = self.data()
         found, own = _jobs(whole, self.name), _jobs(outside, self.name)
         names = {entry["job_name"] for entry in entries}
