@@ -267,3 +267,18 @@ def test_a_metadata_server_that_comes_up_later(
         stopped.set()
         asking.join()
     assert f"this machine's account is {IDENTITY}" in caplog.text
+
+
+def test_a_metadata_server_that_answers_nonsense(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can be no answer at the start is a trouble like any other, and ends no thread."""
+    stopped = threading.Event()
+
+    def answer(_: Asked) -> Told:
+        stopped.set()
+        return Told(200, "[" * 100_000, {"Content-Type": "application/json"})
+
+    found = of_file(None)
+    with serving(answer) as address:
+        monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", address)
+        found.find_out(stopped)
+    assert "what Google answered is not a token (RecursionError)" in found.error

@@ -9,13 +9,13 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from google.auth.compute_engine import _metadata
-from google.auth.exceptions import GoogleAuthError
 
 from runscrape_proxy.clock import GoogleClock
 from runscrape_proxy.errors import CredentialsError, MintError, StartError
 from runscrape_proxy.files import WatchedFile, warn_of_readers
 from runscrape_proxy.google import kubernetes, remedies, sources
 from runscrape_proxy.google.find import Finder
+from runscrape_proxy.google.mint import MALFORMED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -127,7 +127,7 @@ class Credentials:
         request = self._finder.http(direct=True).within(_METADATA_SECONDS)
         try:
             return str(_metadata.get(request, path))
-        except (GoogleAuthError, LookupError, TypeError, ValueError) as error:
+        except MALFORMED as error:
             raise remedies.unusable(error) from None
 
     def _replace(self) -> bool:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MALFORMED: Final = (
+MALFORMED: Final = (
     GoogleAuthError,
     ArithmeticError,
     AttributeError,
@@ -62,7 +62,7 @@ class DirectMinter:
         request = self._http.within(timeout)
         try:
             credentials.refresh(request)
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise remedies.unusable(error) from None
         token = jwt.read(credentials.token, audience)
         self._note(token.email)
@@ -96,7 +96,7 @@ class ImpersonatingMinter:
         request = self._http.within(timeout)
         try:
             value = self._generate(request, audience)
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise remedies.unusable(error) from None
         token = jwt.read(value, audience)
         return Minted(token.value, token.seconds_left())
