@@ -707,11 +707,13 @@ def test_services_come_and_go(tmp_path: Path) -> None:
 
 
 def test_no_inventory_yet(start_proxy: StartProxy, tmp_path: Path) -> None:
-    """Until the inventory is there every scrape is a 503 that says so."""
-    proxy = start_proxy("--gateway", "--inventory", tmp_path / "inventory.json")
+    """Until the inventory is there every scrape is a 503 that says so, whatever its path holds."""
+    proxy = start_proxy("--gateway", "--inventory", tmp_path / "late\udcff.json")
     answer = proxy.get("http://api.a.run.app/metrics")
-    assert answer.status == 503
     assert "no inventory could be read yet" in answer.text
+    for each in (answer, proxy.get("/-/ready")):
+        assert each.status == 503
+        assert "late?.json: No such file" in each.text
 
 
 def test_without_gateway(start_proxy: StartProxy) -> None:

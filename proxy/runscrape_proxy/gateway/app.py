@@ -217,7 +217,7 @@ class Gateway:
 
 def refusal(error: ScrapeError, start_response: StartResponse) -> list[bytes]:
     """Answer with one line of text."""
-    body = f"runscrape-proxy: {error.reason}\n".encode()
+    body = f"runscrape-proxy: {error.reason}\n".encode(errors="replace")
     headers = [
         ("Content-Type", "text/plain; charset=utf-8"),
         ("Content-Length", str(len(body))),

@@ -41,7 +41,9 @@ def blueprint(tokens: Tokens, policy: Policy, prewarming: Callable[[], bool]) ->
         if not reasons:
             return Response("ready\n", content_type=TEXT)
         told = reasons if _may_read(policy) else []
-        return Response("\n".join(["not ready", *told, ""]), status=503, content_type=TEXT)
+        lines = "\n".join(["not ready", *told, ""])
+        # The path of a file need not be UTF-8.
+        return Response(lines.encode(errors="replace"), status=503, content_type=TEXT)
 
     return routes
 
