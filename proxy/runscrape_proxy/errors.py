@@ -149,3 +149,8 @@ class TemporarilyUnavailable(OAuthError):
     def headers(self) -> dict[str, str]:
         """RFC 9110, section 10.2.3."""
         return {"Retry-After": str(self.retry_after)}
+
+
+def printed(text: str) -> str:
+    """Put ``?`` for what a message cannot show of others' texts, such as control characters."""
+    return "".join(each if each.isprintable() else "?" for each in text)

@@ -9,7 +9,7 @@ import stat
 from threading import Lock
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from runscrape_proxy.errors import StartError
+from runscrape_proxy.errors import StartError, printed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -167,4 +167,4 @@ def _reason(error: Exception) -> str:
             return "nested too deeply"
         case MemoryError():
             return "not enough memory to read it"
-    return " ".join(str(error).split())
+    return printed(" ".join(str(error).split()))

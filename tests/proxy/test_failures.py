@@ -239,3 +239,24 @@ def test_long_texts_are_cut() -> None:
     """A message of others takes one line of bounded length."""
     assert clean("a b\n\tc") == "a b c"
     assert len(clean("word " * 1000)) < 250
+    assert clean("a\x1b[31mb\0\ud800") == "a?[31mb??"
+    said = str(refused(IAM, 403, iam("A\nB\x1b" + "word " * 1000, "no").encode()))
+    assert said.isprintable()
+    assert len(said) < 600
+
+
+@pytest.mark.parametrize("character", ["A", "_", "a", "=", "é", "A ", "Aé", "eyJ", "ya29."])
+def test_large_answers_take_no_time(character: str) -> None:
+    """Whatever an answer of a mebibyte consists of, it does not hold up all else while it is read.
+
+    A search that began anew at each of its characters would take hours, and this test with it.
+    """
+    assert len(clean(character * (1 << 20))) < 250
+
+
+def test_names_of_variables_are_told() -> None:
+    """A long word that is all in capitals is no token; any other is."""
+    name = "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES"
+    assert clean(f"set {name}!") == f"set {name}!"
+    assert clean(f"é{name}1é") == "é[hidden]é"
+    assert clean(f"eyJhbG+{name}1 ya29.a+{name}1") == "[hidden] [hidden]"

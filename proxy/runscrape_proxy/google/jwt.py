@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from runscrape_proxy.errors import MintError
+from runscrape_proxy.errors import MintError, printed
 
 LONGEST_LIFE: Final = 24 * 3600.0
 """Seconds; a token that says more is renewed as if it said this. Google's live for an hour."""
@@ -61,7 +61,7 @@ def read(value: object, audience: str) -> IdToken:
     if "iat" in claims and (begins is None or begins >= ends):
         raise MintError("Google's token does not say when it begins", remedy=_REMEDY)
     email = claims.get("email")
-    return IdToken(str(value), begins, ends, email if isinstance(email, str) else "")
+    return IdToken(str(value), begins, ends, printed(email) if isinstance(email, str) else "")
 
 
 _JWT = re.compile(r"[\w-]+\.([\w-]+)\.[\w-]+", re.ASCII)

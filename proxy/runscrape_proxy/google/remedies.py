@@ -18,12 +18,16 @@ from urllib.parse import urlsplit
 from google.auth.exceptions import GoogleAuthError, MalformedError
 
 from runscrape_proxy import http_client
-from runscrape_proxy.errors import MintError
+from runscrape_proxy.errors import MintError, printed
 from runscrape_proxy.google.kubernetes import ACCOUNT, ServiceAccount, our_account
 
 _LONGEST: Final = 240
 _TOKEN_LIKE: Final = re.compile(
-    r"eyJ[\w.=-]*|ya29\.[\w.-]*|(?=[A-Z_]*[a-z0-9+=-])[\w+=-]{40,}"  # not a variable's long name
+    r"eyJ[\w.+=-]*|ya29\.[\w.+=-]*"
+    # Any long word but a variable's name. It is looked at from its beginning only: from each of its
+    # characters on, an answer of a mebibyte would take hours.
+    r"|(?<![\w+=-])(?=[A-Z_]*[a-z0-9+=-])[\w+=-]{40,}",
+    re.ASCII,
 )
 _TARGET: Final = re.compile(r"/serviceAccounts/([^/:]+):generate")
 _METADATA_PATH: Final = "/computeMetadata/"
@@ -68,7 +72,7 @@ def refused(url: str, status: int, body: bytes) -> MintError:
     refusal = _take_apart(url, status, body.decode("utf-8", "replace"))
     said = f"{host_of_url(url)} answered {status}"
     if refusal.code:
-        said += f" {refusal.code}"
+        said += f" {clean(refusal.code)}"
     if refusal.message:
         said += f" ({clean(refusal.message)})"
     return MintError(said, remedy=_remedy(refusal), status=status)
@@ -120,7 +124,7 @@ def host_of_url(url: str) -> str:
 def clean(text: str) -> str:
     """Make a text of others fit for a one-line message: short, and without tokens."""
     line = " ".join(_TOKEN_LIKE.sub("[hidden]", text).split())
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+    return printed(line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…")
 
 
 _NO_METADATA = (
@@ -246,6 +250,6 @@ def _take_apart(url: str, status: int, text: str) -> _Refusal:
             return _Refusal(url, status, str(error.get("status", "")), text, message)
         case {"error": str(code), **rest}:
             description = str(rest.get("error_description", ""))
-            return _Refusal(url, status, clean(code), text, description)
+            return _Refusal(url, status, code, text, description)
     plain = "" if text.lstrip()[:1] in {"<", "{", "["} else text  # a page is for browsers
     return _Refusal(url, status, "", text, plain)
