@@ -28,9 +28,12 @@ from tests.kit.measuring import without_coverage
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
     [
-        *("runscrape_proxy.cli", "runscrape_proxy.serving.worker", "runscrape_proxy.web.app"),
-        *("runscrape_proxy.proxy", "runscrape_proxy.google.credentials"),
-        *("runscrape_generator.cli.main", "runscrape_generator.run", "coverage"),
+        *("runscrape_proxy.serving.server", "runscrape_proxy.serving.worker"),
+        *("runscrape_proxy.cli", "runscrape_proxy.proxy", "runscrape_proxy.web.app"),
+        *("runscrape_proxy.google.credentials", "gunicorn.arbiter", "gunicorn.glogging"),
+        *("runscrape_generator.cli.main", "runscrape_generator.cli.write"),
+        *("runscrape_generator.run", "runscrape_generator.watch"),
+        __name__,  # a fork would import it, and pytest with it, for itself
     ]
 )
 
