@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
 from gunicorn.config import Config
+from gunicorn.workers.workertmp import WorkerTmp
 
 from runscrape_proxy.errors import StartError
 from runscrape_proxy.serving import server
@@ -109,3 +113,24 @@ def test_threads_run_out(start_proxy: StartProxy, tmp_path: Path) -> None:
     assert "no more threads from the system: 3 serve" in proxy.log
     assert proxy.log.count("no more threads") <= 3
     assert "Traceback" not in proxy.log
+
+
+def test_a_worker_that_was_paused_with_us_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After docker pause it has a while to show that it lives; one that hangs is ended."""
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    ended: list[int] = []
+    arbiter = object.__new__(server.ProxyArbiter)
+    arbiter.timeout = 30
+    arbiter.log = logging.getLogger()
+    arbiter.kill_worker = lambda pid, _signal: ended.append(pid)
+    with contextlib.closing(WorkerTmp(Config())) as heartbeat:
+        arbiter.WORKERS = {7: SimpleNamespace(tmp=heartbeat, aborted=False)}
+        heartbeat.notify()
+        for seconds in (1, 60, *[1] * 29):
+            now[0] += seconds
+            arbiter.murder_workers()
+            assert ended == []
+        now[0] += 2
+        arbiter.murder_workers()
+        assert ended == [7]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import tempfile
+import time
 from typing import TYPE_CHECKING, Any
 
 from gunicorn import glogging, systemd
@@ -33,6 +35,9 @@ DRAIN_SECONDS = 8
 """After SIGTERM; with what else there is to do at the end it stays under 10."""
 
 KEEP_ALIVE_SECONDS = 5
+PAUSE_SECONDS = 10
+"""Gunicorn's first process looks after the worker each second; later than that, it was paused."""
+
 SHARED_MEMORY = "/dev/shm"  # noqa: S108  writable even where the root file system is not
 
 
@@ -91,6 +96,22 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
 class ProxyArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
     """Gunicorn's first process."""
+
+    _looked_at = math.inf
+    """When it last looked whether the worker lives, by the monotonic clock."""
+
+    def murder_workers(self) -> None:
+        """End a worker that hangs, and not one that was paused as this process was.
+
+        After a pause (docker pause, a machine that is moved) the worker has shown no life for long,
+        but it holds tokens that Google may not give again.
+        """
+        now = time.monotonic()
+        if now - self._looked_at > PAUSE_SECONDS:
+            for worker in self.WORKERS.values():
+                worker.tmp.notify()
+        self._looked_at = now
+        super().murder_workers()
 
     def handle_hup(self) -> None:
         """Have the workers read their files again; they keep their tokens and connections."""
