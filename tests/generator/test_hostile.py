@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 from runscrape_generator.config.settings import EndpointRule, Format, Mode, Rule
 from runscrape_generator.errors import ValidationError
-from runscrape_generator.render.yaml import from_yaml, to_yaml
+from runscrape_generator.render.yaml import from_yaml, to_json, to_yaml
 from tests.kit.prometheus import fetch
 from tests.kit.vmagent import vmagent
 from tests.kit.waiting import until
@@ -299,6 +300,15 @@ def vmagent_targets(address: str) -> list[dict[str, Any]]:
         return found
 
     return until(active, "targets")
+
+
+@pytest.mark.parametrize("write", [to_yaml, to_json])
+@pytest.mark.parametrize("code", [0xAD, 0x61C, 0x200B, 0x200F, 0x202A, 0x202E, 0x2066, 0x2069])
+def test_a_file_shows_what_it_holds(code: int, write: Callable[[object], str]) -> None:
+    """What reorders or hides text on a screen is escaped: a diff shows what Prometheus reads."""
+    text = f"a{chr(code)}b"
+    assert chr(code) not in write([text])
+    assert from_yaml(write([text])) == [[text]]
 
 
 @pytest.mark.skipif(shutil.which("vmagent") is None, reason="vmagent not installed")

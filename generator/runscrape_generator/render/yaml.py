@@ -44,7 +44,7 @@ def to_yaml(data: object) -> str:
     except UnicodeEncodeError as error:
         require_unicode(str(error.object))
         raise
-    return str(text).removesuffix("...\n").removesuffix("\n").replace("%{", "\\u0025{")
+    return _escaped(str(text).removesuffix("...\n").removesuffix("\n"))
 
 
 def jobs_to_yaml(entries: list[dict[str, Any]]) -> str:
@@ -122,12 +122,15 @@ def to_json(value: object) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.translate(_ESCAPES).replace("%{", "\\u0025{")
+    shown = _NOT_SHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return shown.replace("%{", "\\u0025{")
 
 
-_NOT_PRINTABLE = (*range(0x7F, 0xA0), 0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF)
-_ESCAPES = {code: f"\\u{code:04x}" for code in _NOT_PRINTABLE}
+_NOT_PRINTABLE = r"\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff"
 """What JSON leaves as it is, and YAML takes for a line break or refuses."""
+_REORDERS_OR_HIDES = r"\xad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+"""What would show whoever reads the file, or its diff, another text than Prometheus reads."""
+_NOT_SHOWN = re.compile(f"[{_NOT_PRINTABLE}{_REORDERS_OR_HIDES}]")
 
 
 def require_unicode(text: str) -> None:
