@@ -181,6 +181,14 @@ def test_hostile_text_is_shown_not_obeyed() -> None:
     assert len(shown.splitlines()) == 5
 
 
+def test_one_long_cell_does_not_lengthen_all_lines() -> None:
+    """What one service says at length is shown whole, and not padded for in every other line."""
+    long = "https://" + "a" * 30_000
+    lines = table(overview([kept("one", audience=long), kept("two")]), width=None).splitlines()
+    assert long in lines[1]
+    assert len(lines[2]) < 2_000
+
+
 def test_no_service_at_all_says_so() -> None:
     """With nothing found there is no heading, and a reason why there are no jobs."""
     assert table(overview(()), width=80) == (

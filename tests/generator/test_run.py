@@ -17,7 +17,7 @@ from emulator import Emulator
 from runscrape_generator import run
 from runscrape_generator.config.settings import Format, Settings
 from runscrape_generator.errors import ConfigError, RunscrapeError, ShrinkError, ValidationError
-from runscrape_generator.publish import lock
+from runscrape_generator.publish import diff, lock
 from runscrape_generator.publish.places import Command
 from tests.generator.commands_kit import failing, make_settings, make_site, world
 from tests.generator.publishing_kit import state, visible
@@ -129,10 +129,18 @@ def test_dry_run(settings: Settings, google: Emulator) -> None:
     assert once(replace(settings, dry_run=True))[1] == ""
 
 
+def test_lines_of_a_diff_end_where_those_of_the_file_do() -> None:
+    """What only Python takes for the end of a line (U+2028, a bare CR) is none for patch."""
+    old, new = "# a\u2028b\rc\nglobal: {}\n", "# a\u2028b\rc\nx: 1\nglobal: {}\n"
+    shown = diff.unified(Path("f"), old.encode(), new.encode())
+    assert "No newline" not in shown
+    assert apply(shown, old) == new
+
+
 def apply(diff: str, old: str) -> str:
     """Do what patch does with a unified diff."""
-    lines, done, result = old.splitlines(keepends=True), 0, list[str]()
-    for line in diff.splitlines(keepends=True)[2:]:
+    lines, done, result = re.findall(".*\n", old), 0, list[str]()
+    for line in re.findall(".*\n", diff)[2:]:
         if hunk := re.match(r"@@ -(\d+)", line):
             start = int(hunk[1]) - 1
             result += lines[done:start]

@@ -23,6 +23,8 @@ _GAP = "  "
 _LEAST = {_SERVICE: 10, _PATH: 8, _BOTH: 6, _JOB: 16, _WARNINGS: 16}
 """Columns below which a cell says nothing; hosts are cut last of all."""
 _MOST_WARNINGS = 5
+_MOST_PADDING = 500
+"""What one service says at length must not make the lines of thousands as long."""
 
 Row = Mapping[str, str]
 """Cells by heading."""
@@ -102,7 +104,7 @@ def _several(values: Iterable[str]) -> str:
 
 
 def _line(row: Row, widths: Mapping[str, int]) -> str:
-    cells = (pad(_cut(row, name, room), room) for name, room in widths.items())
+    cells = (pad(_cut(row, name, room), min(room, _MOST_PADDING)) for name, room in widths.items())
     return _GAP.join(cells).rstrip()
 
 

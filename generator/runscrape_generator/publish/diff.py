@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 from pathlib import Path
 
 _NO_NEWLINE = "\n\\ No newline at end of file\n"
@@ -13,12 +14,15 @@ def unified(path: Path, old: bytes | None, new: bytes) -> str:
 
     ``old`` None is a file that does not exist yet. Bytes that are not UTF-8 show as U+FFFD.
     """
-    before = (old or b"").decode(errors="replace").splitlines(keepends=True)
-    after = new.decode(errors="replace").splitlines(keepends=True)
     lines = difflib.unified_diff(
-        before,
-        after,
+        _lines(old or b""),
+        _lines(new),
         fromfile=str(path) if old is not None else "/dev/null",
         tofile=str(path),
     )
     return "".join(line if line.endswith("\n") else line + _NO_NEWLINE for line in lines)
+
+
+def _lines(data: bytes) -> list[str]:
+    """The lines as ``patch`` counts them; a text's splitlines() ends one at U+2028, too."""
+    return [line.decode(errors="replace") for line in io.BytesIO(data)]
