@@ -60,6 +60,14 @@ def test_folder_that_takes_no_lock_file(tmp_path: Path) -> None:
         pass
 
 
+def test_the_folder_that_takes_none_is_named(tmp_path: Path) -> None:
+    """That of the inventory, where the lock is, and not the output, which may well be writable."""
+    state = tmp_path / "state"
+    with pytest.raises(WriteError, match=f"cannot write {state}/"):  # noqa: SIM117
+        with lock.held(tmp_path / "out.yml", state):
+            pass
+
+
 def test_taking_it_again_changes_no_file(tmp_path: Path) -> None:
     """The lock file stays and is not written to, so no watcher of the folder wakes up."""
     with lock.held(tmp_path / "out.yml"):

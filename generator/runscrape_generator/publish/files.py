@@ -69,7 +69,7 @@ def resolve(path: Path) -> Path:
     except FileNotFoundError as error:
         if error.filename == os.fspath(real):
             return real
-        raise failure(path, error) from error
+        raise failure(real, error) from error  # of a link, the folder is that of its file
     except OSError as error:
         raise failure(path, error) from error
     if stat.S_ISDIR(mode):

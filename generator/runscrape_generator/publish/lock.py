@@ -46,7 +46,7 @@ def held(path: Path, folder: Path | None = None, *, wait: float = 0.0) -> Iterat
             "ran runscrape there before, remove it, or run as that user"
         ) from error
     except OSError as error:
-        raise files.failure(path, error) from error
+        raise files.failure(name, error) from error
     with file:
         _require_our_file(file.fileno(), path, name)
         _keep_others_out(file.fileno(), name.parent)
