@@ -242,6 +242,19 @@ def test_into_without_a_file(into: Settings) -> None:
     assert list(file_of(into).parent.iterdir()) == []
 
 
+def test_into_takes_no_file_that_we_wrote_whole(settings: Settings, into: Settings) -> None:
+    """All jobs of the block are there already; once its first line is gone it is the user's."""
+    path = file_of(into)
+    path.unlink()
+    once(settings)
+    before = state(path.parent)
+    with pytest.raises(ConfigError, match=r"--into: .*was written whole by runscrape: go on with"):
+        once(into)
+    assert state(path.parent) == before
+    path.write_text("# mine\nscrape_configs:\n")
+    assert once(into)[0].written
+
+
 def test_into_guards_when_the_inventory_is_lost(into: Settings, google: Emulator) -> None:
     """What the block scrapes stands in for the inventory; jobs of the user's do not count."""
     extra = "- {job_name: x, static_configs: [{targets: [x], labels: {service_name: x}}]}\n"

@@ -72,6 +72,8 @@ def require_replaceable(command: Command, settings: Settings, places: Places) ->
     RefusedError where it is not ours, ConfigError where it is ours, and of another kind: a mistyped
     ``--output`` would have Prometheus read a list of targets as its configuration.
     """
+    if settings.into is not None:
+        _require_users_own(settings.into)
     for path, kind, option in (
         (None if settings.into else places.output, WRITES[command], "--output"),
         (places.inventory, FileKind.INVENTORY, "--inventory"),
@@ -89,6 +91,16 @@ def require_replaceable(command: Command, settings: Settings, places: Places) ->
         if not settings.force and not file_kinds.is_ours(data, kind):
             old_template = kind is FileKind.JOBS and settings.template is not None
             raise RefusedError(refusal(path, kind, option, old_template=old_template))
+
+
+def _require_users_own(path: Path) -> None:
+    """Raise ConfigError for a file that ``--output`` wrote: all jobs of the block are there."""
+    data = files.read(path) or b""
+    if data.strip() and file_kinds.is_ours(data, FileKind.JOBS):
+        raise ConfigError(
+            f"--into: {path} was written whole by runscrape: go on with --output {path}, or make "
+            "it a file of yours first: remove its first line, and the jobs that runscrape wrote"
+        )
 
 
 def mode_of_output(settings: Settings, places: Places) -> int:
