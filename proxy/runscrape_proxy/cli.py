@@ -5,10 +5,10 @@ Imports nothing heavy: ``--help`` and a mistyped option answer at once.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -225,10 +225,12 @@ def settings_of(ctx: click.Context) -> Settings:
     _refuse_unknown_variables(ctx.command.params)
     _refuse_empty_lists(ctx)
     values = dict(ctx.params)
+    given = {name for name in values if ctx.get_parameter_source(name) != ParameterSource.DEFAULT}
     for option, needed in _NEEDS.items():
-        given = ctx.get_parameter_source(option) is not ParameterSource.DEFAULT
-        if given and values[option] and not values[needed]:
+        if option in given and values[option] and not values[needed]:
             raise click.UsageError(f"{_flag(option)} needs {_flag(needed)}")
+    if "socket_mode" in given and not any(each.startswith("unix:") for each in values["listen"]):
+        raise click.UsageError("--socket-mode needs --listen unix:PATH")
     values["delegates"] = values.pop("delegate")
     values["client_id"] = values["client_id"] or DEFAULTS.client_id
     if values.pop("verbose"):
@@ -270,5 +272,6 @@ def _flag(name: str) -> str:
 
 def _fail(message: str, code: int) -> int:
     line = " ".join(message.split())
-    sys.stderr.write(f"{PROGRAM}: {line}\n")
+    with contextlib.suppress(OSError):  # the code says it too where nobody takes the line
+        click.echo(f"{PROGRAM}: {line}", err=True)
     return code

@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 LOAD_ERROR = 4
 """The exit code of a worker that makes gunicorn end, and not try again for ever."""
 
-GUNICORNS_OWN = ("LISTEN", "TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA")
+GUNICORNS_OWN = ("LISTEN", "SOCKET_MODE", "TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA")
 
 
 class App:

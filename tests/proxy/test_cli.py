@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from runscrape_proxy import cli
 from runscrape_proxy.errors import StartError
 from runscrape_proxy.option_types import parse_duration
 from runscrape_proxy.settings import Settings
-from tests.proxy.harness import refused
+from tests.proxy.harness import COMMAND, refused
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,8 @@ def test_options() -> None:
     assert given.listen == ("[::1]:1", "unix:/x")
     assert given.mint_timeout == 60.0
     assert given.log_level == "debug"
-    assert (settings().socket_mode, settings("--socket-mode", "600").socket_mode) == (0o660, 0o600)
+    restricted = settings("--listen", "unix:/x", "--socket-mode", "600")
+    assert (settings().socket_mode, restricted.socket_mode) == (0o660, 0o600)
     assert settings("--inventory", "a", "--inventory", "b c").inventory == (Path("a"), Path("b c"))
     impersonating = settings("--impersonate-service-account", "a@x", "--delegate", "b@x")
     assert impersonating.delegates == ("b@x",)
@@ -99,6 +101,7 @@ def test_options() -> None:
         (["--threads", "10"], "10 is not in the range"),
         (["--socket-mode", "rw"], "is not a mode such as 0660"),
         (["--socket-mode", "0888"], "is not a mode such as 0660"),
+        (["--socket-mode", "0600"], "--socket-mode needs --listen unix:PATH"),
         (["--workers", "2"], "No such option"),
     ],
 )
@@ -164,6 +167,13 @@ def test_bad_options_end_the_start_in_one_line() -> None:
     assert error == (
         "runscrape-proxy: Invalid value for '--threads': 'x' is not a valid integer range.\n"
     )
+
+
+@pytest.mark.parametrize("where", ["2>/dev/full", "2>&-"])
+def test_bad_options_end_the_start_where_nobody_reads_why(where: str) -> None:
+    """The exit code is the same where standard error is full, or closed."""
+    command = shlex.join([*COMMAND, "--threads", "x"])
+    assert subprocess.run(["sh", "-c", f"exec {command} {where}"], check=False).returncode == 2
 
 
 def test_unknown_variables_end_the_start() -> None:
