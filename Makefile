@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := $(VENV)/.demo
 
-.PHONY: google demo test lint format fuzz soak bench docs screenshots lock setup prometheus checkers consumers clean
+.PHONY: google demo test compiled-tests lint format fuzz soak bench docs screenshots lock setup prometheus checkers consumers clean
 
 setup: $(STAMP)
 
@@ -67,11 +67,16 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# Pytest compiles the tests in its own way, with their assertions told in full: once, where its six
+# processes would each do so at the same time.
+compiled-tests: $(STAMP)
+	@$(BIN)/python -m pytest --collect-only -qq >/dev/null || true
+
 # What is downloaded for the tests comes while the code is checked. Bytecode is kept, whatever the
 # environment says: hundreds of programs are started, and each would compile all its modules.
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(STAMP) checkers
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line lint consumers
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=line lint consumers compiled-tests
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest --numprocesses 6 --dist loadfile --no-loadscope-reorder
 	@$(BIN)/python -m tests.kit.coverage_files
