@@ -119,6 +119,24 @@ def test_the_search_proves_nothing(searched: Emulator) -> None:
     assert set(names(listed(searched, lagging))) == {"shop-prod/us-central1", "shop-prod/us-east1"}
 
 
+def test_a_project_that_is_gone(searched: Emulator) -> None:
+    """Neither found nor listed: beside the refusal stands how to have it forgotten."""
+    talk = Recorder()
+    gone = known(old=Scope("long-gone", "us-central1"))
+    assert only(listed(searched, org(), talk=talk, known=gone)).where == "long-gone"
+    (warning,) = talk.of("warning")
+    assert warning.startswith("project long-gone: the search does not find it")
+
+
+def test_a_search_that_fails_finds_nothing_missing(searched: Emulator) -> None:
+    """Nobody is told to forget a project because the search was refused."""
+    talk = Recorder()
+    there = known(api=Scope("shop-test", "us-central1"))
+    refused = org(assets={"viewers": []})
+    assert only(listed(searched, refused, talk=talk, known=there)).where == "folders/12"
+    assert talk.of("warning") == []
+
+
 def test_the_search_finds_what_is_gone(searched: Emulator) -> None:
     """Where the search still finds a service, the region is asked, and its answer counts."""
     discovery = listed(searched, org(assets={"still": ["shop-test/europe-west1/old"]}))

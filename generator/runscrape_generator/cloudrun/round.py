@@ -79,6 +79,7 @@ class Round:
                 if isinstance(outcome, Exception) and self._is_down(outcome):
                     for waiting in self._calls.cancel_waiting():
                         self._take(waiting, outcome, shown)
+        self._tell_unfound()
         return Discovery(
             scopes=dict(sorted(self._scopes.items())),
             failures=tuple(sorted(self._failures, key=lambda f: (f.project, f.region or ""))),
@@ -91,6 +92,20 @@ class Round:
         whole = any(plan.project not in failed for plan in self._plan.projects)
         searched = self._plan.searched and not self._plan.projects
         return bool(self._scopes) or whole or searched
+
+    def _tell_unfound(self) -> None:
+        """Name the projects that stay for the inventory alone; a search that failed proves none."""
+        if self._plan.failed:
+            return
+        there = {scope.project for scope, services in self._scopes.items() if services}
+        there |= {failure.project for failure in self._failures}
+        for plan in self._plan.projects:
+            if plan.project in there and not (plan.named or plan.found):
+                log.warning(
+                    f"project {plan.project}: the search does not find it and it has services, so "
+                    "they stay; if it is no longer to be listed, take its scopes out of the "
+                    "inventory"
+                )
 
     def _list(self, plan: ProjectPlan, regions: Iterable[str]) -> None:
         for region in sorted(regions):
@@ -142,11 +157,6 @@ class Round:
         for region in still_empty:
             self._scopes[Scope(plan.project, region)] = ()
         self._list(plan, again)
-        if not (plan.named or plan.found) and regions:
-            log.warning(
-                f"project {plan.project}: the search does not find it and it has services, so they "
-                "stay; if it is no longer to be listed, take its scopes out of the inventory"
-            )
 
     def _take_error(self, scope: Scope, error: Exception) -> None:
         """Fail a scope, unless the error means that there is nothing, or another way to ask."""
