@@ -13,6 +13,7 @@ generator can add some.
 from __future__ import annotations
 
 import json
+import re
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -29,6 +30,10 @@ VERSION = 1
 
 MAX_BYTES: Final = 256 * MEBIBYTE
 """The inventory of 100,000 services has about half of that."""
+
+_LINE: Final = re.compile(r"(?! *\Z)[^\x00-\x1f\x7f\ud800-\udfff]+")
+"""Whatever runscrape takes for an audience or a path: a service may name one with characters that
+nobody sees, and the file is read whole or not at all."""
 
 _BUSY_SECONDS: Final = 1.0
 """How long a request waits for another one's reading: a file system may hang."""
@@ -233,7 +238,7 @@ def _endpoint(entry: dict[str, Any], urls: tuple[str, ...], where: str) -> Endpo
 
 
 def _is_line(value: object) -> bool:
-    return isinstance(value, str) and value.isprintable() and bool(value.strip())
+    return isinstance(value, str) and _LINE.fullmatch(value) is not None
 
 
 def _object(value: object, where: str) -> dict[str, Any]:

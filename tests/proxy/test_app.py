@@ -176,6 +176,8 @@ def test_ready_names_what_is_missing() -> None:
     answer = client(Holder(status(API, 1000), status(SHOP, None, "no role"))).get("/-/ready")
     assert answer.status_code == 503
     assert answer.text == f"not ready\n{SHOP}: no role\n"
+    odd = client(Holder(status("a\x9bb", None, "c\ud800"))).get("/-/ready").text
+    assert odd == "not ready\na?b: c?\n"
 
 
 def test_ready_is_short_however_much_is_missing() -> None:

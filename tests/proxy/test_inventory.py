@@ -60,6 +60,7 @@ def test_audiences() -> None:
         (document(KEPT | {"audience": 7}), "service 1: audience is not a line of text"),
         (document(KEPT | {"audience": " "}), "audience is not a line of text"),
         (document(KEPT | {"audience": "a\nb"}), "audience is not a line of text"),
+        (document(KEPT | {"audience": "a\ud800"}), "audience is not a line of text"),
         (document(KEPT | {"endpoints": {}}), "service 1: endpoints is not a list"),
         (document(KEPT | {"endpoints": ["x"]}), "service 1: endpoints is not an object"),
     ],
@@ -68,6 +69,13 @@ def test_bad_inventories(content: bytes, message: str) -> None:
     """A bad file is named with the place where it is bad."""
     with pytest.raises(ValueError, match=message):
         parse(content)
+
+
+@pytest.mark.parametrize("odd", ["a\u200bb", "\u202ea", "\xa0", "a\x85b", "a\u2028", "\ue000", "é"])
+def test_texts_that_nobody_sees(odd: str) -> None:
+    """What a service may call its path or audience (runscrape takes it) costs no other service."""
+    read = parse(document(KEPT, {"state": "kept", "audience": odd, "metrics_path": f"/{odd}"}))
+    assert read.audiences == {"https://api", odd}
 
 
 def test_a_bad_file_keeps_the_list(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

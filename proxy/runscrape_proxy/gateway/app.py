@@ -16,6 +16,7 @@ from runscrape_proxy.errors import (
     InvalidClient,
     ScrapeError,
     TemporarilyUnavailable,
+    printed,
 )
 from runscrape_proxy.gateway import headers as gateway_headers
 from runscrape_proxy.gateway import request as gateway_request
@@ -217,7 +218,7 @@ class Gateway:
 
 def refusal(error: ScrapeError, start_response: StartResponse) -> list[bytes]:
     """Answer with one line of text."""
-    body = f"runscrape-proxy: {error.reason}\n".encode(errors="replace")
+    body = f"runscrape-proxy: {printed(error.reason)}\n".encode()
     headers = [
         ("Content-Type", "text/plain; charset=utf-8"),
         ("Content-Length", str(len(body))),

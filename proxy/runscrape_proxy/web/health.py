@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
 
-from runscrape_proxy.errors import InvalidClient
+from runscrape_proxy.errors import InvalidClient, printed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,9 +41,8 @@ def blueprint(tokens: Tokens, policy: Policy, prewarming: Callable[[], bool]) ->
         if not reasons:
             return Response("ready\n", content_type=TEXT)
         told = reasons if _may_read(policy) else []
-        lines = "\n".join(["not ready", *told, ""])
-        # The path of a file need not be UTF-8.
-        return Response(lines.encode(errors="replace"), status=503, content_type=TEXT)
+        lines = "\n".join(["not ready", *map(printed, told), ""])
+        return Response(lines, status=503, content_type=TEXT)
 
     return routes
 
