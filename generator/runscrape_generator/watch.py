@@ -16,6 +16,7 @@ from typing import NoReturn, TextIO
 from runscrape_generator import run
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import ConfigError, LockedError, RunscrapeError
+from runscrape_generator.log import NOTICE
 from runscrape_generator.progress import Progress
 from runscrape_generator.publish.places import Command
 from runscrape_generator.signals import Hangup, Reread, behind
@@ -112,5 +113,5 @@ def _reread(load: Callable[[], Settings], old: Settings) -> Settings:
     if new.watch is None:
         log.warning(f"watch is not set any more: still running every {old.watch:g} s until SIGTERM")
         new = replace(new, watch=old.watch)
-    log.info("settings read again")
+    log.log(NOTICE, "settings read again")
     return new

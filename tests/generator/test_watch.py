@@ -171,7 +171,7 @@ def test_hangup_reads_the_settings_again(settings: Settings) -> None:
     versions = iter([settings, replace(settings, scrape_interval="7m")])
     talk, slept = play(lambda: next(versions), hang_up)
     assert "7m" in text_of(settings)
-    assert talk.of("step").count("settings read again") == 1
+    assert talk.of("summary").count("settings read again") == 1
     assert len(slept) == 2
 
 
@@ -191,6 +191,20 @@ def test_hangup_with_a_mistake_keeps_the_settings(settings: Settings) -> None:
         "the settings stay as they were",
     ]
     assert len(slept) == 2
+
+
+def test_a_mistake_that_is_mended_is_told(settings: Settings) -> None:
+    """In cron's or a container's log too, so that the mistake is not the last that is heard."""
+    answers: list[Settings | ConfigError] = [settings, ConfigError("wrong"), settings]
+
+    def load() -> Settings:
+        if isinstance(answer := answers.pop(0), ConfigError):
+            raise answer
+        return answer
+
+    talk, _ = play(load, hang_up, hang_up)
+    told = [line for level, line in talk.told if level in {"warning", "summary"}]
+    assert told[-2:] == ["the settings stay as they were", "settings read again"]
 
 
 def test_hangup_while_publishing_waits() -> None:
@@ -213,8 +227,9 @@ def test_hangup_during_the_reload(settings: Settings) -> None:
     """A SIGHUP while Prometheus reloads does not cut the round short, and is heeded after it."""
     noisy = replace(settings, reload_command=f"kill -HUP {os.getpid()}")
     talk, slept = play(lambda: noisy)
-    assert [line.endswith("Prometheus reloaded") for line in talk.of("summary")] == [True]
-    assert talk.of("step").count("settings read again") == 1
+    reloaded, read_again = talk.of("summary")
+    assert reloaded.endswith("Prometheus reloaded")
+    assert read_again == "settings read again"
     assert len(slept) == 1
 
 
@@ -252,7 +267,7 @@ def test_hangup_before_the_watch(settings: Settings) -> None:
     with hangup.installed():
         hang_up()
         talk, _ = play(lambda: settings, hangup=hangup)
-    assert talk.of("step").count("settings read again") == 1
+    assert talk.of("summary").count("settings read again") == 1
 
 
 class Ending:
@@ -411,7 +426,7 @@ def test_hangup_changes_how_it_logs(tmp_path: Path, google: Emulator) -> None:
         running.send(signal.SIGTERM)
         assert running.process.wait(20) == 143
     first = json.loads(running.log.splitlines()[0])
-    assert (first["severity"], first["message"]) == ("INFO", "settings read again")
+    assert (first["severity"], first["message"]) == ("NOTICE", "settings read again")
 
 
 def test_command_hung_up_while_it_starts(tmp_path: Path, google: Emulator) -> None:
