@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import threading
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from google.auth.compute_engine import _metadata
+from google.oauth2.credentials import Credentials as UserCredentials
 
+from runscrape_proxy.clock import GoogleClock
 from runscrape_proxy.errors import MintError
 from runscrape_proxy.google import kubernetes
+from runscrape_proxy.google.access_tokens import AccessTokens
 from runscrape_proxy.google.credentials import Credentials
+from runscrape_proxy.google.http import GoogleHttp
+from runscrape_proxy.http_client import Deadline
 from runscrape_proxy.model import CredentialKind
 from runscrape_proxy.settings import Settings
 from tests.proxy.harness import COMMAND, eventually
@@ -282,3 +288,37 @@ def test_a_metadata_server_that_answers_nonsense(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", address)
         found.find_out(stopped)
     assert "what Google answered is not a token (RecursionError)" in found.error
+
+
+def access_token(value: str) -> str:
+    return f'{{"access_token": {value}, "expires_in": 3600}}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *map(access_token, ['""', "null", "5", '["a"]', '"a\\nb"', '"é"']),
+        *("[]", "[" * 100_000, '{"access_token": "a", "expires_in": NaN}'),
+    ],
+    ids=range(9),
+)
+def test_an_answer_without_an_access_token(body: str) -> None:
+    """It is not kept for the hour that it may say: the next mint asks again, or has the old one."""
+    given = [body]
+    with serving(lambda _: Told(200, given[0])) as address:
+        login = UserCredentials(
+            None,
+            refresh_token="refresh",
+            token_uri=f"http://{address}/token",
+            client_id="id",
+            client_secret="secret",
+        )
+        tokens = AccessTokens(login, GoogleHttp(clock=GoogleClock()), quota_project="")
+        with pytest.raises(MintError, match=r"is no access token|is not a token"):
+            tokens.headers(Deadline(PATIENCE))
+        given[0] = access_token('"good"')
+        assert tokens.headers(Deadline(PATIENCE)) == {"authorization": "Bearer good"}
+        given[0] = body
+        assert login.expiry is not None
+        login.expiry -= timedelta(minutes=58)
+        assert tokens.headers(Deadline(PATIENCE)) == {"authorization": "Bearer good"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import threading
 from http import HTTPStatus
@@ -10,13 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 from google.auth.credentials import TokenState
 
 from runscrape_proxy.errors import MintError
-from runscrape_proxy.google import sources
+from runscrape_proxy.google import remedies, sources
 from runscrape_proxy.http_client import Deadline
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials as SourceCredentials
 
     from runscrape_proxy.google.http import GoogleHttp
+
+_TOKEN: Final = re.compile(r"[\x21-\x7e]+")
+"""RFC 6749, appendix A.12, less the space, which no header field takes."""
 
 _BUSY: Final = "the access token for the IAM Credentials API is still being fetched"
 
@@ -69,6 +73,22 @@ class AccessTokens:
             self._lock.release()
 
     def _fetch(self, deadline: Deadline) -> None:
+        """Fetch a token that can be used; what was held stays where there is none."""
+        held = self._source.token, self._source.expiry
+        fetched = False
+        try:
+            self._refresh(deadline)
+            token = self._source.token
+            fetched = isinstance(token, str) and _TOKEN.fullmatch(token) is not None
+        except remedies.MALFORMED as error:
+            raise remedies.unusable(error) from None
+        finally:
+            if not fetched:
+                self._source.token, self._source.expiry = held
+        if not fetched:
+            raise MintError("what Google gave is no access token", remedy=remedies.IN_PLACE)
+
+    def _refresh(self, deadline: Deadline) -> None:
         """Have google-auth fetch a token, and once more if that is for a token that was revoked."""
         request = self._http.until(deadline)
         shortened = sources.let_take(self._source, deadline.left)

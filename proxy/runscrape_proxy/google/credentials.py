@@ -15,7 +15,6 @@ from runscrape_proxy.errors import CredentialsError, MintError, StartError
 from runscrape_proxy.files import WatchedFile, warn_of_readers
 from runscrape_proxy.google import kubernetes, remedies, sources
 from runscrape_proxy.google.find import Finder
-from runscrape_proxy.google.mint import MALFORMED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -127,7 +126,7 @@ class Credentials:
         request = self._finder.http(direct=True).within(_METADATA_SECONDS)
         try:
             return str(_metadata.get(request, path))
-        except MALFORMED as error:
+        except remedies.MALFORMED as error:
             raise remedies.unusable(error) from None
 
     def _replace(self) -> bool:

@@ -13,9 +13,7 @@ import json
 import logging
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
-
-from google.auth.exceptions import GoogleAuthError
+from typing import TYPE_CHECKING, Any
 
 from runscrape_proxy.errors import MintError
 from runscrape_proxy.google import jwt, remedies
@@ -28,18 +26,6 @@ if TYPE_CHECKING:
     from runscrape_proxy.google.sources import Impersonation
 
 log = logging.getLogger(__name__)
-
-MALFORMED: Final = (
-    GoogleAuthError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    OSError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
-"""What google-auth and json raise for credentials and answers that are not what they should be."""
 
 
 class DirectMinter:
@@ -62,7 +48,7 @@ class DirectMinter:
         request = self._http.within(timeout)
         try:
             credentials.refresh(request)
-        except MALFORMED as error:
+        except remedies.MALFORMED as error:
             raise remedies.unusable(error) from None
         token = jwt.read(credentials.token, audience)
         self._note(token.email)
@@ -96,7 +82,7 @@ class ImpersonatingMinter:
         request = self._http.within(timeout)
         try:
             value = self._generate(request, audience)
-        except MALFORMED as error:
+        except remedies.MALFORMED as error:
             raise remedies.unusable(error) from None
         token = jwt.read(value, audience)
         return Minted(token.value, token.seconds_left())

@@ -21,6 +21,19 @@ from runscrape_proxy import http_client
 from runscrape_proxy.errors import MintError, printed
 from runscrape_proxy.google.kubernetes import ACCOUNT, ServiceAccount, our_account
 
+MALFORMED: Final = (
+    GoogleAuthError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What google-auth and json raise for credentials and answers that are not what they should be; see
+:func:`unusable`."""
+
 _LONGEST: Final = 240
 _TOKEN_LIKE: Final = re.compile(
     r"eyJ[\w.+=-]*|ya29\.[\w.+=-]*"
@@ -35,7 +48,7 @@ _METADATA_PATH: Final = "/computeMetadata/"
 _UNANNOTATED: Final = re.compile(r"\(([\w.-]+)/([\w.-]+)\) is not annotated")
 _NO_ACCOUNT: Final = re.compile(r"Gaia id not found for email (\S+)")
 
-_IN_PLACE: Final = "is something between here and Google answering in its place?"
+IN_PLACE: Final = "is something between here and Google answering in its place?"
 _OPEN_ID: Final = "roles/iam.serviceAccountOpenIdTokenCreator"
 _CREATOR: Final = "roles/iam.serviceAccountTokenCreator"
 _NEW_KEY: Final = "make a new one with gcloud iam service-accounts keys create"
@@ -111,7 +124,7 @@ def unusable(error: Exception) -> MintError:
     if not detail:
         return MintError(
             f"what Google answered is not a token ({type(error).__name__})",
-            remedy=_IN_PLACE,
+            remedy=IN_PLACE,
         )
     return MintError(detail, remedy="check the credentials file and what it points to")
 
@@ -150,7 +163,7 @@ _UNREACHABLE: Final = {
         "check HTTPS_PROXY and NO_PROXY",
     ),
     http_client.NoDescriptors: ("no connection to {host} ({said})", ""),
-    http_client.BadAnswer: ("{host} did not answer as HTTP has it ({said})", _IN_PLACE),
+    http_client.BadAnswer: ("{host} did not answer as HTTP has it ({said})", IN_PLACE),
 }
 """What to say, by the kind of error; :data:`_NO_CONNECTION` for any other."""
 
