@@ -34,6 +34,12 @@ FORMS = {
 }
 
 
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 20)
+)
+"""A few lines that would take years to compare."""
+
+
 def put_into(data: bytes, entries: Any = ENTRIES) -> bytes:
     return take_apart(data, "prometheus.yml").with_block(entries).encode()
 
@@ -136,6 +142,7 @@ def test_prometheus_takes_them(tmp_path: Path) -> None:
         ("scrape_configs:\n- job_name: a\n  job_name: b\n", "a second time; mend that first"),
         ("scrape_configs:\n- one\n", "is no list of jobs"),
         ("a: &a [*a]\n", "line 1 holds a value inside of itself; mend that first"),
+        (BOMB, "anchors inside of anchors that make millions of values; mend that first"),
         ("a: 1\nscrape_configs:\n- &a\n  job_name: a\n  x: {<<: *a}\n", "inside of itself"),
         (f"scrape_configs:\n{BEGIN}\n- job_name: a\n", "have to be there once each"),
         (f"scrape_configs:\n{END}\n", "have to be there once each"),

@@ -233,6 +233,10 @@ def _no_yaml(error: Exception) -> ValidationError:
     return ValidationError(f"is not YAML: {' '.join(str(error).split())}")
 
 
+_MOST_VALUES = 10_000_000
+"""With aliases written out: comparing two documents looks at each, and takes seconds then."""
+
+
 class _Document:
     """Makes data of one document's nodes. An anchor's node is made once, however often it is used.
 
@@ -243,22 +247,32 @@ class _Document:
     def __init__(self, scalars: Mapping[str, Callable[[str], Any]]) -> None:
         self._scalars = scalars
         self._made: dict[yaml.Node, Any] = {}
+        self._sizes: dict[yaml.Node, int] = {}
+        self._values = 0
+        """How many there are so far, with those of an anchor counted wherever it is used."""
         self._inside: set[yaml.Node] = set()
         """Nodes that are being made: an alias of one of them would never end."""
 
     def value(self, node: yaml.Node) -> Any:
         """The data of *node*."""
+        self._values += 1
         if isinstance(node, yaml.ScalarNode):
             return self._scalars.get(node.tag, str)(node.value)
         if node in self._inside:
             raise _wrong(node, "a value inside of itself")
         if node not in self._made:
             self._inside.add(node)
+            before = self._values
             if isinstance(node, yaml.MappingNode):
                 self._made[node] = self._mapping(node)
             else:
                 self._made[node] = [self.value(each) for each in node.value]
+            self._sizes[node] = self._values - before
             self._inside.remove(node)
+        else:
+            self._values += self._sizes[node]
+            if self._values > _MOST_VALUES:
+                raise _wrong(node, "anchors inside of anchors that make millions of values")
         return self._made[node]
 
     def _mapping(self, node: yaml.MappingNode) -> dict[Any, Any]:
