@@ -256,6 +256,20 @@ def test_an_empty_variable_counts_as_unset() -> None:
     assert configuration.load("generate", {}, environ).settings == Settings()
 
 
+@pytest.mark.parametrize("name", ["PROJECT", "REGION", "INCLUDE", "LABEL"])
+@pytest.mark.parametrize("text", [",", " ", " ,\n,"])
+def test_a_variable_of_commas_is_a_mistake(name: str, text: str) -> None:
+    """What "$A,$B" leaves of two unset variables would list, or keep, everything."""
+    with pytest.raises(ConfigError, match=f"^RUNSCRAPE_{name}: holds commas and blanks alone"):
+        configuration.load("generate", {}, {f"RUNSCRAPE_{name}": text})
+
+
+def test_an_empty_config_is_a_mistake() -> None:
+    """--config "$FILE" without that variable would run without the rules."""
+    with pytest.raises(ConfigError, match=r"^--config: is empty: expected the path of a file$"):
+        load(config="")
+
+
 @pytest.mark.parametrize(
     ("projects", "labels"),
     [

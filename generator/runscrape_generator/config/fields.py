@@ -80,7 +80,7 @@ class Text(Marker):
                 return value
             raise ValueError(expected(self.what, value) + self._quotes(value))
         if not re.fullmatch(self.pattern, value):
-            if not value:
+            if not value.strip(" "):
                 raise ValueError(f"is empty: expected {self.what}")
             raise ValueError(f"{quoted(value)} is not {self.what}{self.hint(value)}")
         if self.convert is None:
@@ -170,7 +170,10 @@ class OneOrMany(Marker):
     def check(self, _kind: Any, value: Any, info: ValidationInfo) -> tuple[Any, ...]:
         """Make a tuple of whatever is given."""
         if info.context and info.context.separated and isinstance(value, str):
-            return tuple(value.replace(",", " ").split())
+            words = tuple(value.replace(",", " ").split())
+            if not words:
+                raise ValueError("holds commas and blanks alone: name something, or leave it empty")
+            return words
         return tuple(value) if isinstance(value, list | tuple) else (value,)
 
     def __get_pydantic_json_schema__(

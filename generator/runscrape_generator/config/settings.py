@@ -300,7 +300,7 @@ class Settings:
     reload_password_file: vocabulary.File | None = setting(
         _FILES, "File with the password of --reload-user.", commands=_GENERATE
     )
-    reload_command: vocabulary.PlainText | None = setting(
+    reload_command: vocabulary.ShellCommand | None = setting(
         _FILES,
         "After a change, have Prometheus reload by running this command.",
         commands=_GENERATE,

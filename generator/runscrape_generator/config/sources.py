@@ -10,6 +10,7 @@ from typing import Any
 from runscrape_generator.config.fields import Reading
 from runscrape_generator.config.messages import Place, dotted
 from runscrape_generator.config.settings import BY_KEY, BY_VARIABLE, PREFIX
+from runscrape_generator.errors import ConfigError
 
 CONFIG_VARIABLE = PREFIX + "CONFIG"
 """Names the file, as ``--config`` does."""
@@ -77,6 +78,8 @@ def from_file(
     flags: Mapping[str, object], environ: Mapping[str, str], mistakes: Mistakes
 ) -> Source:
     """Read the file that ``--config``, or else the variable, names; raises ConfigError."""
+    if flags.get("config") == "":
+        raise ConfigError("--config: is empty: expected the path of a file")
     name = flags.get("config", environ.get(CONFIG_VARIABLE))
     if not name:
         return Source({}, Reading())

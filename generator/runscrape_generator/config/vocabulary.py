@@ -16,12 +16,13 @@ from runscrape_generator.config import durations
 from runscrape_generator.config.fields import OneOrMany, Pairs, Switch, Text
 
 _PLAIN = r"[^\x00-\x1f\x7f]"
+_NOT_BLANK = "(?=.*[^ ])"
 _PORT = "(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
 _AUTHORITY = f"{_HOST}(?::{_PORT})?"
 _PATH = r"(?:/(?:[^\x00-\x20\x7f?#%]|%[0-9A-Fa-f]{2})*)"
 _LONE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
-_FILE = rf"(?!~[^/]*/){_PLAIN}*[^/\x00-\x1f\x7f]"
+_FILE = rf"{_NOT_BLANK}(?!~[^/]*/){_PLAIN}*[^/\x00-\x1f\x7f]"
 
 
 def _region_hint(word: str) -> str:
@@ -99,6 +100,7 @@ def _glob(what: str, characters: str) -> Text:
 
 OnOff = Annotated[bool, Switch()]
 PlainText = Annotated[str, Text("text without control characters", f"{_PLAIN}+")]
+ShellCommand = Annotated[str, Text("a command on one line", f"{_NOT_BLANK}{_PLAIN}+")]
 
 # Google's names
 _PROJECT = r"(?:[a-z0-9.-]+:)?[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -159,7 +161,7 @@ _OF_SERVICE = r"[^{}\x00-\x1f\x7f]|\{(?:project|region|service)\}"
 _OF_LABEL = r"\{label\.[^\s=A-Z/.{}\x00-\x20\x7f]{1,63}\}"
 _CREDENTIALS = "the name of a file in the proxy's --gateway-credentials, without its folder"
 MetricsPath = Annotated[str, Text(_METRICS_PATH, _PATH, "PATH", hint=_path_hint)]
-JobName = Annotated[str, Text(_JOB, f"(?:{_OF_SERVICE})+")]
+JobName = Annotated[str, Text(_JOB, f"{_NOT_BLANK}(?:{_OF_SERVICE})+")]
 CredentialsName = Annotated[str, Text(_CREDENTIALS, "[A-Za-z0-9_][A-Za-z0-9._-]{0,126}")]
 _LABEL_NAME = "(?!__)(?!job$)[a-zA-Z_][a-zA-Z0-9_]*"
 _LabelName = Annotated[str, Text("a label name that a rule may set", _LABEL_NAME, hint=_label_hint)]
@@ -176,8 +178,9 @@ _PROMETHEUS = r"auto|(?:2\.(?:2[7-9]|[3-9][0-9])|[3-9]\.[0-9]{1,3})(?:\.[0-9]{1,
 _VMAGENT = r"1\.(?:79|[89][0-9]|[1-9][0-9]{2})(?:\.[0-9]{1,3})?"
 _VMAGENT_RELEASE = "a vmagent version such as 1.112, 1.79 at least"
 _RELOAD_USER = "a user (text without a colon, which HTTP Basic cannot carry)"
-ClientId = Annotated[str, Text(_CLIENT_ID, r"[^\x00-\x1f\x7f:]+")]
-ReloadUser = Annotated[str, Text(_RELOAD_USER, r"[^\x00-\x1f\x7f:]+")]
+_NO_COLON = rf"{_NOT_BLANK}[^\x00-\x1f\x7f:]+"
+ClientId = Annotated[str, Text(_CLIENT_ID, _NO_COLON)]
+ReloadUser = Annotated[str, Text(_RELOAD_USER, _NO_COLON)]
 PrometheusVersion = Annotated[str, Text(_RELEASE, _PROMETHEUS, "auto|VERSION")]
 VmagentVersion = Annotated[str, Text(_VMAGENT_RELEASE, _VMAGENT, "VERSION")]
 
