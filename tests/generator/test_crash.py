@@ -41,8 +41,8 @@ DOCUMENTS = {
     "whole": documents,
     "block": block_documents,
 }
-EVENTS = {"open", "os.rename", "os.link", "os.remove", "os.chmod", "os.chown", "os.setxattr",
-          "os.scandir", "runscrape.reload", "runscrape.fsync"}
+EVENTS = {"os.rename", "os.link", "os.remove", "os.chmod", "os.chown", "os.setxattr",
+          "runscrape.reload", "runscrape.fsync"}
 fsync = os.fsync
 steps = tempfile.TemporaryFile("w+")
 
@@ -50,13 +50,18 @@ def audited_fsync(descriptor):
     sys.audit("runscrape.fsync")
     fsync(descriptor)
 
+def changes_a_file(event, args):
+    if event == "open":
+        return args[2] & (os.O_WRONLY | os.O_RDWR)  # its flags
+    return event in EVENTS
+
 def attempt(folder, number, answer, what, state):
     running = folder / "running"
     count = 0
 
     def hook(event, args):
         nonlocal count
-        if event in EVENTS:
+        if changes_a_file(event, args):
             count += 1
             if count == number:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -114,7 +119,9 @@ for line in sys.argv[1:]:
     {"every": kill_at_every_step, "reload": kill_before_the_reload}[when](Path(base), *how)
 steps.close()
 """
-"""Each argument is when to kill, a folder, with ``start`` in it, and how to publish there: what
+"""Kills before each call that changes a file: before one that only reads, it would find the same.
+
+Each argument is when to kill, a folder, with ``start`` in it, and how to publish there: what
 Prometheus answers to the reload, the kind of documents, and the folder of the state. Leaves a
 folder for each step at which a run was killed, named by its number; where that is at ``every`` one,
 the last was not killed. ``reload`` is between the rename of the output and the reload.
