@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -9,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -21,8 +24,6 @@ from runscrape_generator.config.settings import COMMANDS, OPTIONS, Option
 from tests.conftest import DEMO_WORLD, MakeEmulator
 from tests.generator.commands_kit import run_here, world
 from tests.generator.test_configuration import SAMPLES
-
-pytestmark = pytest.mark.usefixtures("measured_programs")
 
 RUNSCRAPE = str(Path(sys.executable).with_name("runscrape"))
 SLOW = {"google", "grpc", "jinja2", "yaml", "requests", "flask", "prometheus_client"}
@@ -115,26 +116,21 @@ def shell(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_help_imports_nothing_slow() -> None:
-    """No --help, and no mistyped flag, waits for Google's clients, Jinja2 or PyYAML."""
-    lines = [["--help"], *([name, "--help"] for name in group().commands), ["generate", "--x"]]
-    code = (
-        "import sys; from runscrape_generator.cli.main import main\n"
-        f"codes = [main(arguments) for arguments in {lines!r}]\n"
-        f"print(codes, sorted({SLOW!r} & {{name.partition('.')[0] for name in sys.modules}}))"
-    )
-    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    expected = [0] * (len(lines) - 1) + [2]
-    assert found.stdout.splitlines()[-1] == f"{expected} []"
-
-
-def test_the_first_page_needs_no_settings() -> None:
-    """``runscrape --help`` lists the commands without importing what they are made of."""
+    """The first page lists the commands without importing what they are made of; no --help, and no
+    mistyped flag, waits for Google's clients, Jinja2 or PyYAML.
+    """
+    lines = [*([name, "--help"] for name in group().commands), ["generate", "--x"]]
     code = (
         "import sys; from runscrape_generator.cli.main import main; main(['--help'])\n"
-        "sys.exit('pydantic' in sys.modules)"
+        "has_settings = 'pydantic' in sys.modules\n"
+        f"codes = [main(arguments) for arguments in {lines!r}]\n"
+        f"slow = sorted({SLOW!r} & {{name.partition('.')[0] for name in sys.modules}})\n"
+        "print(has_settings, codes, slow)"
     )
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert all(f"\n  {name} " in found.stdout for name in group().commands)
+    expected = [0] * (len(lines) - 1) + [2]
+    assert found.stdout.splitlines()[-1] == f"False {expected} []"
 
 
 def test_help_names_every_option(capfd: pytest.CaptureFixture[str]) -> None:
@@ -327,38 +323,42 @@ def test_every_error_ends_with_its_exit_code(
     assert capfd.readouterr().err == said
 
 
-def test_a_current_folder_that_is_gone(google: Emulator, tmp_path: Path) -> None:
+def test_a_current_folder_that_is_gone(
+    google: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is told as what it is; whoever gives whole paths needs none."""
-    script = f'mkdir {tmp_path}/x && cd {tmp_path}/x && rmdir ../x && exec "$0" "$@"'
     words = ("generate", "--project", "demo", "--api-endpoint", google.api, "--output")
-    ended = shell(script, *words, "prometheus.yml")
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    ended = run(*words, "prometheus.yml")
     said = "the current folder is gone: change to another one, or give whole paths\n"
     assert (ended.returncode, ended.stderr) == (2, f"runscrape: error: {said}")
-    assert shell(script, *words, str(tmp_path / "prometheus.yml")).returncode == 0
+    assert shell('exec "$0" "$@"', *words, str(tmp_path / "prometheus.yml")).returncode == 0
 
 
-def test_an_unforeseen_error() -> None:
+def test_an_unforeseen_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug, such as a missing Jinja2, is one line with its type and place; with -v, a traceback.
 
     The exit code is 1.
     """
-    code = (
-        "import sys; sys.modules['jinja2'] = None\nfrom runscrape_generator.cli.main import main\n"
-        "words = ['generate', '--project', 'demo']\n"
-        "print(main(words), file=sys.stderr)\nsys.exit(main([*words, '-v']))"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", code], check=False, capture_output=True, text=True
-    )
+
+    def broken(*_: object) -> None:
+        raise ModuleNotFoundError("No module named 'jinja2'")
+
+    monkeypatch.setattr("runscrape_generator.pipeline.discover", broken)
+    ended = run("generate", "--project", "demo")
     assert ended.returncode == 1
-    without, _, verbose = ended.stderr.partition("1\n")
     assert re.fullmatch(
         r"runscrape: error: unexpected ModuleNotFoundError in \w+\.py:\d+, a bug: "
         r"-v shows the traceback\n",
-        without,
+        ended.stderr,
     )
-    assert "Traceback (most recent call last)" in verbose
-    assert "ModuleNotFoundError" in verbose
+    ended = run("generate", "--project", "demo", "-v")
+    assert ended.returncode == 1
+    assert "Traceback (most recent call last)" in ended.stderr
+    assert "ModuleNotFoundError" in ended.stderr
 
 
 def test_explain_shows_what_became_of_each_service(google: Emulator) -> None:
@@ -451,11 +451,11 @@ def test_cron_gets_one_line_and_none_with_q(
 
 
 def test_the_variables_and_the_file_are_read(google: Emulator, tmp_path: Path) -> None:
-    """The command as it is installed reads its environment and the file named there."""
+    """The command reads its environment and the file named there."""
     config = tmp_path / "runscrape.yaml"
     config.write_text("project: demo\noutput: out.json\ninclude: [api]\n")
     variables = {"RUNSCRAPE_CONFIG": str(config), "RUNSCRAPE_API_ENDPOINT": google.api}
-    subprocess.run([RUNSCRAPE, "targets"], check=True, env={**os.environ, **variables})
+    assert run_here(["targets"], variables).returncode == 0
     (target,) = json.loads((tmp_path / "out.json").read_text())
     assert target["labels"]["service_name"] == "api"
 
@@ -473,57 +473,64 @@ def test_standard_output_is_utf8_whatever_the_locale(tmp_path: Path) -> None:
     assert 'client_id: "größe"' in ended.stdout.decode()
 
 
-@pytest.mark.parametrize("arguments", [("generate", "--print-config"), ("generate", "--help")])
+PRINTING = [("generate", "--print-config"), ("generate", "--help"), ("--help",), ("--version",)]
+
+
+@pytest.mark.parametrize("arguments", PRINTING)
 def test_a_reader_that_is_gone_ends_it_quietly(arguments: Sequence[str]) -> None:
-    """`runscrape … | true` says nothing, leaves no traceback, and exits 7."""
-    ended = shell('( sleep 0.1; "$0" "$@"; echo $? >&2 ) | true', *arguments)
+    """Whoever reads standard output may end before it: nothing is said, and the exit code is 7."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as closed:
+        assert run_into(closed, *arguments) == (7, "")
+
+
+@pytest.mark.parametrize("arguments", PRINTING)
+def test_a_full_standard_output_is_said(arguments: Sequence[str]) -> None:
+    """What cannot be written to standard output is exit 7 with the reason."""
+    said = "runscrape: error: standard output: No space left on device\n"
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - pathlib asks for its size
+        assert run_into(full, *arguments) == (7, said)
+
+
+def run_into(stdout: TextIO, *arguments: str) -> tuple[int, str]:
+    """Run in this process with that standard output; gives the exit code, and what was said."""
+    stderr = io.StringIO()
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+        return cli.main(arguments), stderr.getvalue()
+
+
+def test_the_program_ends_as_quietly() -> None:
+    """`runscrape … | true` leaves no traceback either, of Python's own end."""
+    ended = shell('( sleep 0.1; "$0" "$@"; echo $? >&2 ) | true', "generate", "--print-config")
     assert ended.stderr == "7\n"
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [("generate", "--print-config"), ("generate", "--help"), ("--help",), ("--version",)],
-)
-def test_a_full_standard_output_is_said(arguments: Sequence[str]) -> None:
-    """What cannot be written to standard output is exit 7 with the reason."""
-    ended = shell('"$0" "$@" > /dev/full', *arguments)
-    assert ended.returncode == 7
-    assert ended.stderr == "runscrape: error: standard output: No space left on device\n"
-
-
-def test_a_closed_standard_output_is_said() -> None:
+def test_a_closed_standard_output_is_said(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     """With nowhere to put the result, the run ends before it asks Google, with the remedy."""
-    ended = shell('"$0" generate --project demo --api-endpoint http://127.0.0.1:1 >&-')
-    assert ended.returncode == 7
-    assert ended.stderr == (
+    monkeypatch.setattr(sys, "stdout", None)
+    assert cli.main(["generate", "--project", "demo", "--api-endpoint", "http://127.0.0.1:1"]) == 7
+    assert capfd.readouterr().err == (
         "runscrape: error: standard output is closed: name a file with --output\n"
     )
 
 
+@pytest.mark.usefixtures("measured_programs")
 def test_a_closed_stream_is_no_room_for_a_file(google: Emulator, tmp_path: Path) -> None:
     """With 0, 1 and 2 closed a run to a file works, and no file gets their numbers."""
-    output = tmp_path / "prometheus.yml"
+    output, seen = tmp_path / "prometheus.yml", tmp_path / "seen"
     listing = ("--project", "demo", "--api-endpoint", google.api, "--promtool", "none")
-    script = '"$0" generate -v "$@" <&- >&- 2>&-'
-    assert shell(script, *listing, "--output", str(output)).returncode == 0
-    assert run("generate", *listing).stdout == output.read_text()
-    code = "import os; from runscrape_generator.cli.main import main; main(['--version'])"
-    code += "; print(os.open(os.devnull, os.O_RDONLY))"
-    ended = shell(f'{sys.executable} -c "$1" <&- 2>&-', code)
-    assert int(ended.stdout.splitlines()[-1]) > 2
-
-
-def test_standard_output_outlives_its_reader() -> None:
-    """What could not be written is dropped, so that Python can still flush at its end."""
     code = (
-        "import sys; from runscrape_generator import errors\n"
-        "from runscrape_generator.cli import output as standard_output\n"
-        "try:\n"
-        "    with standard_output.result() as stdout: stdout.write('x' * 10)\n"
-        "except errors.WriteError: print('still open', flush=True); sys.exit(7)"
+        "import os, pathlib, sys; from runscrape_generator.cli.main import main\n"
+        "code, number = main(sys.argv[2:]), os.open(os.devnull, os.O_RDONLY)\n"
+        "pathlib.Path(sys.argv[1]).write_text(f'{code} {number > 2}')"
     )
-    ended = shell(f'( sleep 0.1; {sys.executable} -c "$1"; echo $? >&2 ) | true', code)
-    assert ended.stderr == "7\n"
+    script = f'{sys.executable} -c "$@" <&- >&- 2>&-'
+    shell(script, code, str(seen), "generate", "-v", *listing, "--output", str(output))
+    assert seen.read_text() == "0 True"
+    assert run("generate", *listing).stdout == output.read_text()
 
 
 def test_python_m(capfd: pytest.CaptureFixture[str]) -> None:
