@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from emulator import Emulator
 from runscrape_generator.publish import lock
 from tests.generator.commands_kit import Site, failing, make_site, run_here, world
 from tests.generator.publishing_kit import contents, get, prometheus, state, until, visible
+from tests.kit import programs
 
 BAD_TEMPLATE = "scrape_configs:\n  {{ cloud_run_jobs }}\nnonsense: 1\n"
 
@@ -225,18 +226,22 @@ def test_6_promtool(published: Site, promtool: str, tmp_path: Path) -> None:
     assert ("field nonsense not found" in said) == (promtool == "auto")
 
 
-def test_7_disk_full(published: Site) -> None:
+TOO_SMALL = """
+import resource, sys
+from runscrape_generator.cli.main import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))  # the log fits
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_7_disk_full(published: Site, tmp_path: Path) -> None:
     """7: what does not fit leaves the old files whole, and nothing beside them."""
     published.google.update(world("abcde"))
     before = published.state()
-    done = subprocess.run(
-        ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *published.words()],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 7
-    assert "File too large" in done.stderr
+    command = [sys.executable, "-c", TOO_SMALL, *published.words()[3:]]
+    with programs.running(command, tmp_path / "log", forked=True) as program:
+        assert program.process.wait(60) == 7, program.log
+    assert "File too large" in program.log
     assert published.state() == before
 
 
