@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from runscrape_generator.config.job_fields import OLDEST_PROMETHEUS
 from runscrape_generator.config.releases import assumed, release
@@ -107,7 +108,9 @@ def _ask(asked: Server) -> str | None:
     try:
         with asked.request("GET", "/api/v1/status/buildinfo", TIMEOUT) as response:
             said = json.loads(_body(response))["data"]["version"] if response.ok else None
-    except (requests.RequestException, ValueError, LookupError, TypeError, RecursionError):
+    except (requests.RequestException, HTTPError):
+        return None
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None
     return _usable(str(said))
 
@@ -115,12 +118,12 @@ def _ask(asked: Server) -> str | None:
 def _body(response: requests.Response) -> bytes:
     """Read what is sent in time; what is cut short is no JSON."""
     until = time.monotonic() + TIMEOUT
-    body = bytearray()
-    for part in response.iter_content(1):  # more at once would wait for all of it
+    body = b""
+    while part := response.raw.read1(_LARGEST_ANSWER, decode_content=True):  # what is there by now
         body += part
         if len(body) > _LARGEST_ANSWER or time.monotonic() > until:
             break
-    return bytes(body)
+    return body
 
 
 def _promtool_version(program: str) -> str | None:
