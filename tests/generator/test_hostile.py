@@ -1,16 +1,14 @@
 """Nothing in a service's name, labels or annotations can change the structure of any output.
 
 Expectations are built here from what went in, and read by parsers that are not ours: PyYAML and
-json for any text, promtool and vmagent (both Go) for a list of the worst.
+json for any text, Prometheus and vmagent (both Go) for a list of the worst.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +20,11 @@ from hypothesis import strategies as st
 from runscrape_generator.config.settings import EndpointRule, Format, Mode, Rule
 from runscrape_generator.errors import ValidationError
 from runscrape_generator.render.yaml import from_yaml, to_json, to_yaml
-from tests.kit.prometheus import fetch
+from tests.kit.prometheus import fetch, prometheus
 from tests.kit.vmagent import vmagent
 from tests.kit.waiting import until
 
-from .services import promtool, read_jobs, render, service, targets
+from .services import read_jobs, render, service, targets
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -125,12 +123,24 @@ def meant(one: Any, chosen: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("each", [Format.PROMETHEUS, Format.SCRAPE_CONFIGS, Format.VMAGENT])
 @examples
 @given(case=cases())
-def test_jobs_hold_what_went_in(each: Format, case: tuple[Any, dict[str, Any]]) -> None:
-    """Whatever a service is called, its job is one job with exactly these values."""
+def test_every_output_holds_what_went_in(
+    tmp_path_factory: pytest.TempPathFactory, case: tuple[Any, dict[str, Any]]
+) -> None:
+    """Whatever a service is called, each output has it once, with exactly its values."""
     one, chosen = case
+    for each in (Format.PROMETHEUS, Format.SCRAPE_CONFIGS, Format.VMAGENT):
+        jobs_hold_what_went_in(each, one, chosen)
+    resources_hold_what_went_in(one, chosen)
+    for mode in Mode:
+        targets_hold_what_went_in(mode, one, chosen)
+    template = tmp_path_factory.getbasetemp() / "hostile.j2"
+    a_template_holds_what_went_in(template, one, chosen)
+
+
+def jobs_hold_what_went_in(each: Format, one: Any, chosen: dict[str, Any]) -> None:
+    """Its job is one job with exactly these values."""
     data = yaml.load(text := render([one], format=each, **chosen), Loader=LOADER)
     entries = data if each is Format.VMAGENT else data["scrape_configs"]
     *own, job = entries
@@ -140,11 +150,8 @@ def test_jobs_hold_what_went_in(each: Format, case: tuple[Any, dict[str, Any]]) 
     assert "%{" not in text
 
 
-@examples
-@given(case=cases())
-def test_resources_hold_what_went_in(case: tuple[Any, dict[str, Any]]) -> None:
+def resources_hold_what_went_in(one: Any, chosen: dict[str, Any]) -> None:
     """A ScrapeConfig holds the same values under the CRD's names, and its name stays a name."""
-    one, chosen = case
     text = render([one], format=Format.OPERATOR, **chosen)
     _, config = yaml.load_all(text, Loader=LOADER)
     job = meant(one, chosen)
@@ -155,12 +162,8 @@ def test_resources_hold_what_went_in(case: tuple[Any, dict[str, Any]]) -> None:
     assert config["metadata"]["name"].isascii()
 
 
-@pytest.mark.parametrize("mode", Mode)
-@examples
-@given(case=cases())
-def test_targets_hold_what_went_in(mode: Mode, case: tuple[Any, dict[str, Any]]) -> None:
+def targets_hold_what_went_in(mode: Mode, one: Any, chosen: dict[str, Any]) -> None:
     """JSON, the same JSON read as YAML (as vmagent does), and YAML all hold the same values."""
-    one, chosen = case
     text = targets([one], mode=mode, **chosen)
     (group,) = json.loads(text)
     assert yaml.load(text, Loader=LOADER) == [group]
@@ -185,14 +188,8 @@ def test_targets_hold_what_went_in(mode: Mode, case: tuple[Any, dict[str, Any]])
     assert carried <= values
 
 
-@examples
-@given(case=cases())
-def test_a_template_holds_what_went_in(
-    tmp_path_factory: pytest.TempPathFactory, case: tuple[Any, dict[str, Any]]
-) -> None:
+def a_template_holds_what_went_in(path: Path, one: Any, chosen: dict[str, Any]) -> None:
     """The jobs are the same at the column of a user's marker as they are in our own file."""
-    one, chosen = case
-    path = tmp_path_factory.getbasetemp() / "hostile.j2"
     path.write_text("scrape_configs:\n      {{ cloud_run_jobs }}\n")
     (job,) = read_jobs(render([one], template=path, **chosen)).values()
     job.pop("job_name")
@@ -259,47 +256,35 @@ WORST = {f"l{index}": text for index, text in enumerate(NASTY) if text.strip("\x
 WORST_RULE = Rule(target="127.0.0.1:9", labels=WORST)
 
 
-def discovered(folder: Path, job: str) -> dict[str, str]:
-    command = ["promtool", "check", "service-discovery", "--timeout=1s"]
-    run = subprocess.run(
-        [*command, folder / "prometheus.yml", job], capture_output=True, text=True, check=True
-    )
-    (target,) = json.loads(run.stdout)
-    found: dict[str, str] = target["labels"]
-    return found
+OF_A_FILE = """
+- job_name: {0}
+  file_sd_configs: [{{files: [{0}]}}]
+"""
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool not installed")
+@pytest.mark.skipif(shutil.which("prometheus") is None, reason="Prometheus is not installed")
 def test_prometheus_reads_what_went_in(tmp_path: Path) -> None:
     """Prometheus' own parser and discovery find every label as it was, in a job and in a file."""
-    one = service("open", invoker_iam_disabled=True)
-    texts = {"job": ("cloudrun/demo/us-central1/open", render([one], rules=(WORST_RULE,)))}
+    one, folder = service("open", invoker_iam_disabled=True), tmp_path / "etc"
+    folder.mkdir()
+    text = render([one], rules=(WORST_RULE,), format=Format.SCRAPE_CONFIGS)
     for name in ("targets.json", "targets.yml"):
-        path = tmp_path / name
-        path.write_text(targets([one], as_yaml=name.endswith(".yml"), rules=(WORST_RULE,)))
-        texts[name] = ("cloudrun", render([], mode=Mode.GATEWAY, targets_file=str(path)))
-
-    def ask(way: str) -> dict[str, str]:
-        folder, (job, text) = tmp_path / f"of-{way}", texts[way]
-        folder.mkdir()
-        assert promtool(text, folder).returncode == 0
-        return discovered(folder, job)
-
-    with ThreadPoolExecutor() as pool:  # promtool takes its whole second each time
-        for found in pool.map(ask, texts):
-            assert {name: found.get(name) for name in WORST} == WORST
+        as_yaml = name.endswith(".yml")
+        (folder / name).write_text(targets([one], as_yaml=as_yaml, rules=(WORST_RULE,)))
+        text += OF_A_FILE.format(name)
+    (folder / "prometheus.yml").write_text(text)
+    with prometheus(folder / "prometheus.yml") as address:
+        found = until(lambda: active_targets(address, 3), "a target of each")
+    for target in found:
+        assert {name: target["labels"].get(name) for name in WORST} == WORST
 
 
-def vmagent_targets(address: str) -> list[dict[str, Any]]:
-    """Its targets as soon as there are any."""
-
-    def active() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(fetch(f"{address}/api/v1/targets"))["data"][
-            "activeTargets"
-        ]
-        return found
-
-    return until(active, "targets")
+def active_targets(address: str, number: int) -> list[dict[str, Any]]:
+    """The targets of Prometheus or vmagent, once there are so many."""
+    found: list[dict[str, Any]] = json.loads(fetch(f"{address}/api/v1/targets"))["data"][
+        "activeTargets"
+    ]
+    return found if len(found) == number else []
 
 
 @pytest.mark.parametrize("write", [to_yaml, to_json])
@@ -324,6 +309,6 @@ def test_vmagent_reads_what_went_in(mode: Mode, tmp_path: Path) -> None:
     (tmp_path / "jobs.yml").write_text(jobs)
     (tmp_path / "main.yml").write_text("scrape_config_files: [jobs.yml]\n")
     with vmagent(tmp_path) as address:
-        (target,) = vmagent_targets(address)
+        (target,) = until(lambda: active_targets(address, 1), "the target")
     assert {name: target["labels"].get(name) for name in worst} == worst
     assert target["labels"]["job"] == "cloudrun/demo/us-central1/open"
