@@ -168,6 +168,7 @@ class TokenProxy:
         client = Client(
             ca_file=settings.ca_file,
             connections=settings.gateway_connections,
+            lookups=slots.half,
             max_body=settings.gateway_max_body,
         )
         return Gateway(

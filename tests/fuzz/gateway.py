@@ -118,7 +118,7 @@ ODD_ANSWERS = st.one_of(
 def answers() -> Iterator[Target]:
     """A right answer is read to the letter; any other is one CallError, or bytes that came."""
     wire = _Wire()
-    client = Client(ssl.create_default_context(), per_host=2, hosts=2, direct=True)
+    client = Client(ssl.create_default_context(), per_host=2, hosts=2, lookups=9, direct=True)
     with OddServer(otherwise=wire.script) as server, contextlib.closing(client):
 
         def check(example: tuple[bytes, bytes | None]) -> None:

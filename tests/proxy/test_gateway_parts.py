@@ -110,7 +110,7 @@ def test_a_corporate_proxy_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, 
     """It is an answer of the gateway's own that says so, without the password in it."""
     monkeypatch.setenv("HTTPS_PROXY", url)
     host = f"{url.partition(':')[0]}.a.run.app"  # the answer of the environment is remembered
-    client = Client(ca_file=None, connections=2, max_body=1000)
+    client = Client(ca_file=None, connections=2, lookups=9, max_body=1000)
     with pytest.raises(ScrapeError, match="HTTPS_PROXY must name") as refused:
         client.ask(target(target=f"{host}:443"), "/metrics", {}, Deadline(1))
     assert refused.value.status == 502
@@ -271,6 +271,21 @@ def test_new_hosts_that_hang_give_way(scrapes: Scrapes) -> None:
     for deadline in deadlines[2:]:
         deadline.check()
     assert scrapes.slots.in_flight == 4
+
+
+def test_a_wait_for_the_resolver_does_not_give_way(scrapes: Scrapes) -> None:
+    """Its thread could not be had back: the next one gives way, and where there is none, nobody."""
+    first, second, *others = [scrapes.begin(host)[1] for host in "abcd"]
+    with first.uninterrupted():
+        fifth = scrapes.begin("e")[1]
+        with pytest.raises(CutOff):
+            second.check()
+        first.check()
+    with contextlib.ExitStack() as resolving:
+        for deadline in (first, *others, fifth):
+            resolving.enter_context(deadline.uninterrupted())
+        with pytest.raises(ScrapeError, match="4 scrapes are under way"):
+            scrapes.begin("f")
 
 
 def test_giving_way_at_once_makes_no_slow_host(scrapes: Scrapes) -> None:

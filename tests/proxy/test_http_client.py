@@ -8,6 +8,7 @@ import resource
 import socket
 import ssl
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,6 +25,7 @@ from runscrape_proxy.http_client import (
     NoConnection,
     NoDescriptors,
     Request,
+    TooManyLookups,
     TooSlow,
 )
 from runscrape_proxy.http_client import answer as answers
@@ -38,11 +40,12 @@ if TYPE_CHECKING:
 HEAD = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 LIMIT = 100_000
+LOOKUPS = 3
 
 
 @pytest.fixture
 def client() -> Iterator[Client]:
-    made = Client(ssl.create_default_context(), per_host=2, hosts=2, direct=True)
+    made = Client(ssl.create_default_context(), per_host=2, hosts=2, lookups=LOOKUPS, direct=True)
     yield made
     made.close()
 
@@ -274,6 +277,34 @@ def test_a_call_that_is_given_up(serve: Serve, client: Client) -> None:
     thread.join()
     call()  # and one that waits on nothing yet
     assert [type(error) for error in errors] == [CutOff, CutOff]
+
+
+def test_a_resolver_that_hangs(
+    serve: Serve, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No more threads wait for it than may, and none of them counts as free before it is."""
+    server = serve(OK)
+    lookup, asked, answered = socket.getaddrinfo, threading.Semaphore(0), threading.Event()
+
+    def hangs(*arguments: Any, **options: Any) -> Any:
+        asked.release()
+        answered.wait()
+        return lookup(*arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hangs)
+    deadlines = [Deadline(60) for _ in range(LOOKUPS)]
+    with ThreadPoolExecutor(LOOKUPS) as threads:
+        try:
+            calls = [threads.submit(client.send, request_to(server), each) for each in deadlines]
+            for _ in calls:
+                asked.acquire()
+            assert [each.cut() for each in deadlines] == [False] * LOOKUPS
+            with pytest.raises(TooManyLookups):
+                ask(client, server)
+        finally:
+            answered.set()
+        assert [call.result().read(LIMIT) for call in calls] == [b"{}"] * LOOKUPS
+    assert ask(client, server) == b"{}"
 
 
 def test_nobody_there(serve: Serve, client: Client) -> None:

@@ -25,14 +25,18 @@ class Client:
     """Asks services, over verified TLS, through HTTPS_PROXY where NO_PROXY does not say otherwise.
 
     Keeps at most ``connections`` open while nothing is asked, :data:`KEPT_PER_HOST` to one host;
-    takes bodies of at most ``max_body`` bytes. Raises StartError for a bad ``ca_file``.
+    looks up ``lookups`` names at once; takes bodies of at most ``max_body`` bytes. Raises
+    StartError for a bad ``ca_file``.
     """
 
-    def __init__(self, *, ca_file: Path | None, connections: int, max_body: int) -> None:
+    def __init__(
+        self, *, ca_file: Path | None, connections: int, lookups: int, max_body: int
+    ) -> None:
         self._client = http_client.Client(
             http_client.trust(ca_file),
             per_host=KEPT_PER_HOST,
             hosts=max(1, connections // KEPT_PER_HOST),
+            lookups=lookups,
         )
         self._max_body = max_body
 
@@ -129,7 +133,7 @@ def _failure(host: str, error: http_client.CallError, deadline: Deadline) -> Scr
                 f"{host} had not answered yet when its slot was needed: more than half of all"
                 " slots wait for services (--gateway-concurrency)",
             )
-        case http_client.NoDescriptors():
+        case http_client.NoDescriptors() | http_client.TooManyLookups():
             return ScrapeError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 f"no connection to {host}: {said}",

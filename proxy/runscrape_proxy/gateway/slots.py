@@ -5,6 +5,7 @@ where there is none left, either a scrape that does no good gives way or the new
 
 - A client that does not read gives way to anybody who wants a slot of the same host, or any.
 - A host whose last scrape timed out is slow: all slow hosts together have half of the slots.
+- The resolver gets half of the slots at most, as nothing ends a wait for it.
 - Where all slots are taken and more than half of them wait for services, the one that has waited
   longest gives way to a host that answered last time (and to a host that is new, if it is to one
   that did not answer last time itself). So there is always room for hosts that answer.
@@ -97,8 +98,7 @@ class Slot:
     def cut(self) -> bool:
         """End the scrape, whatever it waits for; False where that cannot be done now."""
         if self.waits_for_service:
-            self._deadline.cut()
-            return True
+            return self._deadline.cut()
         if self._client is not None:
             shut(self._client)
         return self._client is not None
@@ -117,7 +117,8 @@ class Slots:
         self.limit = limit
         self.now = now
         self._per_host = per_host
-        self._half = max(1, int(limit * SLOW_SHARE))
+        self.half = max(1, int(limit * SLOW_SHARE))
+        """How many slots all slow hosts together may have."""
         self._lock = threading.Lock()
         self._taken: dict[Slot, None] = {}
         self._slow = 0
@@ -138,9 +139,9 @@ class Slots:
         """
         with self._lock:
             answered = self._answered.get(host)
-            if answered is False and self._slow >= self._half:
+            if answered is False and self._slow >= self.half:
                 raise _full(
-                    f"{self._half} scrapes of hosts that did not answer in time are under way"
+                    f"{self.half} scrapes of hosts that did not answer in time are under way"
                 )
             if self._by_host[host] >= self._per_host and not self._end_one_of(host, named=named):
                 raise _full(f"{self._per_host} scrapes of {host} are under way already")
@@ -173,7 +174,7 @@ class Slots:
         if self._end_first(_by_unread(unread)):
             return True
         waiting = [slot for slot in self._taken if slot.waits_for_service]
-        if answered is False or len(waiting) <= self._half:
+        if answered is False or len(waiting) <= self.half:
             return False
         return self._end_first(
             slot

@@ -68,7 +68,13 @@ class GoogleHttp:
         context = http_client.trust(self._ca_file)
         if certificate is not None:
             context.load_cert_chain(*certificate)
-        made = http_client.Client(context, per_host=_CONNECTIONS, hosts=_HOSTS, direct=self._direct)
+        made = http_client.Client(
+            context,
+            per_host=_CONNECTIONS,
+            hosts=_HOSTS,
+            lookups=_CONNECTIONS,
+            direct=self._direct,
+        )
         weakref.finalize(self, made.close)
         return made
 

@@ -32,6 +32,7 @@ from runscrape_proxy.http_client.errors import (
     NoDescriptors,
     ProxyRefused,
     TlsFailed,
+    TooManyLookups,
     TooSlow,
 )
 from runscrape_proxy.http_client.request import Request
@@ -54,6 +55,7 @@ __all__ = [
     "Request",
     "Socket",
     "TlsFailed",
+    "TooManyLookups",
     "TooSlow",
     "shut",
     "trust",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import ssl
+import threading
 from typing import TYPE_CHECKING
 
 import h11
@@ -24,15 +25,23 @@ if TYPE_CHECKING:
 class Client:
     """Sends requests; keeps at most ``per_host`` idle connections to each of ``hosts`` hosts.
 
+    ``lookups`` names are looked up at once, since nothing ends a thread's wait for the resolver.
     ``direct`` ignores the proxies of the environment.
     """
 
     def __init__(
-        self, context: ssl.SSLContext, *, per_host: int, hosts: int, direct: bool = False
+        self,
+        context: ssl.SSLContext,
+        *,
+        per_host: int,
+        hosts: int,
+        lookups: int,
+        direct: bool = False,
     ) -> None:
         self._context = context
         self._direct = direct
         self._idle = IdleConnections(per_host, hosts)
+        self._lookups = threading.BoundedSemaphore(lookups)
         self._proxy_for = functools.lru_cache(maxsize=16_384)(proxy_for)
 
     def close(self) -> None:
@@ -55,7 +64,9 @@ class Client:
 
     def take(self, origin: Origin, deadline: Deadline) -> Connection:
         """Take a kept connection, or open one. Raises CallError."""
-        return self._idle.take(origin) or open_connection(origin, self._context, deadline)
+        return self._idle.take(origin) or open_connection(
+            origin, self._context, deadline, self._lookups
+        )
 
     def keep(self, origin: Origin, connection: Connection) -> None:
         """Keep a connection for the next request."""

@@ -28,6 +28,7 @@ class Deadline:
         self._lock = threading.Lock()
         self._cut_off = False
         self._waited_on: Socket | None = None
+        self._interruptible = True
 
     @property
     def left(self) -> float:
@@ -77,12 +78,28 @@ class Deadline:
         with self._lock:
             self._waited_on = None
 
-    def cut(self) -> None:
-        """Give the call up from another thread: now, or before it next waits on a socket."""
+    @contextlib.contextmanager
+    def uninterrupted(self) -> Iterator[None]:
+        """Say that nothing can end what is done now, so that :meth:`cut` does not try."""
         with self._lock:
+            self._interruptible = False
+        try:
+            yield
+        finally:
+            self._interruptible = True
+
+    def cut(self) -> bool:
+        """Give the call up from another thread: now, or before it next waits on a socket.
+
+        False where its thread could not be had back.
+        """
+        with self._lock:
+            if not self._interruptible:
+                return False
             self._cut_off = True
             if self._waited_on is not None:
                 shut(self._waited_on)
+            return True
 
 
 def shut(sock: Socket) -> None:

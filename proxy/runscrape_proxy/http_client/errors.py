@@ -24,6 +24,10 @@ class NoDescriptors(CallError):
     """There is no file descriptor left here for a connection."""
 
 
+class TooManyLookups(CallError):
+    """As many names as may be are being looked up already: the resolver does not answer."""
+
+
 class NoAddress(CallError):
     """The name of the host has no address here."""
 

@@ -21,9 +21,11 @@ from runscrape_proxy.http_client.errors import (
     NoDescriptors,
     ProxyRefused,
     TlsFailed,
+    TooManyLookups,
 )
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterator
 
     from runscrape_proxy.http_client.deadline import Deadline, Socket
@@ -42,14 +44,22 @@ _KEEPALIVE: Final = [
 ]
 
 
-def open_connection(origin: Origin, context: ssl.SSLContext, deadline: Deadline) -> Connection:
-    """Connect, through the proxy if there is one. Raises CallError."""
+def open_connection(
+    origin: Origin,
+    context: ssl.SSLContext,
+    deadline: Deadline,
+    lookups: threading.BoundedSemaphore,
+) -> Connection:
+    """Connect, through the proxy if there is one. Raises CallError.
+
+    ``lookups`` bounds the threads that wait for the resolver.
+    """
     proxy = origin.proxy
     if proxy is None:
-        sock = _connect(origin.host, origin.port, deadline)
+        sock = _connect(origin.host, origin.port, deadline, lookups)
         return Connection(_secure(sock, context, origin.host, deadline) if origin.tls else sock)
     try:
-        sock = _connect(proxy.host, proxy.port, deadline)
+        sock = _connect(proxy.host, proxy.port, deadline, lookups)
         if proxy.tls:
             sock = _secure(sock, context, proxy.host, deadline)
     except (NoAddress, NoConnection, TlsFailed) as error:
@@ -61,13 +71,20 @@ def open_connection(origin: Origin, context: ssl.SSLContext, deadline: Deadline)
     return Connection(sock)
 
 
-def _connect(host: str, port: int, deadline: Deadline) -> Socket:
+def _connect(
+    host: str, port: int, deadline: Deadline, lookups: threading.BoundedSemaphore
+) -> Socket:
     """Connect to the first address that answers in its share of the time."""
+    if not lookups.acquire(blocking=False):
+        raise TooManyLookups("the resolver (DNS) does not answer")
     try:
-        candidates = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        with deadline.uninterrupted():
+            candidates = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         _check_descriptors()
         raise NoAddress("it has no address here (DNS)") from error
+    finally:
+        lookups.release()
     failed: OSError = TimeoutError()
     for number, (family, kind, protocol, _, address) in enumerate(candidates, 1):
         share = 1 if number == len(candidates) else ADDRESS_SHARE
