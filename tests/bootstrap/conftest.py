@@ -177,7 +177,7 @@ class Stacks:
             self._running.pop(platform)[1].close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def stacks(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stacks]:
@@ -192,7 +192,7 @@ def stacks(
         yield stacks
 
 
-@pytest.fixture(scope="package", params=["compose", "kubernetes", "systemd", "gateway"])
+@pytest.fixture(scope="module", params=["compose", "kubernetes", "systemd", "gateway"])
 def stack(request: pytest.FixtureRequest, stacks: Stacks) -> Iterator[Running]:
     """One platform's bundle, written by the command, run by what is written in it."""
     with stacks.use(str(request.param)) as running_here:

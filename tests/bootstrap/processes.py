@@ -12,20 +12,21 @@ import contextlib
 import os
 import re
 import shlex
-import signal
+import shutil
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.kit.ports import free_port
+from tests.kit.programs import Program
+from tests.kit.programs import running as program_running
 from tests.kit.prometheus import fetch as get
 from tests.kit.waiting import QUIET as DEADLINE
 from tests.kit.waiting import until as eventually
 
-__all__ = ["eventually", "free_port", "get"]
+__all__ = ["DEADLINE", "eventually", "free_port", "get"]
 PROGRAMS = Path(sys.executable).parent
 
 
@@ -79,39 +80,49 @@ def running(plan: Plan, base: Mapping[str, str], logs: Path) -> Iterator[dict[st
     """Run all of it; gives the addresses, and ends with every process ended."""
     relocate(plan)
     replace = replacer(plan.places)
-    started: list[subprocess.Popen[bytes]] = []
-    clean = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
-    clean |= {"PATH": f"{PROGRAMS}:/usr/bin:/bin", "HOME": "/nonexistent"}
-    try:
+    started: list[Program] = []
+    with contextlib.ExitStack() as ending:
         for process in plan.processes:
             argv = [replace(word) for word in process.argv]
             own = {name: replace(value) for name, value in process.environment.items()}
             log = logs / f"{process.name}.log"
-            child = _start(argv, clean | dict(base) | own, log, replace(process.listen))
+            program = ending.enter_context(
+                start(argv, dict(base) | own, log, listen=replace(process.listen))
+            )
             if process.once:
-                assert child.wait(DEADLINE) == 0, log.read_text()
+                assert program.process.wait(DEADLINE) == 0, program.log
             else:
-                started.append(child)
+                started.append(program)
         yield dict(plan.places)
-        for child, process in zip(
-            started, (each for each in plan.processes if not each.once), strict=True
-        ):
-            assert child.poll() is None, (logs / f"{process.name}.log").read_text()
-    finally:
-        for child in reversed(started):
-            child.send_signal(signal.SIGTERM)
-        for child in reversed(started):
-            try:
-                child.wait(15)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+        for program in started:
+            assert program.code is None, program.log
 
 
-def _start(
-    argv: Sequence[str], environment: Mapping[str, str], log: Path, listen: str
-) -> subprocess.Popen[bytes]:
-    with log.open("wb") as output, contextlib.ExitStack() as stack:
+PATH = f"{PROGRAMS}:/usr/bin:/bin"
+OURS = {
+    str(PROGRAMS / "runscrape"): "runscrape_generator",
+    str(PROGRAMS / "runscrape-proxy"): "runscrape_proxy",
+}
+
+
+@contextlib.contextmanager
+def start(
+    argv: Sequence[str], environment: Mapping[str, str], log: Path, *, listen: str = ""
+) -> Iterator[Program]:
+    """Run a process with this environment until the block ends.
+
+    Programs of ours are forked, which saves the time of their imports; but one that is handed a
+    socket is executed.
+    """
+    clean = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
+    environment = clean | {"PATH": PATH, "HOME": "/nonexistent"} | dict(environment)
+    module = OURS.get(shutil.which(argv[0], path=PATH) or "")
+    if module and not listen:
+        command = [sys.executable, "-m", module, *argv[1:]]
+        with program_running(command, log, env=environment, forked=True) as program:
+            yield program
+        return
+    with contextlib.ExitStack() as stack:
         passed: tuple[int, ...] = ()
         if listen:
             host, port = listen.rsplit(":", 1)
@@ -120,13 +131,6 @@ def _start(
             script = f"exec 3<&{opened.fileno()}; export LISTEN_FDS=1 LISTEN_PID=$$; exec "
             argv = ["/bin/bash", "-c", script + shlex.join(argv)]
             passed = (opened.fileno(),)
-        return subprocess.Popen(
-            list(argv),
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            pass_fds=passed,
-            cwd=log.parent,
-            start_new_session=True,
+        yield stack.enter_context(
+            program_running(argv, log, env=environment, pass_fds=passed, cwd=log.parent)
         )
