@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -59,16 +60,18 @@ def test_a_case_can_fail(rules: Path) -> None:
     """
     broken = rules / "broken"
     broken.mkdir()
-    cases = yaml.safe_load((rules / "cases.yml").read_text())
-    cases["tests"] = [each for each in cases["tests"] if fires(each, "RunscrapeScrapeNearTimeout")]
-    assert cases["tests"]
-    (broken / "cases.yml").write_text(yaml.safe_dump(cases))
-    for name in ("recording.yml", "alerts.yml"):
-        (broken / name).write_text((rules / name).read_text())
-    assert promtool("test", "rules", "cases.yml", cwd=broken).returncode == 0
     text = (rules / "alerts.yml").read_text()
-    (broken / "alerts.yml").write_text(text.replace("> 0.8", "> 8"))
-    assert promtool("test", "rules", "cases.yml", cwd=broken).returncode != 0
+    moved = "runscrape_proxy_inventory_last_reload_successful == 0"
+    assert moved in text
+    (broken / "alerts.yml").write_text(text.replace(moved, moved[:-1] + "2"))
+    shutil.copy(rules / "recording.yml", broken)
+    cases = yaml.safe_load((rules / "cases.yml").read_text())
+    alert = "RunscrapeProxyInventoryUnreadable"
+    cases["tests"] = [each for each in cases["tests"] if fires(each, alert)]
+    (broken / "cases.yml").write_text(yaml.safe_dump(cases))
+    done = promtool("test", "rules", "cases.yml", cwd=broken)
+    assert done.returncode != 0
+    assert set(re.findall(r"alertname: *(\w+)", done.stdout + done.stderr)) == {alert}
 
 
 def fires(test: dict[str, Any], alert: str) -> bool:
