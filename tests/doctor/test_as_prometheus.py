@@ -104,10 +104,16 @@ def jobs(servers: Servers, folder: Path) -> list[dict[str, Any]]:
             ]
         )
     )
+    hidden = {"targets": [host], "labels": {"__meta_bare": "yes", "team": "ä"}}
+    (folder / ".targets.json").write_text(json.dumps([hidden]))
     relabel = [
         {"source_labels": ["__meta_drop"], "regex": "y(e)s", "action": "drop"},
         {"source_labels": ["__meta_cloudrun_job"], "regex": "(.+)", "target_label": "job"},
         {"source_labels": ["job", "team"], "separator": "@", "target_label": "both"},
+        {"source_labels": ["__meta_filepath"], "regex": ".*/(.*)", "target_label": "file"},
+        {"source_labels": ["team"], "regex": r"(\w+)", "target_label": "ascii"},
+        {"source_labels": ["__meta_bare"], "regex": "yes", "target_label": "__metrics_path__"}
+        | {"replacement": ""},
         {"regex": "te(a)m", "replacement": "x_${1}m", "action": "labelmap"},
         {"source_labels": ["team"], "target_label": "upper", "action": "uppercase"},
         {"source_labels": ["__address__"], "modulus": 7, "target_label": "h", "action": "hashmod"},
@@ -119,11 +125,13 @@ def jobs(servers: Servers, folder: Path) -> list[dict[str, Any]]:
             "job_name": "statics",
             "oauth2": oauth2,
             "metrics_path": "/metrics",
-            "params": {"name": ["a b", "c"], "match[]": ["{x=~'.+'}"]},
-            "static_configs": [{"targets": [host], "labels": {"instance": "me", "empty": ""}}],
+            "params": {"name": ["a b", "c"], "on": [True], "match[]": ["{x=~'.+'}"]},
+            "static_configs": [
+                {"targets": [host], "labels": {"instance": "me", "empty": "", "is": True}}
+            ],
         },
         {"job_name": "files", "oauth2": oauth2, "relabel_configs": relabel}
-        | {"file_sd_configs": [{"files": ["targets.json"]}]},
+        | {"file_sd_configs": [{"files": ["*.json"]}]},
         {
             "job_name": "gateway",
             "scheme": "http",
@@ -229,7 +237,7 @@ def test_targets(observed: Observed) -> None:
         for (_, url), (labels, timeout) in observed.targets.items()
     }
     assert found == theirs
-    assert len(found) == 4
+    assert len(found) == 5
 
 
 def test_a_target_that_prometheus_drops(observed: Observed) -> None:

@@ -72,6 +72,10 @@ UNKNOWN: dict[str, tuple[str, str]] = {
         f"{STATIC}, relabel_configs: [{{regex: '\\pL+', target_label: a}}]",
         "doctor cannot apply it",
     ),
+    "a class of RE2's": (
+        f"{STATIC}, relabel_configs: [{{regex: '[[:digit:]]+', target_label: a}}]",
+        "[:digit:] is no class to Python: doctor cannot apply it",
+    ),
     "the same after the scrape": (
         f"{STATIC}, metric_relabel_configs: [{{regex: '\\pL+', action: drop}}]",
         "doctor cannot apply it",

@@ -141,7 +141,7 @@ def _same(url: str) -> str:
 
 
 def _jobs(text: str) -> dict[str, Mapping[str, Any]]:
-    content = next(iter(from_yaml(text, numbers_as_text=True)), None)
+    content = next(iter(from_yaml(text, as_written=True)), None)
     entries = content.get("scrape_configs") if isinstance(content, dict) else None
     return {str(job.get("job_name")): job for job in entries or [] if isinstance(job, dict)}
 

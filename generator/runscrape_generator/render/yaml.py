@@ -166,15 +166,16 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def from_yaml(text: str, *, numbers_as_text: bool = False) -> list[Any]:
+def from_yaml(text: str, *, as_written: bool = False) -> list[Any]:
     """Every YAML document in *text*, as plain data; raises ValidationError with the place.
 
-    ``numbers_as_text`` keeps numbers as they are written: the secret ``1.50`` is not ``1.5``.
+    ``as_written`` keeps numbers and booleans as text: the secret ``1.50`` is not ``1.5``, nor is
+    the parameter ``true`` Python's ``True``.
     """
     require_unicode(text)
     scalars = dict(_SCALARS)
-    if numbers_as_text:
-        del scalars[_INT], scalars[_FLOAT]
+    if as_written:
+        del scalars[_INT], scalars[_FLOAT], scalars[_BOOLEAN]
     try:
         return [_Document(scalars).value(node) for node in yaml.compose_all(text, Loader)]
     except (yaml.YAMLError, RecursionError) as error:

@@ -69,7 +69,7 @@ def _jobs(path: Path) -> list[tuple[Data, Defaults]]:
     defaults = Defaults(folder, interval, timeout)
     jobs = [(job, defaults) for job in _entries(path, content)]
     for pattern in files:
-        for name in sorted(glob.glob(str(folder / str(pattern)))):  # noqa: PTH207 - as Go's Glob
+        for name in _found(folder / str(pattern)):
             file = Path(name)
             of_file = replace(defaults, folder=file.resolve().parent)
             jobs += [(job, of_file) for job in _entries(file, _mapping(file))]
@@ -99,7 +99,7 @@ def _mapping(path: Path) -> Data:
 def _yaml(content: bytes) -> Any:
     """Read the one document of a file as Prometheus does. Raises ValueError."""
     try:
-        return next(iter(from_yaml(content.decode(), numbers_as_text=True)), None)
+        return next(iter(from_yaml(content.decode(), as_written=True)), None)
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8 text") from None
     except ValidationError as error:
@@ -139,8 +139,8 @@ def _of_job(job: Data, defaults: Defaults) -> Iterator[Target]:
 
 def _is_gateway(job: Data) -> bool:
     """Whether scrapes may go through runscrape-proxy: an HTTP proxy, asked in plain http."""
-    proxy = job.get("proxy_url") or job.get("proxy_from_environment")
-    return bool(proxy) and "oauth2" not in job
+    from_environment = scrape_config.flag(job, "proxy_from_environment", default=False)
+    return "oauth2" not in job and bool(job.get("proxy_url") or from_environment)
 
 
 def _mentions_cloud_run(job: Data) -> bool:
@@ -171,11 +171,11 @@ def _list(data: Data, name: str) -> list[Any]:
 
 
 def _of_files(pattern: Path) -> tuple[list[Group], Fault | None]:
-    names = sorted(glob.glob(str(pattern)))  # noqa: PTH207 - as Go's Glob
+    names = _found(pattern)
     groups: list[Group] = []
     for name in names:
         try:
-            groups += _groups(Path(name).read_bytes())
+            groups += _groups(Path(name).read_bytes(), {"__meta_filepath": name})
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or one_line(error)
             return groups, _no_targets(f"{name}: {why}", name)
@@ -202,7 +202,7 @@ def _of_url(data: Data, defaults: Defaults, proxy: str) -> tuple[list[Group], Fa
     if problem is not None or made.answer is None:
         return [], problem
     try:
-        return _groups(made.answer.body), None
+        return _groups(made.answer.body, {"__meta_url": url}), None
     except ValueError as error:
         return [], _no_targets(f"{made.url}: {one_line(error)}", made.url)
 
@@ -226,12 +226,20 @@ def _no_targets(detail: str, place: str, **values: str) -> Fault:
     return Fault("no-targets", detail, {"targets_file": place, **values})
 
 
-def _groups(content: bytes) -> list[Group]:
-    """Read what file_sd and http_sd give: a list of ``{targets, labels}``. Raises ValueError."""
+def _found(pattern: Path) -> list[str]:
+    """Give the files that a pattern means to Go: hidden ones too."""
+    return sorted(glob.glob(str(pattern), include_hidden=True))  # noqa: PTH207 - as Go's Glob
+
+
+def _groups(content: bytes, meta: Mapping[str, str]) -> list[Group]:
+    """Read what file_sd and http_sd give: a list of ``{targets, labels}``. Raises ValueError.
+
+    ``meta`` is what Prometheus adds to the labels.
+    """
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):
         found = _yaml(content)
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
         raise ValueError("not a list of target groups")
-    return [_group(each) for each in found]
+    return [(addresses, {**labels, **meta}) for addresses, labels in map(_group, found)]

@@ -86,11 +86,17 @@ def _remove(labels: Labels, names: Iterable[str]) -> None:
         del labels[name]
 
 
+_CLASS = re.compile(r"\[:\^?[a-z]+:\]")
+"""``[:digit:]``: Python would take it for the characters in it."""
+
+
 @lru_cache(maxsize=512)
 def _regex(text: str) -> re.Pattern[str]:
     """Compile a regular expression; RE2's syntax is Python's for what is usual here."""
+    if found := _CLASS.search(text):
+        raise RegexError(f"relabelling: regex {text!r}: {found[0]} is no class to Python")
     try:
-        return re.compile(text, re.DOTALL)
+        return re.compile(text, re.DOTALL | re.ASCII)
     except re.error as error:
         raise RegexError(f"relabelling: regex {text!r}: {error}") from None
 

@@ -82,7 +82,7 @@ def transport(data: Data, defaults: Defaults, url: str = "") -> Transport:
         cert_file=defaults.path(tls.get("cert_file")),
         key_file=defaults.path(tls.get("key_file")),
         server_name=str(tls.get("server_name") or ""),
-        insecure=_flag(tls, "insecure_skip_verify", default=False),
+        insecure=flag(tls, "insecure_skip_verify", default=False),
         proxy_url=proxy_for(data, url) if url else "",
     )
 
@@ -130,8 +130,8 @@ def _base(job: Data, defaults: Defaults) -> Target:
             label_name=_limit(job, "label_name_length_limit"),
             label_value=_limit(job, "label_value_length_limit"),
         ),
-        honor_timestamps=_flag(job, "honor_timestamps", default=True),
-        follow_redirects=_flag(job, "follow_redirects", default=True),
+        honor_timestamps=flag(job, "honor_timestamps", default=True),
+        follow_redirects=flag(job, "follow_redirects", default=True),
         protocols=tuple(map(str, job.get("scrape_protocols") or ())),
         fallback=str(job.get("fallback_scrape_protocol") or ""),
         metric_relabel=tuple(job.get("metric_relabel_configs") or ()),
@@ -142,7 +142,7 @@ def _base(job: Data, defaults: Defaults) -> Target:
     )
 
 
-def _flag(data: Data, name: str, *, default: bool) -> bool:
+def flag(data: Data, name: str, *, default: bool) -> bool:
     """Read a boolean in each of the forms that YAML 1.1, and so Prometheus, knows."""
     value = str(data.get(name, default)).lower()
     return value in {"true", "yes", "on", "y"} if value else default
@@ -209,7 +209,7 @@ def _target(base: Target, job: Data, found: Mapping[str, str], defaults: Default
 
 def proxy_for(data: Data, url: str) -> str:
     """Give the HTTP proxy for a URL: ``proxy_url``, ``no_proxy``, ``proxy_from_environment``."""
-    if _flag(data, "proxy_from_environment", default=False):
+    if flag(data, "proxy_from_environment", default=False):
         return select_proxy(url, get_environ_proxies(url)) or ""
     proxy, excepted = str(data.get("proxy_url") or ""), str(data.get("no_proxy") or "")
     return "" if excepted and should_bypass_proxies(url, no_proxy=excepted) else proxy
@@ -259,6 +259,6 @@ def _url(address: str, labels: Mapping[str, str], params: Mapping[str, Any]) -> 
             name = label.removeprefix("__param_")
             query[name] = [value, *query.get(name, [])[1:]]
     text = urlencode([(name, v) for name in sorted(query) for v in query[name]])
-    path = labels.get("__metrics_path__", "/metrics")
-    path = quote(path if path.startswith("/") else f"/{path}", safe=_PATH)
-    return f"{labels.get('__scheme__', 'http')}://{address}{path}" + (f"?{text}" if text else "")
+    path = labels.get("__metrics_path__", "")
+    path = quote(f"/{path}" if path and not path.startswith("/") else path, safe=_PATH)
+    return f"{labels.get('__scheme__', '')}://{address}{path}" + (f"?{text}" if text else "")
