@@ -67,6 +67,22 @@ def test_headers_of_a_job(tmp_path: Path) -> None:
     assert "hunter2" not in repr(target)
 
 
+def test_relative_paths_of_a_link(tmp_path: Path) -> None:
+    """Relative paths begin where Prometheus finds the file, not where a link leads to."""
+    (tmp_path / "away").mkdir()
+    (tmp_path / "jobs").mkdir()
+    job = f"{{{JOB}, {STATIC}}}".replace("client_secret: x", "client_secret_file: secret")
+    (tmp_path / "away" / "first.yml").write_text(
+        f"scrape_config_files: [jobs/*.yml]\nscrape_configs: [{job}]"
+    )
+    (tmp_path / "away" / "second.yml").write_text(f"scrape_configs: [{job}]")
+    (tmp_path / "prometheus.yml").symlink_to("away/first.yml")
+    (tmp_path / "jobs" / "one.yml").symlink_to("../away/second.yml")
+    found = [each.token for each in prometheus_config.targets(tmp_path / "prometheus.yml")]
+    files = [each.secret.file for each in found if each is not None]
+    assert files == [tmp_path / "secret", tmp_path / "jobs" / "secret"]
+
+
 UNKNOWN: dict[str, tuple[str, str]] = {
     "a regex of RE2's": (
         f"{STATIC}, relabel_configs: [{{regex: '\\pL+', target_label: a}}]",

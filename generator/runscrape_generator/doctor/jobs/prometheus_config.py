@@ -59,7 +59,7 @@ def _wrong(path: Path, job: Data, why: str) -> ConfigError:
 def _jobs(path: Path) -> list[tuple[Data, Defaults]]:
     """Read each job of it and of its ``scrape_config_files``, with what holds for the job."""
     content = _mapping(path)
-    folder = path.resolve().parent
+    folder = path.absolute().parent  # of the link itself, where it is one
     common = content.get("global") or {}
     files = content.get("scrape_config_files") or []
     if not isinstance(common, dict) or not isinstance(files, list):
@@ -71,7 +71,7 @@ def _jobs(path: Path) -> list[tuple[Data, Defaults]]:
     for pattern in files:
         for name in _found(folder / str(pattern)):
             file = Path(name)
-            of_file = replace(defaults, folder=file.resolve().parent)
+            of_file = replace(defaults, folder=file.parent)
             jobs += [(job, of_file) for job in _entries(file, _mapping(file))]
     return [(_completed(job, common), of_job) for job, of_job in jobs]
 
