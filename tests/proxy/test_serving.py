@@ -461,6 +461,28 @@ def test_sigterm_drains(start_proxy: StartProxy) -> None:
     assert [answer.status for answer in answers] == [200]
 
 
+def test_sigterm_refuses_new_clients(start_proxy: StartProxy) -> None:
+    """They hear at once that nobody listens, while those before them are answered."""
+    patient = "polling.RECEIVE_SECONDS = gthread.STOP_KEEPALIVE_LINGER = server.DRAIN_SECONDS = 60"
+    proxy = start_proxy(command=fake_with(f"from gunicorn.workers import gthread; {patient}"))
+
+    def refuses() -> bool:
+        try:
+            socket.create_connection(proxy.address).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    with socket.create_connection(proxy.address, timeout=PATIENCE) as early:
+        early.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n")
+        assert proxy.get("/-/healthy").status == 200, "the connection before this one is accepted"
+        proxy.process.terminate()
+        eventually(refuses, "nobody to listen")
+        early.sendall(b"\r\n")
+        assert read_all(early).startswith(b"HTTP/1.1 200 ")
+    assert proxy.process.wait(PATIENCE) == 0
+
+
 def test_sigterm_while_google_hangs(start_proxy: StartProxy) -> None:
     """Mints that hang and clients that dawdle do not hold up the end: 10 s with the real 8."""
     assert server.DRAIN_SECONDS <= 8

@@ -96,6 +96,17 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             self._wait(connection, Phase.RECEIVING)
             self._make_room()
 
+    def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001  gunicorn's own
+        """Listen, or not; a worker that stops takes what has come, and refuses what comes later.
+
+        Gunicorn by itself would let new clients wait until the process ends, and cut them off.
+        """
+        super().set_accept_enabled(enabled)
+        if not self.alive:
+            for listener in self.sockets:
+                self.accept(listener)
+                listener.close()
+
     def finish_request(self, conn: Connection, fs: Future[Any]) -> None:
         """Go on with a connection whose request is served; runs in the thread that polls.
 
