@@ -9,11 +9,27 @@ from pathlib import Path
 
 import pytest
 
+from runscrape_generator.doctor import scrape, token
 from runscrape_generator.doctor.evidence import Exchange, Failed, Stage
 from runscrape_generator.doctor.http.exchange import Request, exchange
-from runscrape_generator.doctor.targets import Transport
+from runscrape_generator.doctor.targets import (
+    Secret,
+    SecretSource,
+    Target,
+    TokenRequest,
+    Transport,
+)
 from tests.kit.authority import Authority
-from tests.kit.odd_server import OddServer, Script, answers, drips, hangs, sends
+from tests.kit.odd_server import (
+    Asked,
+    Connection,
+    OddServer,
+    Script,
+    answers,
+    drips,
+    hangs,
+    sends,
+)
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 QUIET = 30.0
@@ -190,3 +206,43 @@ def test_a_proxy_behind_tls(authority: Authority) -> None:
         made = exchange(Request(url="http://api.example/metrics", transport=transport), QUIET)
     assert made.failure is None
     assert proxy.asked[0].target == "http://api.example/metrics"
+
+
+def test_secrets_that_come_back() -> None:
+    """An answer that repeats what it was sent shows none of its secrets, wherever it says them."""
+    bearer, secret, login = "eyJhbGciOiJS.eyJhdWQiOiJo.c2lnbmF0dXJl", "hunter2+/", "user:passw0rd"
+    shown = [*bearer.split("."), secret, b64encode(login.encode()).decode()]
+    said = " ".join(shown)
+
+    def echo(client: Connection, _asked: Asked) -> bool:
+        client.send(f"HTTP/1.1 500 {said}\r\nX-Said: {said}\r\n\r\n{said}".encode())
+        return False
+
+    with OddServer(otherwise=echo) as server:
+        request = Request(
+            url=server.url.replace("//", f"//{login}@"),
+            headers={"Authorization": f"Bearer {bearer}"},
+            secrets=(secret,),
+        )
+        made = exchange(request, QUIET)
+    assert made.answer is not None
+    assert len(made.answer.body) == len(said)
+    assert not [each for each in shown if each in repr(made)]
+
+
+def test_a_token_endpoint_that_repeats_the_request() -> None:
+    """Neither the client secret nor the job's own headers are in what is shown of an answer."""
+
+    def echo(client: Connection, asked: Asked) -> bool:
+        said = f"{asked.head} {asked.body.decode()} hunter2 +/"
+        answer = {"error": "invalid_client", "error_description": said}
+        return answers(401, answer, Content_Type="application/json")(client, asked)
+
+    with OddServer(otherwise=echo) as server:
+        wanted = TokenRequest(url=f"{server.url}/token", client_id="me")
+        refused = token.ask(wanted, Secret("hunter2 +/"), QUIET)
+        key = {"X-Key": (SecretSource(Secret("hunter2 +/")),)}
+        target = Target(job="one", url=f"{server.url}/metrics", headers=key)
+        scraped = scrape.scrape(target, None, (2, 42), seconds=QUIET)
+    assert refused.error == "invalid_client"
+    assert "hunter2" not in repr((refused, scraped))

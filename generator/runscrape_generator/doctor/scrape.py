@@ -58,15 +58,19 @@ def scrape(
         "Accept-Encoding": "gzip",
         "X-Prometheus-Scrape-Timeout-Seconds": f"{timeout or target.timeout:g}",
     }
-    for name, values in target.headers.items():
-        headers[name] = ", ".join(each.read() for each in values)
+    more = {name: [each.read() for each in values] for name, values in target.headers.items()}
+    headers |= {name: ", ".join(values) for name, values in more.items()}
     if target.credentials is not None:
         headers |= target.credentials.headers()
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
-    return exchange(
-        Request(url=url or target.url, headers=headers, transport=target.transport), seconds
+    request = Request(
+        url=url or target.url,
+        headers=headers,
+        transport=target.transport,
+        secrets=tuple(each for values in more.values() for each in values),
     )
+    return exchange(request, seconds)
 
 
 def accept(protocols: tuple[str, ...], version: Version) -> str:

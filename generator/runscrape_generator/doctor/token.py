@@ -52,7 +52,12 @@ def _requests(wanted: TokenRequest, secret: Secret) -> Iterator[Request]:
     ):
         body = urlencode(sorted((form | more).items())).encode()
         yield Request(
-            url=wanted.url, method="POST", headers=headers, body=body, transport=wanted.transport
+            url=wanted.url,
+            method="POST",
+            headers=headers,
+            body=body,
+            transport=wanted.transport,
+            secrets=(secret, quote_plus(secret)),
         )
 
 

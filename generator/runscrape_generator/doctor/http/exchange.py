@@ -12,7 +12,7 @@ import io
 import socket
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,6 +29,7 @@ MAX_BODY = 128 * 1024 * 1024
 _MAX_INFLATED = 2 * MAX_BODY
 """Bytes that a compressed body may grow to."""
 _PIECE = 64 * 1024
+_SHORTEST_SECRET = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,8 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes | None = field(default=None, repr=False)
     transport: Transport = field(default_factory=Transport)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """What else than its credentials an answer must not have shown."""
 
 
 def exchange(request: Request, seconds: float) -> Exchange:
@@ -55,12 +58,15 @@ def exchange(request: Request, seconds: float) -> Exchange:
                 connection.sendall(_head(request) + (request.body or b""))
                 response = http.client.HTTPResponse(_Incoming(connection, steps))  # type: ignore[arg-type]
                 response.begin()
-                step.text = f"{response.status} {response.reason}".strip()
-            answer = _answer(response)
+                secrets = tuple(_secrets(request))
+                reason = _without(secrets, response.reason.encode("latin-1")).decode("latin-1")
+                step.text = f"{response.status} {reason}".strip()
+            answer = _answer(response, secrets)
             with steps.take(Stage.BODY) as step:
                 body = _read(response)
                 step.text = f"{len(body)} bytes"
             answer = _decoded(answer, body)
+            answer = replace(answer, body=_without(secrets, answer.body))
     except StepFailedError as error:
         failure = error.failure
     took = time.monotonic() - began
@@ -109,10 +115,28 @@ def _head(request: Request) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
 
 
-def _answer(response: http.client.HTTPResponse) -> Answer:
+def _secrets(request: Request) -> Iterator[str]:
+    """Give what was sent and is shown to nobody, even if the other side repeats it."""
+    url, proxy = urlsplit(request.url), urlsplit(request.transport.proxy_url)
+    given = (request.headers.get("Authorization", ""), *login(url, "").values())
+    for credentials in (*given, *login(proxy, "").values()):
+        # Parts of a token: Cloud Run takes the signature away before the app sees it.
+        yield from credentials.rpartition(" ")[2].split(".")
+    yield from request.secrets
+
+
+def _without(secrets: Iterable[str], text: bytes) -> bytes:
+    """Put an asterisk for each byte of a secret; short words are left, as they come by chance."""
+    for secret in secrets:
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret.encode(), b"*" * len(secret.encode()))
+    return text
+
+
+def _answer(response: http.client.HTTPResponse, secrets: Iterable[str]) -> Answer:
     headers: dict[str, str] = {}
-    for name, value in response.getheaders():
-        key = name.lower()
+    for name, given in response.getheaders():
+        key, value = name.lower(), _without(secrets, given.encode("latin-1")).decode("latin-1")
         headers[key] = f"{headers[key]}, {value}" if key in headers else value
     return Answer(response.status, headers)
 
