@@ -278,6 +278,16 @@ def test_bodies_that_are_broken(proxy: Proxy, line: str, size: str) -> None:
     assert "Traceback" not in proxy.log
 
 
+@pytest.mark.parametrize(
+    "sent", ["", "a", "a\r\n", "a\r\naudience", "2\r\na=\r\n", "2\r\na=\r\n0\r\n"]
+)
+def test_chunks_that_break_off(proxy: Proxy, sent: str) -> None:
+    """A client that ends before its last chunk has sent no HTTP, and not too much."""
+    head = f"POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n"
+    answer = proxy.raw(f"{head}Transfer-Encoding: chunked\r\n\r\n{sent}".encode(), end=True)
+    assert answer.startswith(b"HTTP/1.1 400 "), answer
+
+
 def test_a_chunk_that_looks_like_the_end(proxy: Proxy) -> None:
     """A body that ends in a line's end may have it in its chunk: the last chunk still comes."""
     head = f"POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n"

@@ -21,6 +21,10 @@ class BodyTooLarge(http_errors.ParseException):  # type: ignore[misc]  # gunicor
     """A body in chunks that is larger than any that is served."""
 
 
+class BodyBreaksOff(http_errors.ParseException):  # type: ignore[misc]  # likewise
+    """A body in chunks whose client has ended its side before the last of them."""
+
+
 STATUSES = {
     http_errors.LimitRequestLine: "414 URI Too Long",
     http_errors.LimitRequestHeaders: "431 Request Header Fields Too Large",

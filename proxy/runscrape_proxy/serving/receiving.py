@@ -63,6 +63,7 @@ def next_request(connection: Connection) -> bytes | None:
         if not data and not connection.received:
             raise ConnectionResetError(errno.ECONNRESET, "closed")
         connection.received += data
+        connection.ended = not data
         size = request_size(connection.received) if data else len(connection.received)
     request = bytes(connection.received[:size])
     del connection.received[:size]

@@ -42,6 +42,8 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
         self.polled = False
         """Whether the poller looks at it now."""
         self.dropped = False
+        self.ended = False
+        """Whether the client has said that it sends no more."""
         self.continued = False
         """Whether the client was told to go on with the body that it announced."""
         self.drained = 0

@@ -26,7 +26,7 @@ from gunicorn.http.body import ChunkedReader, LengthReader
 
 from runscrape_proxy.gateway.request import seconds_for
 from runscrape_proxy.gateway.scrape import PARKED, WAIT_SECONDS, Parked, Scrape
-from runscrape_proxy.serving.answers import BodyTooLarge, plain_answer, status_of
+from runscrape_proxy.serving.answers import BodyBreaksOff, BodyTooLarge, plain_answer, status_of
 from runscrape_proxy.serving.polling import PollingWorker
 from runscrape_proxy.serving.receiving import MAX_BODY, audience_in
 from runscrape_proxy.serving.threads import Threads
@@ -159,7 +159,7 @@ class ProxyWorker(PollingWorker):
         """Serve a request whose head is read; a scrape may take as long as its client says."""
         if conn.parked is None:
             req._expected_100_continue = False  # noqa: SLF001  the body is here, or is refused
-            read_body(req)
+            read_body(req, ended=conn.ended)
         if self._is_scrape(req.uri):
             told = dict(req.headers).get(TOLD_TIMEOUT)
             self._ends[conn] = time.monotonic() + REQUEST_SECONDS + seconds_for(told)
@@ -218,11 +218,11 @@ def cut_off(connection: Connection) -> None:
         socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
 
 
-def read_body(req: Any) -> None:
+def read_body(req: Any, *, ended: bool) -> None:
     """Read a body that came in chunks; let the connection end where a body did not come whole.
 
     So no application meets a body that breaks off, and no rest of one is taken for a request.
-    Raises gunicorn's ParseException.
+    Raises gunicorn's ParseException. ``ended`` says that the client sends no more.
     """
     reader = req.body.reader
     if isinstance(reader, ChunkedReader):
@@ -230,6 +230,6 @@ def read_body(req: Any) -> None:
         try:
             req.body = io.BytesIO(req.body.read(MAX_BODY + 1))
         except http_errors.NoMoreData:
-            raise BodyTooLarge from None
+            raise (BodyBreaksOff if ended else BodyTooLarge) from None
     elif isinstance(reader, LengthReader) and reader.length != len(req.unreader.buf.getvalue()):
         req.force_close()
