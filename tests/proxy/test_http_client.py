@@ -282,7 +282,10 @@ def test_a_call_that_is_given_up(serve: Serve, client: Client) -> None:
 def test_a_resolver_that_hangs(
     serve: Serve, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No more threads wait for it than may, and none of them counts as free before it is."""
+    """No more threads wait for it than may, and none of them counts as free before it is.
+
+    Whoever comes meanwhile waits for one of them, for a moment.
+    """
     server = serve(OK)
     lookup, asked, answered = socket.getaddrinfo, threading.Semaphore(0), threading.Event()
 
@@ -293,7 +296,7 @@ def test_a_resolver_that_hangs(
 
     monkeypatch.setattr(socket, "getaddrinfo", hangs)
     deadlines = [Deadline(60) for _ in range(LOOKUPS)]
-    with ThreadPoolExecutor(LOOKUPS) as threads:
+    with ThreadPoolExecutor(LOOKUPS + 1) as threads:
         try:
             calls = [threads.submit(client.send, request_to(server), each) for each in deadlines]
             for _ in calls:
@@ -301,9 +304,10 @@ def test_a_resolver_that_hangs(
             assert [each.cut() for each in deadlines] == [False] * LOOKUPS
             with pytest.raises(TooManyLookups):
                 ask(client, server)
+            calls.append(threads.submit(client.send, request_to(server), Deadline(60)))
         finally:
             answered.set()
-        assert [call.result().read(LIMIT) for call in calls] == [b"{}"] * LOOKUPS
+        assert [call.result().read(LIMIT) for call in calls] == [b"{}"] * (LOOKUPS + 1)
     assert ask(client, server) == b"{}"
 
 

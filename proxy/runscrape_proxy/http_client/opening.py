@@ -44,6 +44,10 @@ _KEEPALIVE: Final = [
 ]
 
 
+_LOOKUP_PATIENCE: Final = 1.0
+"""Seconds to wait where as many names as may be are being looked up: usually one takes far less."""
+
+
 def open_connection(
     origin: Origin,
     context: ssl.SSLContext,
@@ -75,7 +79,7 @@ def _connect(
     host: str, port: int, deadline: Deadline, lookups: threading.BoundedSemaphore
 ) -> Socket:
     """Connect to the first address that answers in its share of the time."""
-    if not lookups.acquire(blocking=False):
+    if not lookups.acquire(timeout=max(0.0, min(_LOOKUP_PATIENCE, deadline.left))):
         raise TooManyLookups("the resolver (DNS) does not answer")
     try:
         with deadline.uninterrupted():
