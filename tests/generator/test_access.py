@@ -173,6 +173,17 @@ def test_no_credentials() -> None:
     assert [(p, r) for p, r, _ in failures(projects=("a",))] == [("a", None)]
 
 
+@pytest.mark.parametrize("name", [" ", "../x", "my project", "My-Project"])
+def test_a_project_that_is_none(
+    nobody: pytest.MonkeyPatch, make_emulator: MakeEmulator, name: str
+) -> None:
+    """What the environment says is held to what a project's id is made of, as --project is."""
+    use_key(nobody, make_emulator(DEMO_WORLD))
+    nobody.setenv("GOOGLE_CLOUD_PROJECT", name)
+    with pytest.raises(ConfigError, match=r"no project: the credentials name .* is no project id"):
+        failures()
+
+
 @pytest.mark.usefixtures("nobody")
 def test_nothing_at_all() -> None:
     """Without credentials or project there is nothing to list, and the remedy is to log in."""

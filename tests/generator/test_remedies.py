@@ -206,6 +206,33 @@ def with_reason(reason: str, **metadata: str) -> Exception:
         (auth.TransportError("metadata is down"), "no access token: metadata is down", LOGIN),
         (auth.DefaultCredentialsError("nothing found"), "no access token: nothing found", LOGIN),
         (
+            auth.DefaultCredentialsError("cannot load a.json", ValueError("missing fields x.")),
+            "no access token: cannot load a.json: missing fields x",
+            LOGIN,
+        ),
+        (
+            auth.DefaultCredentialsError("cannot load a.json", auth.InvalidValue("the key")),
+            "no access token: cannot load a.json",
+            LOGIN,
+        ),
+        (
+            auth.TransportError(
+                requests.exceptions.ConnectionError(
+                    urllib3.exceptions.ProtocolError(
+                        "Connection aborted.", ConnectionResetError(104, "reset")
+                    ),
+                    request=requests.Request("POST", "https://oauth2.googleapis.com/token"),
+                )
+            ),
+            "no access token: cannot reach oauth2.googleapis.com: [Errno 104] reset",
+            "check the network and HTTPS_PROXY",
+        ),
+        (
+            auth.TransportError(requests.exceptions.SSLError("CERTIFICATE_VERIFY_FAILED")),
+            "no access token: cannot reach the issuer of tokens: CERTIFICATE_VERIFY_FAILED",
+            "if a proxy inspects TLS, set REQUESTS_CA_BUNDLE to a file with its CA",
+        ),
+        (
             ListingError("page 2 leads back to an earlier page"),
             "page 2 leads back to an earlier page",
             "run again; if it stays so, tell Google",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,14 +12,19 @@ from typing import Any
 
 import google.auth
 from google.auth import _cloud_sdk
-from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError
+from google.auth.exceptions import (
+    DefaultCredentialsError,
+    GoogleAuthError,
+    InvalidValue,
+    RefreshError,
+)
 
 from runscrape_generator.cloudrun.address import ApiAddress, api_address
 from runscrape_generator.cloudrun.network import Network
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import ConfigError, DiscoveryError
 from runscrape_generator.regular_file import require_regular
-from runscrape_generator.text import one_line
+from runscrape_generator.text import one_line, show
 
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 """The one OAuth scope that v1 ``projects.locations.list`` and ``searchAllResources`` both document;
@@ -27,6 +33,8 @@ what may be done is IAM's."""
 _no_token: Any = RefreshError  # google-auth does not annotate it
 _unusable: Any = DefaultCredentialsError
 _MAX_BYTES = 1 << 20
+_PROJECT = re.compile("[a-z0-9.:-]+")
+"""An id, or a number."""
 
 LOGIN = (
     "run 'gcloud auth application-default login', "
@@ -100,13 +108,19 @@ def open_access(settings: Settings) -> Access:
         if named:
             return Access(address, projects, problem=error)
         raise DiscoveryError(_no_project(error)) from error
-    if not named and not project:
-        raise ConfigError(
-            "no project: the credentials name none; give --project, or set GOOGLE_CLOUD_PROJECT"
-        )
     if not named:
-        projects = (str(project),)
+        projects = (_usable_project(project),)
     return Access(address, projects, None if address.plaintext else credentials)
+
+
+def _usable_project(project: str | None) -> str:
+    """Check what a variable or a file of credentials says; raises ConfigError."""
+    if project and _PROJECT.fullmatch(project):
+        return project
+    found = f"{show(project)}, which is no project id" if project else "none"
+    raise ConfigError(
+        f"no project: the credentials name {found}; give --project, or set GOOGLE_CLOUD_PROJECT"
+    )
 
 
 def with_credentials(access: Access) -> Access:
@@ -165,7 +179,16 @@ def find_default(request: Any) -> tuple[Any, str | None]:
     return found
 
 
+def reason(error: GoogleAuthError) -> str:
+    """Give google-auth's words and, where it keeps that apart, what is wrong with the file.
+
+    Not those of InvalidValue, which may hold the key itself.
+    """
+    causes = (each for each in error.args[1:] if isinstance(each, Exception))
+    told = (one_line(each) for each in causes if not isinstance(each, InvalidValue))
+    return ": ".join([one_line(error), *told])
+
+
 def _no_project(error: GoogleAuthError) -> str:
-    if isinstance(error, DefaultCredentialsError):
-        return f"no credentials, and no --project: {one_line(error)}; {LOGIN}"
-    return f"no credentials, and no --project: {one_line(error)}; try again, or give --project"
+    remedy = LOGIN if isinstance(error, DefaultCredentialsError) else "try again, or give --project"
+    return f"no credentials, and no --project: {reason(error)}; {remedy}"

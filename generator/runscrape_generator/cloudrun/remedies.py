@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import BadStatusLine
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests.exceptions
 from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError
 from urllib3.exceptions import ProtocolError
 
-from runscrape_generator.cloudrun.credentials import LOGIN
+from runscrape_generator.cloudrun.credentials import LOGIN, reason
 from runscrape_generator.cloudrun.rest import ListingError
 from runscrape_generator.cloudrun.retries import is_certificate_error
 from runscrape_generator.text import one_line, shortened
@@ -97,7 +98,7 @@ def explain(error: BaseException, subject: Subject, about: Circumstances) -> tup
     if isinstance(error, exceptions.GoogleAPICallError):
         return _refusal(error, subject, about)
     if isinstance(error, GoogleAuthError):
-        return f"no access token: {one_line(error)}", _login(about)
+        return _no_token(error, about)
     if isinstance(error, requests.exceptions.Timeout | TimeoutError):
         return _timed_out(about)
     if isinstance(error, requests.exceptions.RequestException):
@@ -229,10 +230,24 @@ def _timed_out(about: Circumstances) -> tuple[str, str]:
     return f"no answer within {about.timeout:g} s", "run again, or raise --timeout"
 
 
+def _no_token(error: GoogleAuthError, about: Circumstances) -> tuple[str, str]:
+    """Explain credentials that gave no token; a login mends no network."""
+    cause: Any = error.args[0] if error.args else None
+    if not isinstance(cause, requests.exceptions.ConnectionError | requests.exceptions.Timeout):
+        return f"no access token: {reason(error)}", _login(about)
+    issuer = urlsplit(str(getattr(cause.request, "url", ""))).hostname or "the issuer of tokens"
+    message = _network_reason(cause)
+    remedy = _OTHER_CA if is_certificate_error(message) else "check the network and HTTPS_PROXY"
+    return f"no access token: cannot reach {issuer}: {message}", remedy
+
+
+_OTHER_CA = "if a proxy inspects TLS, set REQUESTS_CA_BUNDLE to a file with its CA"
+
+
 def _unreachable(message: str, about: Circumstances) -> tuple[str, str]:
     remedy = "check the network, HTTPS_PROXY and --api-endpoint, or run again later"
     if is_certificate_error(message):
-        remedy = "if a proxy inspects TLS, set REQUESTS_CA_BUNDLE to a file with its CA"
+        remedy = _OTHER_CA
     return f"cannot reach {about.endpoint}: {message}", remedy
 
 
