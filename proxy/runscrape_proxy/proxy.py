@@ -76,6 +76,8 @@ class TokenProxy:
             clock=self.clock,
             prewarming=self._is_prewarming,
         )
+        self._scraper: Client | None = None
+        """What the gateway asks services with."""
         self.app.wsgi_app = Middleware(  # type: ignore[method-assign]  # Flask's own way to wrap
             self.app.wsgi_app, policy=self.policy, gateway=self._gateway(settings)
         )
@@ -131,6 +133,8 @@ class TokenProxy:
         if self._secrets is not None:
             self._secrets.refresh()
         self._apply_credentials(again=asked)
+        if asked:
+            self._reload_scraper()
         self._apply_inventory()
         self.clock.check()
 
@@ -141,6 +145,14 @@ class TokenProxy:
         if self._credentials.refresh(again=again):
             changed = self._credentials.identity != before
             self.tokens.credentials_replaced(other_identity=changed)
+
+    def _reload_scraper(self) -> None:
+        if self._scraper is None:
+            return
+        try:
+            self._scraper.reload()
+        except (StartError, OSError) as error:
+            log.error("%s; what was read before stays in force", error)  # noqa: TRY400  one line
 
     def _apply_inventory(self) -> None:
         if self._inventory is None:
@@ -165,7 +177,7 @@ class TokenProxy:
                 folder,
             )
         slots = Slots(settings.gateway_concurrency, settings.gateway_per_host)
-        client = Client(
+        self._scraper = client = Client(
             ca_file=settings.ca_file,
             connections=settings.gateway_connections,
             lookups=slots.half,

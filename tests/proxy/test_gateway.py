@@ -8,6 +8,7 @@ import http.client
 import json
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -704,6 +705,19 @@ def test_services_come_and_go(tmp_path: Path) -> None:
         eventually(lambda: "inventory" in gate.proxy.get("/metrics").text, "metrics")
         eventually(lambda: gate.metric("inventory_last_reload_successful") == 0, "a bad reload")
         assert gate.scrape(url).status == 200
+
+
+def test_an_authority_that_is_replaced(tmp_path: Path) -> None:
+    """At SIGHUP --ca-file is read again for services as well; a bad one leaves the old in force."""
+    file = Authority(tmp_path, "authority.pem").file
+    with gateway(tmp_path, "--ca-file", file) as gate:
+        assert "TLS to api.a.run.app failed" in gate.scrape(f"{API}/metrics").text
+        for content in (gate.services.ca_file.read_text(), "none"):
+            file.write_text(content)
+            gate.proxy.process.send_signal(signal.SIGHUP)
+            eventually(lambda: gate.scrape(f"{API}/metrics").status == 200, "the new authority")
+        eventually(lambda: f"--ca-file {file}: " in gate.proxy.log, "a line about the bad one")
+        assert gate.scrape(f"{API}/metrics").status == 200
 
 
 def test_no_inventory_yet(start_proxy: StartProxy, tmp_path: Path) -> None:

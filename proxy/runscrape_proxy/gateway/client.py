@@ -32,13 +32,28 @@ class Client:
     def __init__(
         self, *, ca_file: Path | None, connections: int, lookups: int, max_body: int
     ) -> None:
-        self._client = http_client.Client(
-            http_client.trust(ca_file),
-            per_host=KEPT_PER_HOST,
-            hosts=max(1, connections // KEPT_PER_HOST),
-            lookups=lookups,
-        )
+        self._ca_file = ca_file
+        self._connections = connections
+        self._lookups = lookups
         self._max_body = max_body
+        self._client = self._new()
+
+    def reload(self) -> None:
+        """Trust the authorities that the files have now, on new connections.
+
+        Raises StartError for a bad ``ca_file`` and OSError for a bad REQUESTS_CA_BUNDLE; what was
+        read before stays in force then.
+        """
+        before, self._client = self._client, self._new()
+        before.close()
+
+    def _new(self) -> http_client.Client:
+        return http_client.Client(
+            http_client.trust(self._ca_file),
+            per_host=KEPT_PER_HOST,
+            hosts=max(1, self._connections // KEPT_PER_HOST),
+            lookups=self._lookups,
+        )
 
     def ask(
         self, target: Target, path: str, headers: Mapping[str, str], deadline: Deadline
