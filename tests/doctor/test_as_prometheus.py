@@ -24,6 +24,7 @@ SECRET = "s3cr et+/%"
 VERSION = (2, 42)
 JSON = {"Content_Type": "application/json"}
 TEXT = {"Content_Type": "text/plain; version=0.0.4"}
+OPEN = {"Content_Type": "application/openmetrics-text; version=1.0.0"}
 GRANTED = {"access_token": "abc", "token_type": "Bearer", "expires_in": 3600}
 
 
@@ -56,9 +57,24 @@ BODIES: tuple[str | bytes, ...] = (
     *("# EOF\na 1\n", "<html>", "{}\n", "", 'a{x="\xff"} 1\n'.encode("latin-1"), "a 1e400\n"),
     *("a 1e\n", "a .5\n", "a 5.\n", "a 1d\n", 'a{x="1" } 1\n', 'a{ x="1"} 1\n', 'a{x ="1"} 1\n'),
     *('a{x= "1"} 1\n', 'a {x="1"} 1\n', 'a{x="1"} 1 \n', "a 1\x0b2\n", 'a{x="a\\\\"} 1\n'),
+    *("# TYPE a info\na 1\n", "# TYPE a\tgauge\na 1\n", "# TYPE a counter \na 1\n"),
     *("# HELP a foo\\bar\na 1\n", "a 1\n a 2\n", 'a{x="1"} 1 1700000000000000\n'),
 )
 """Good and bad text as apps serve it, one after the other."""
+OPEN_BODIES: tuple[str, ...] = (
+    *('# TYPE a histogram\na_bucket{le="1"} 3\na_bucket{le="+Inf"} 1\na_sum 1\n# EOF\n',),
+    *('a{x="1"} 1\nb 1\na{x="2"} 1\n# EOF', "# TYPE a counter\na 1\n# EOF\n", "# EOF\n"),
+    *("# TYPE a counter\na_total -1\n# EOF\n", "# TYPE a gauge\n# TYPE a gauge\na 1\n# EOF\n"),
+    *("# HELP a x\n# HELP a y\na 1\n# EOF\n", '# TYPE a info\na_info{v="1"} 1\n# EOF\n'),
+    *("a_s 1 1e3\n# UNIT a_s s\n# EOF\n", "# UNIT a s\na 1\n# EOF\n", "a 1 -1.5\n# EOF\n"),
+    *('a_total 1 # {x="1"} 1 1.5\n# EOF\n', 'a 1 # {x="1"} 1\n# EOF\n', "a 1\n#EOF\n"),
+    *("# TYPE a untyped\na 1\n# EOF\n", "# hello\n# EOF\n", "# HELP a\n# EOF\n", "a 1\n"),
+    *("a 1 \n# EOF\n", "a  1\n# EOF\n", "a\t1\n# EOF\n", "a 1\r\n# EOF\n", "\na 1\n# EOF\n"),
+    *('a{x="1",} 1\n# EOF\n', 'a{x="1", y="2"} 1\n# EOF\n', "a{} 1\n# EOF\n", "a 0x1\n# EOF\n"),
+    *('{"a"} 1\n# EOF\n', "a 1e400\n# EOF\n", "a 1\n# EOF\n\n", "a nan\n# EOF\n"),
+)
+"""The same in OpenMetrics."""
+SERVED = [(body, TEXT) for body in BODIES] + [(body, OPEN) for body in OPEN_BODIES]
 
 
 def encoded(body: str | bytes) -> bytes:
@@ -169,7 +185,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     folder = tmp_path_factory.mktemp("as") / "etc"
     folder.mkdir()
     bodies = OddServer(
-        {f"/{n}": answers(200, encoded(body), **TEXT) for n, body in enumerate(BODIES)}
+        {f"/{n}": answers(200, encoded(body), **kind) for n, (body, kind) in enumerate(SERVED)}
     )
     with (
         OddServer(otherwise=answers(200, GRANTED, **JSON)) as good,
@@ -200,7 +216,7 @@ def configuration(servers: Servers, bodies: int, folder: Path) -> dict[str, Any]
     host = f"127.0.0.1:{bodies}"
     groups = [
         {"targets": [host], "labels": {"__metrics_path__": f"/{number}"}}
-        for number in range(len(BODIES))
+        for number in range(len(SERVED))
     ]
     every = [*jobs(servers, folder), {"job_name": "bodies", "static_configs": groups}]
     return {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": every}
@@ -214,7 +230,7 @@ def scraped(address: str) -> list[dict[str, Any]]:
         for each in found
         if each["health"] == "unknown" or "deadline exceeded" in each["lastError"]
     ]
-    return found if len(found) > len(BODIES) and not waiting else []
+    return found if len(found) > len(SERVED) and not waiting else []
 
 
 def seconds(target: dict[str, Any]) -> float:
@@ -290,12 +306,12 @@ def test_bodies(observed: Observed) -> None:
     assert {"up", "down"} == set(observed.health.values())
     found = {
         number: samples.read(
-            Answer(200, {"content-type": "text/plain"}, encoded(body)),
+            Answer(200, {"content-type": kind["Content_Type"]}, encoded(body)),
             Target(job="one"),
             0,
             VERSION,
         )
-        for number, body in enumerate(BODIES)
+        for number, (body, kind) in enumerate(SERVED)
     }
     ours = {number: "down" if each.malformed else "up" for number, each in found.items()}
     assert ours == observed.health

@@ -172,7 +172,7 @@ SERVICES = {
     "no-eof": Case(
         "malformed",
         page(body="a 1\n", content_type="application/openmetrics-text; version=1.0.0"),
-        ("Missing # EOF",),
+        ("the last line has to be # EOF",),
     ),
     "large": Case(
         "body-too-large",

@@ -41,7 +41,7 @@ MALFORMED: dict[str, tuple[str | bytes, str, str]] = {
     "half a line": ('a 1\nb{x="y\n', TEXT, 'line 2: "b{x=\\"y"'),
     "carriage returns": ("a 1\r\nb 2\r\n", TEXT, 'line 1: "a 1\\r" (it ends in a carriage return'),
     "a page": ("<html>", TEXT, 'line 1: "<html>"'),
-    "no end": ("a 1\n", OPEN, "Missing # EOF"),
+    "no end": ("a 1\n", OPEN, "the last line has to be # EOF"),
     "after the end": ("# EOF\na 1\n", OPEN, "line 2: "),
     "a control character": ("a 1\n\x1b[31m 2\n", TEXT, 'line 2: "\\u001b[31m 2"'),
     "a bad type": ("# TYPE a\na 1\n", TEXT, "line 1: "),
@@ -76,6 +76,14 @@ def test_what_newer_releases_take(body: str) -> None:
         answer = Answer(200, {"content-type": "text/plain"}, body.encode())
         found = samples.read(answer, TARGET, 0, version)
         assert bool(found.malformed) is (version < OF_VERSIONS[body]), version
+
+
+def test_open_metrics() -> None:
+    """Timestamps are in seconds, exemplars count for nothing, and counters are known as such."""
+    body = '# TYPE a counter\na_total{x="1"} 3 1800003600.5 # {t="1"} 2\na_created 1\n# EOF\n'
+    found = read(body, OPEN)
+    assert (found.count, found.counters) == (2, {'a_total{x="1"}': 3.0})
+    assert found.skewed == '"a_total{x=\\"1\\"}" is 1 h ahead'
 
 
 def test_duplicate() -> None:

@@ -1,7 +1,7 @@
-"""What is in a scrape's body, read as Prometheus would; prometheus_client's parsers do the work.
+"""What is in a scrape's body, read as Prometheus would; prometheus_client's parser does the work.
 
-They take some things that Prometheus refuses ("a laxer parser than the main Go parser"), so lines
-that are known to differ are looked for here.
+It takes some things that Prometheus refuses ("a laxer parser than the main Go parser"), so
+text_format looks for lines that are known to differ, and open_metrics makes text of that format.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_fd_to_metric_families, text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from runscrape_generator.doctor import protobuf, text_format
+from runscrape_generator.doctor import open_metrics, protobuf, text_format
 from runscrape_generator.doctor.evidence import Answer, Samples
 from runscrape_generator.doctor.jobs.relabel import relabel
 from runscrape_generator.doctor.scrape import Version
@@ -67,12 +66,12 @@ def _parsed(answer: Answer, version: Version) -> Iterator[tuple[str, Sample]]:
         except ValueError as error:
             raise MalformedError(str(error)) from None
         return
-    lax = kind != "application/openmetrics-text"
-    parse: Any = text_fd_to_metric_families if lax else openmetrics.text_fd_to_metric_families
-    lines = _Lines(_decoded(answer), version if lax else None)
+    lines = _Lines(_decoded(answer))
+    is_open = kind == open_metrics.MEDIA_TYPE
+    text: Any = (open_metrics if is_open else text_format).as_text(lines, version)
     names = set(_NAME.findall(answer.text))
     try:
-        for family in parse(lines):
+        for family in text_fd_to_metric_families(text):
             for sample in family.samples:
                 yield family.type, _as_written(sample, names)
     except (ValueError, TypeError, AttributeError, KeyError, IndexError, AssertionError) as error:
@@ -100,22 +99,16 @@ def _as_written(sample: Sample, names: set[str]) -> Sample:
 
 
 class _Lines:
-    """The lines of a body, and which of them was read last.
+    """The lines of a body, and which of them was read last."""
 
-    ``version`` is that of the Prometheus whose text format it is; None for another format.
-    """
-
-    def __init__(self, text: str, version: Version | None) -> None:
+    def __init__(self, text: str) -> None:
         self._lines = io.StringIO(text, newline="\n")
-        self._version = version
         self.number = 0
         self.last = ""
 
     def __iter__(self) -> Iterator[str]:
         for number, line in enumerate(self._lines, 1):
             self.number, self.last = number, line
-            if self._version and (problem := text_format.problem(line, self._version)):
-                raise ValueError(problem)
             yield line
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Iterator
 
 QUOTED_NAMES = (2, 53)
 """Where names in quotes, such as ``{"a.b"}``, were first seen to be taken; 2.42 does not."""
@@ -30,26 +31,40 @@ def _pattern(*, quoted: bool) -> re.Pattern[str]:
     return re.compile(rf"(?=[a-zA-Z_:{{]){metric}{value}", re.ASCII)
 
 
+_TYPE = re.compile(r"#[ \t]+TYPE[ \t]+\S+[ \t]+(?P<type>.*)", re.DOTALL)
+_TYPES = {"counter", "gauge", "histogram", "summary", "untyped"}
+
 _PATTERNS = {quoted: _pattern(quoted=quoted) for quoted in (False, True)}
 
 
-def problem(line: str, version: tuple[int, int]) -> str:
+def as_text(lines: Iterable[str], version: tuple[int, int]) -> Iterator[str]:
+    """Give the lines. Raises ValueError for what *version* refuses."""
+    for line in lines:
+        if why := _problem(line, version):
+            raise ValueError(why)
+        yield line
+
+
+def _problem(line: str, version: tuple[int, int]) -> str:
     """Say what is wrong with a line for a version of Prometheus; empty if nothing is known."""
     text = line.rstrip("\n")
     if version >= INDENTED:
         text = text.lstrip(" \t")
-    if not text.strip() or text.startswith("#"):
+    if text.startswith("#"):
+        found = _TYPE.fullmatch(text)
+        return "" if found is None or found["type"] in _TYPES else "no type of metric"
+    if not text.strip():
         return ""
     if "\r" in text:
         return "it ends in a carriage return"
     match = _PATTERNS[version >= QUOTED_NAMES].fullmatch(text)
     if match is None:
         return "not NAME{LABELS} VALUE TIMESTAMP"
-    return "" if _in_range(match["value"]) else "its value is out of range"
+    return "" if in_range(match["value"]) else "its value is out of range"
 
 
-def _in_range(value: str) -> bool:
-    """Go refuses what does not fit into a float64; Python makes infinity of it."""
+def in_range(value: str) -> bool:
+    """Whether a value fits into a float64: Go refuses others, Python makes infinity of them."""
     try:
         return not math.isinf(float(value)) or "i" in value.lower()
     except ValueError:
