@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from emulator import Emulator
 from runscrape_generator.cli.main import main
+from tests.kit import fast_yaml as yaml
 from tests.kit.authority import Authority
 from tests.kit.odd_server import OddServer
 from tests.proxy import harness

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from demo.processes import get_json
 from runscrape_generator.doctor import samples, scrape, token
 from runscrape_generator.doctor.evidence import Answer
 from runscrape_generator.doctor.jobs import prometheus_config
 from runscrape_generator.doctor.targets import Secret, Target
+from tests.kit import fast_yaml as yaml
 from tests.kit.odd_server import Asked, OddServer, answers
 from tests.kit.prometheus import prometheus
 from tests.kit.waiting import until

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from demo.processes import get_json
 from runscrape_generator.doctor.causes import BY_NAME, CAUSES
@@ -33,6 +32,7 @@ from tests.doctor.clinic import (
 )
 from tests.doctor.jobs_by_hand import JOBS, hand_made
 from tests.doctor.test_minting import MINTED, REFUSED
+from tests.kit import fast_yaml as yaml
 from tests.kit.prometheus import prometheus
 from tests.kit.waiting import until
 from tests.proxy.test_prometheus import UNSEEN

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.doctor.clinic import (
     Case,
@@ -22,6 +21,7 @@ from tests.doctor.clinic import (
     uri,
     words_of,
 )
+from tests.kit import fast_yaml as yaml
 from tests.kit.odd_server import Asked, Connection, OddServer, answers
 
 JSON = {"Content_Type": "application/json"}

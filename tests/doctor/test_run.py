@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.doctor import protobuf
@@ -27,6 +26,7 @@ from tests.doctor.clinic import (
     run,
     words_of,
 )
+from tests.kit import fast_yaml as yaml
 from tests.kit.odd_server import Asked, Connection, answers
 from tests.kit.waiting import QUIET
 

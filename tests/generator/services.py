@@ -8,13 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.model import Decision, Endpoint, Job, Service
 from runscrape_generator.render import formats
 from runscrape_generator.selection import decide as selection
 from runscrape_generator.selection import jobs
+from tests.kit import fast_yaml as yaml
 
 HOME = {"project": "demo", "region": "us-central1"}
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from runscrape_generator.config.settings import EndpointRule, Match, Mode, Rule
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.model import Service
 from runscrape_generator.render.file_sd import target_labels
+from tests.kit import fast_yaml as yaml
 
 from .services import decide, render, service, targets
 

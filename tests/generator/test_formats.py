@@ -13,7 +13,6 @@ from typing import Any
 
 import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
-import yaml
 
 from runscrape_generator.config.settings import (
     EndpointRule,
@@ -25,6 +24,7 @@ from runscrape_generator.config.settings import (
 )
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.selection import naming
+from tests.kit import fast_yaml as yaml
 
 from .services import promtool, read_jobs, render, service, targets, vmagent
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import yaml
 
 from runscrape_generator.config.settings import Format, Match, Mode, Rule, Settings, TargetsFrom
 from runscrape_generator.errors import ConfigError, ValidationError
 from runscrape_generator.render import formats, templates
 from runscrape_generator.render.yaml import from_yaml, reads_as, to_yaml
+from tests.kit import fast_yaml as yaml
 
 from .services import assemble, read_jobs, render, service, targets
 

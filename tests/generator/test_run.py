@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from emulator import Emulator
 from runscrape_generator import run
@@ -22,6 +21,7 @@ from runscrape_generator.publish.places import Command
 from tests.generator.commands_kit import failing, make_settings, make_site, world
 from tests.generator.publishing_kit import state, visible
 from tests.generator.recorder import Recorder
+from tests.kit import fast_yaml as yaml
 
 
 @pytest.fixture

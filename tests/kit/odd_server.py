@@ -56,6 +56,8 @@ class Connection:
     def __init__(self, sock: socket.socket, server: OddServer) -> None:
         self.sock = sock
         self.server = server
+        self._come = b""
+        """What has come and is not read yet."""
 
     def send(self, *pieces: bytes) -> None:
         """Write."""
@@ -68,18 +70,22 @@ class Connection:
 
     def read(self) -> Asked:
         """Read one request; raises OSError at the connection's end."""
-        data = b""
-        while not data.endswith(b"\r\n\r\n"):
-            piece = self.sock.recv(1)
-            if not piece:
-                raise ConnectionResetError
-            data += piece
-        asked = Asked(data.decode("latin-1").removesuffix("\r\n\r\n"))
+        while b"\r\n\r\n" not in self._come:
+            self._more()
+        head, _, self._come = self._come.partition(b"\r\n\r\n")
+        asked = Asked(head.decode("latin-1"))
         length = min(int(asked.headers.get("content-length", "0")), _LARGEST_BODY)
-        body = b""
-        while len(body) < length and (piece := self.sock.recv(length - len(body))):
-            body += piece
+        with contextlib.suppress(ConnectionResetError):
+            while len(self._come) < length:
+                self._more()
+        body, self._come = self._come[:length], self._come[length:]
         return Asked(asked.head, body)
+
+    def _more(self) -> None:
+        piece = self.sock.recv(65536)
+        if not piece:
+            raise ConnectionResetError
+        self._come += piece
 
 
 Script = Callable[[Connection, Asked], bool]
