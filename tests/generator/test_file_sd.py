@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from runscrape_generator.config.settings import EndpointRule, Match, Mode, Rule
+from runscrape_generator.config.settings import EndpointRule, Format, Match, Mode, Rule
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.model import Service
 from runscrape_generator.render.file_sd import target_labels
 from tests.kit import fast_yaml as yaml
 
-from .services import decide, render, service, targets
+from .services import decide, read_jobs, render, service, targets
 
 FULL = service(
     uid="11111111-2222-3333-4444-555555555555",
@@ -207,8 +207,12 @@ def scraped(config: Path, job: str) -> dict[str, str]:
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool not installed")
 def test_gateway_targets_are_named_as_in_the_other_mode(tmp_path: Path) -> None:
     """Prometheus makes of job and file together the labels that a job per service has."""
-    alone = tmp_path / "oauth2.yml"
-    alone.write_text(render([FULL]))
+    alone, groups = tmp_path / "oauth2.yml", tmp_path / "oauth2.json"
+    (job,) = read_jobs(render([FULL], format=Format.SCRAPE_CONFIGS)).values()
+    # From a file, too: with targets in the job itself promtool spins until its time is over.
+    groups.write_text(json.dumps(job.pop("static_configs")))
+    job["file_sd_configs"] = [{"files": [str(groups)]}]
+    alone.write_text(json.dumps({"scrape_configs": [job]}))
     asked = [(alone, "cloudrun/demo/us-central1/api")]
     for name in ("targets.json", "targets.yml"):
         path = tmp_path / name

@@ -73,7 +73,7 @@ services = st.builds(
 )
 
 
-@given(st.lists(services, unique_by=lambda s: s.id, max_size=6), st.data())
+@given(st.lists(services, unique_by=lambda s: s.id, max_size=3), st.data())
 def test_facts_round_trip(found: list[Service], data: st.DataObject) -> None:
     """Whatever Google says of a service comes back from the inventory exactly."""
     decisions = [kept(s) if data.draw(st.booleans()) else skipped(s) for s in found]

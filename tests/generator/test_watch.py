@@ -484,5 +484,5 @@ def test_nothing_is_left_behind(settings: Settings) -> None:
         descriptors = sum(1 for _ in Path("/proc/self/fd").iterdir())
         counts.append(descriptors + threading.active_count())
 
-    play(lambda: settings, *[count] * 40)
-    assert min(counts[20:]) < counts[0] + 10
+    play(lambda: settings, *[count] * 24)
+    assert min(counts[12:]) < counts[0] + 10
