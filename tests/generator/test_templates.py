@@ -176,6 +176,12 @@ def test_a_mistake_in_an_included_file_is_told_there(template: Path) -> None:
         fill(template, "{% include 'rest.yml' %}\n" + PLAIN)
 
 
+def test_a_template_that_includes_itself(template: Path) -> None:
+    """It is told in words, and not as a limit of Python's."""
+    with pytest.raises(ConfigError, match=r":1: nested too deep: does it include itself\?$"):
+        fill(template, f"{{% include {template.name!r} %}}\n" + PLAIN)
+
+
 def test_a_file_that_cannot_be_read(template: Path) -> None:
     """A missing template and one that is not UTF-8 are told as what they are."""
     with pytest.raises(ConfigError) as caught:

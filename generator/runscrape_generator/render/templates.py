@@ -118,6 +118,10 @@ def _rendered(path: Path, loader: _OneFolder) -> str:
         raise ConfigError(f"{error.filename or path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 text") from error
+    except RecursionError as error:
+        raise ConfigError(
+            f"{_place(error, path)}: nested too deep: does it include itself?"
+        ) from error
     except Exception as error:  # a template may raise whatever Python does
         message = re.sub(r"\s+", " ", str(error)) or type(error).__name__
         raise ConfigError(f"{_place(error, path)}: {message}") from error
