@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 import logging
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from runscrape_proxy import log as logs
+from runscrape_proxy.troubles import MAX_EACH, TOLD_AGAIN, Troubles
 from tests.proxy.fake import jwt_for
 from tests.proxy.harness import API, SHOP, fake_with
 
@@ -142,3 +144,35 @@ def test_what_clients_make_up_is_told_so_often_only(start_proxy: StartProxy) -> 
     for number in range(30):
         assert proxy.token(f"https://{number}.example").status == 400
     assert proxy.log.count("is not allowed") == 20
+
+
+def test_troubles_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is told once in an hour, and a few of them only, until all is well again."""
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    troubles = Troubles(limit=2)
+    assert [troubles.is_new("a", trouble) for trouble in "xyxyx"] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert troubles.is_new("b", "x")
+    assert not troubles.is_new("c", "x"), "one too many"
+    assert troubles.is_over("a")
+    assert not troubles.is_over("a")
+    assert troubles.is_new("a", "x")
+    assert sum(troubles.is_new("a", str(number)) for number in range(99)) == MAX_EACH - 1
+    now[0] += TOLD_AGAIN
+    assert troubles.is_new("c", "x")
+    assert troubles.is_new("a", "x")
+
+
+def test_a_client_that_sends_no_http(start_proxy: StartProxy) -> None:
+    """Its mistakes are logged once each, in whatever order it makes them."""
+    proxy = start_proxy()
+    for _ in range(5):
+        for request in ("GET / HTTP/9.9\r\n\r\n", "G@T / HTTP/1.1\r\n\r\n"):
+            assert proxy.raw(request.encode()).startswith(b"HTTP/1.1 400 ")
+    assert proxy.log.count("not HTTP as it must be") == 2
