@@ -22,6 +22,7 @@ from tests.doctor.clinic import (
     words_of,
 )
 from tests.kit import fast_yaml as yaml
+from tests.kit.authority import Authority
 from tests.kit.odd_server import Asked, Connection, OddServer, answers
 
 JSON = {"Content_Type": "application/json"}
@@ -213,3 +214,29 @@ def test_a_login(site: Clinic, tmp_path: Path) -> None:
         code, _, said = site.run(*words)
         assert code == 2
         assert "answers 401; set reload_user and reload_password_file" in said
+
+
+def test_a_ca_of_our_own(site: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Prometheus behind TLS is trusted by the CA file that the other calls go by."""
+    authority = Authority(tmp_path)
+    made = serving(site)
+    made.tls = authority.server("localhost")
+    with made as server:
+        words = ("doctor", "--json", "--prometheus", server.url)
+        code, _, said = site.run(*words)
+        assert code == 2
+        assert "for a CA of your own set REQUESTS_CA_BUNDLE to its file" in said
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.file))
+        assert site.run(*words)[0] == 1  # the other service is not there
+
+
+def test_a_proxy_on_the_way(site: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Prometheus on another machine is asked through the environment's proxy, as for a reload."""
+    with OddServer(otherwise=answers(200, b"<html>")) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        code, _, said = site.run("doctor", "--prometheus", "http://prometheus.example:9090")
+        assert code == 2
+        assert "is no API of Prometheus" in said
+        (asked,) = proxy.asked
+    assert asked.target.startswith("http://prometheus.example:9090/api/v1/targets")

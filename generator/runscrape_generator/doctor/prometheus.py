@@ -6,6 +6,7 @@ https://prometheus.io/docs/prometheus/latest/querying/api/
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from runscrape_generator.addresses import without_login
-from runscrape_generator.doctor.evidence import Seen
+from runscrape_generator.cloudrun.network import CA_VARIABLES, Network
+from runscrape_generator.doctor.evidence import Failed, Seen
 from runscrape_generator.doctor.http.connection import is_url
 from runscrape_generator.doctor.http.exchange import Request, exchange
-from runscrape_generator.doctor.targets import Credentials, Target
+from runscrape_generator.doctor.targets import Credentials, Target, Transport
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.render.yaml import from_yaml
 from runscrape_generator.text import printable, shortened, show
@@ -27,6 +29,7 @@ from runscrape_generator.text import printable, shortened, show
 SECONDS = 30.0
 """For one question: the targets of a thousand jobs take a while."""
 _UNAUTHORIZED = {401, 403}
+_OWN_CA = f"for a CA of your own set {CA_VARIABLES[0]} to its file"
 _LOGIN = "set reload_user and reload_password_file, which are for this, too"
 
 
@@ -94,7 +97,7 @@ def look(url: str, login: Credentials | None = None) -> Prometheus:
         headers = {"Accept": "application/json"} | (login.headers() if login else {})
     except OSError as error:
         raise ConfigError(f"--prometheus: {error.filename}: {error.strerror}") from None
-    ask = partial(_get, headers)
+    ask = partial(_get, headers, _transport(base))
     data, now = ask(f"{base}/api/v1/targets?state=active")
     active = data.get("activeTargets") or []
     build, _ = ask(f"{base}/api/v1/status/buildinfo")
@@ -110,11 +113,22 @@ def look(url: str, login: Credentials | None = None) -> Prometheus:
     )
 
 
-def _get(headers: Mapping[str, str], url: str) -> tuple[Mapping[str, Any], float]:
-    made = exchange(Request(url=url, headers=headers), SECONDS)
+def _transport(url: str) -> Transport:
+    """Go by the environment's proxy and CA file, as a reload does."""
+    network = Network()
+    ca_file = Path(network.ca_file) if any(map(os.environ.get, CA_VARIABLES)) else None
+    return Transport(ca_file=ca_file, proxy_url=network.proxy(url) or "")
+
+
+def _get(
+    headers: Mapping[str, str], transport: Transport, url: str
+) -> tuple[Mapping[str, Any], float]:
+    made = exchange(Request(url=url, headers=headers, transport=transport), SECONDS)
     url = made.url
     if made.failure is not None:
-        raise ConfigError(f"--prometheus: {url}: {made.failure.stage}: {made.failure.reason}")
+        why = f"{made.failure.stage}: {made.failure.reason}"
+        own = f" ({_OWN_CA})" if made.failure.how is Failed.UNTRUSTED else ""
+        raise ConfigError(f"--prometheus: {url}: {why}{own}")
     answer = made.answer
     if answer is None or answer.status != HTTPStatus.OK:
         status = answer.status if answer else 0
