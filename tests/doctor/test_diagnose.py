@@ -237,3 +237,22 @@ def test_an_audience_of_nobodys_service() -> None:
     found = diagnose(seen(page(401, "x"), custom, token=replace(TOKEN, claims=other)), {}).cause
     assert found is not None
     assert found.cause.name == "token-refused"
+
+
+@pytest.mark.parametrize(
+    ("asked", "got", "cause"),
+    [
+        (f"{URL}/", URL, ""),
+        (URL.upper(), URL, ""),
+        (f"{URL}:443", URL, ""),
+        ("https://api-1.us-central1.run.app", URL, ""),
+        (URL, "https://other.example.com", "token-for-another"),
+        (URL, "", "token-for-another"),
+    ],
+)
+def test_another_audience_than_was_asked_for(asked: str, got: str, cause: str) -> None:
+    """A token for the service itself is no token for another, however its audience was written."""
+    request = TokenRequest(url="http://x/token", params=(("audience", asked),))
+    token = replace(TOKEN, claims=replace(CLAIMS, audience=got))
+    found = diagnose(seen(METRICS, replace(TARGET, token=request), token=token), {})
+    assert (found.cause.cause.name if found.cause else "") == cause

@@ -151,7 +151,7 @@ def _unauthorized(answer: Answer, evidence: Evidence) -> Fault:
     audience = token.claims.audience if token and token.claims else _gateway_audience(evidence)
     if _is_tag(audience, service):
         return Fault("audience-is-tag", f"the token is for {audience}")
-    takes = _accepted(evidence)
+    takes = accepted(evidence)
     if takes and not _is_accepted(audience, takes):
         detail = f"the token is for {audience}; the service takes {', '.join(takes)}"
         return Fault("audience-differs", detail, {"audience": audience})
@@ -159,7 +159,7 @@ def _unauthorized(answer: Answer, evidence: Evidence) -> Fault:
     return Fault("token-refused", f"the token is for {audience or 'an audience not known'}; {seen}")
 
 
-def _accepted(evidence: Evidence) -> tuple[str, ...]:
+def accepted(evidence: Evidence) -> tuple[str, ...]:
     """What the service takes; for a service that is not known, what its host tells.
 
     cloud.google.com/run/docs/configuring/custom-audiences: its own URLs, and the custom ones to the

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from runscrape_generator.doctor.answer import first_line
 from runscrape_generator.doctor.causes import Fault
 from runscrape_generator.doctor.evidence import Answer, Claims, Evidence, TokenAnswer
+from runscrape_generator.doctor.faults.google import accepted
 from runscrape_generator.doctor.faults.minting import no_token
 from runscrape_generator.doctor.faults.network import to_proxy
 
@@ -80,13 +82,22 @@ def _of_claims(claims: Claims | None, evidence: Evidence) -> Fault | None:
     if claims.issuer not in _ISSUERS:
         return Fault("token-not-from-google", f"its issuer is {claims.issuer or 'not said'}")
     asked = evidence.target.token.audience if evidence.target.token else ""
-    if asked and claims.audience != asked:
+    if asked and not _is_meant(claims.audience, asked, evidence):
         return Fault("token-for-another", f"for {claims.audience}, and {asked} was asked for")
     now = evidence.google_now
     if claims.expires_at and claims.expires_at <= now:
         ago = round(now - claims.expires_at)
         return Fault("token-expired", f"it ended {ago} s ago, by the clock of {_whose(evidence)}")
     return None
+
+
+def _is_meant(audience: str, asked: str, evidence: Evidence) -> bool:
+    """Whether it is another way to write what was asked for, or another name of the service."""
+    return _host(audience) == _host(asked) or audience in accepted(evidence)
+
+
+def _host(audience: str) -> str:
+    return urlsplit(audience).hostname or audience
 
 
 def _whose(evidence: Evidence) -> str:
