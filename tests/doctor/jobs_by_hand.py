@@ -132,6 +132,10 @@ JOBS: dict[str, Job] = {
     ),
     "not-the-proxy": Job("not-the-proxy", ("it answers 404",), token_from("/nothing")),
     "a-page": Job("not-the-proxy", ("it answers 200: Sign in",), token_from("/page")),
+    "an-id-token-alone": Job(
+        "not-the-proxy", ('it answers 200: {"id_token": "…',), token_from("/id-token")
+    ),
+    "created": Job("", (), token_from("/created")),
     "text-plain": Job("token-answer-unusable", ("no access_token",), token_from("/text")),
     "float": Job("token-answer-unusable", ("expires_in is 3599.5",), token_from("/float")),
     "wrong-secret": Job(
@@ -325,6 +329,8 @@ def scripts(site: Clinic) -> dict[str, Script]:
     return {
         "/page": answers(200, b"<title>Sign in</title>", Content_Type="text/html"),
         "/text": answers(200, json.dumps(granted).encode(), Content_Type="text/plain"),
+        "/id-token": answers(200, {"id_token": good}, **JSON),
+        "/created": answers(201, granted, **JSON),
         "/float": token(good, expires_in=3599.5),
         "/forwarded": answers(403, {"error": "access_denied", "error_description": "no"}, **JSON),
         "/access-token": token("ya29.a0AfB_byC"),

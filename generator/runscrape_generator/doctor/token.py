@@ -12,7 +12,6 @@ import dataclasses
 import json
 import string
 from collections.abc import Iterator, Mapping
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, quote_plus, urlencode
 
@@ -24,6 +23,7 @@ from runscrape_generator.text import printable, shortened
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _LONGEST = 600
 """Characters of a description that are shown."""
+_GRANTED = range(200, 300)
 _FORM_TYPES = {"text/plain", "application/x-www-form-urlencoded"}
 
 
@@ -67,7 +67,7 @@ def _read(made: Exchange) -> TokenAnswer:
     if answer is None or made.failure is not None:
         return TokenAnswer()
     content = _json(answer)
-    if answer.status != HTTPStatus.OK:
+    if answer.status not in _GRANTED:
         return TokenAnswer(
             error=_text(content.get("error")), description=_text(content.get("error_description"))
         )

@@ -14,6 +14,7 @@ from runscrape_generator.doctor.faults.minting import no_token
 from runscrape_generator.doctor.faults.network import to_proxy
 
 _ISSUERS = {"https://accounts.google.com", "accounts.google.com"}
+_MAY_BE_A_TOKEN = re.compile(r"[\w.~+=-]{32,}", re.ASCII)
 _HOST_HEADER = re.compile(r"\bhost\b.*\b(name|host|known)", re.IGNORECASE)
 
 
@@ -52,7 +53,7 @@ def _speaks_oauth(answer: Answer) -> bool:
 
 
 def _seen(answer: Answer) -> str:
-    said = first_line(answer)
+    said = _MAY_BE_A_TOKEN.sub("…", first_line(answer))
     return f"it answers {answer.status}" + (f": {said}" if said else "")
 
 
