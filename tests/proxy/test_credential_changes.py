@@ -109,7 +109,10 @@ def test_a_file_that_is_replaced(
 def test_a_file_that_breaks(
     google: Emulator, tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str | None
 ) -> None:
-    """What was read before stays in force while the file is broken, and is logged once."""
+    """What was read before stays in force while the file is broken, and is logged once.
+
+    It is no trouble any more once the file is as it was, or another that is good.
+    """
     path = tmp_path / "credentials.json"
     good = google.credentials("service_account").read_bytes()
     path.write_bytes(good)
@@ -123,6 +126,9 @@ def test_a_file_that_breaks(
     assert str(path) in found.error
     assert len([r for r in caplog.records if r.levelname == "ERROR"]) == 1
     assert found.mint(AUDIENCE, timeout=PATIENCE)
+    path.write_bytes(good)
+    found.refresh()
+    assert found.error == ""
     path.write_bytes(google.credentials("impersonated_service_account").read_bytes())
     assert found.refresh()
     assert found.error == ""
@@ -138,9 +144,14 @@ def test_a_login_that_comes_after_the_start(google: Emulator, tmp_path: Path) ->
     path.write_bytes(google.credentials("impersonated_service_account").read_bytes())
     assert found.refresh()
     assert (found.kind, found.path) == (CredentialKind.IMPERSONATED, path)
+    content = path.read_bytes()
     path.unlink()
     assert not found.refresh(again=True), "what comes next would be another identity"
+    assert "No such file" in found.error
     assert found.mint(AUDIENCE, timeout=PATIENCE)
+    path.write_bytes(content)
+    found.refresh()
+    assert found.error == ""
 
 
 def test_a_file_does_not_replace_what_works(google: Emulator, tmp_path: Path) -> None:

@@ -45,8 +45,8 @@ class Credentials:
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         self.clock = GoogleClock()
-        self.error = ""
-        """Why the newest credentials cannot be used, in one line; empty where they can."""
+        self._failure = ""
+        """Why those that were read last cannot be used; empty where they can."""
         self._finder = Finder(settings, environ, self.clock)
         self._file = _watch(self._finder.file())
         if self._file is not None:
@@ -74,6 +74,13 @@ class Credentials:
         """The file that they come from; None for the metadata server."""
         return self._file.path if self._file is not None else None
 
+    @property
+    def error(self) -> str:
+        """Why the newest credentials cannot be used, in one line; empty where they can."""
+        if self._file is not None and self._file.error:
+            return f"{self.path}: {self._file.error}"
+        return self._failure
+
     def mint(self, audience: str, *, timeout: float) -> Minted:
         """One token; see :class:`runscrape_proxy.model.Minter`."""
         try:
@@ -94,14 +101,13 @@ class Credentials:
         """
         found = self._finder.file()
         if found is None and self._file is not None:
-            self.error = f"{self.path}: no longer there; what was read before stays in force"
+            self._file.refresh()  # which says that it is gone
             return False
         appeared = found is not None and self._file is None
         if found != self.path and (again or not (appeared and self._has_minted)):
             self._file = _watch(found)
         changed = self._file is not None and self._file.refresh()
         if self._file is not None and self._file.error:
-            self.error = f"{self.path}: {self._file.error}"
             return False
         return (changed or again) and self._replace()
 
@@ -117,7 +123,7 @@ class Credentials:
             except MintError as error:
                 self._failed(f"there is no credentials file, and {error}")
             else:
-                self.error = ""
+                self._failure = ""
                 log.info("the metadata server answers: this machine's account is %s", email)
                 return
             stopped.wait(every)
@@ -136,7 +142,7 @@ class Credentials:
             self._failed(f"{error}; the credentials read before stay in force")
             return False
         before, self._minter = self._minter, minter
-        self.error, self.read_at = "", time.time()
+        self._failure, self.read_at = "", time.time()
         if _name(before) == _name(minter):
             log.info("credentials were read again: %s as before", _name(minter))
         else:
@@ -153,9 +159,9 @@ class Credentials:
         return self._finder.from_file(info, self._file.path)
 
     def _failed(self, reason: str) -> None:
-        if reason != self.error:
+        if reason != self._failure:
             log.error("%s", reason)
-        self.error = reason
+        self._failure = reason
 
 
 def _name(minter: Minter) -> str:
