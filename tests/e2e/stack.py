@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ import yaml
 
 from demo.processes import get_json
 from emulator import Emulator
+from runscrape_generator.publish import files
 from tests.generator.commands_kit import run_here
 from tests.kit.ports import free_port
 from tests.kit.programs import clean_environment, running
@@ -219,14 +220,12 @@ def _config(stack: Stack) -> str:
     return str(yaml.safe_dump(config, sort_keys=False))
 
 
-def rewriting(file: Path, count: int) -> subprocess.Popen[bytes]:
-    """Start a process that replaces the file, as a run does, with two contents by turns.
+def rewrite(file: Path, count: int) -> None:
+    """Replace the file over and over, as a run does, with two contents by turns.
 
     Both say the same, so that whoever reads the file ever finds the same targets.
     """
-    code = (
-        "import sys; from pathlib import Path; from runscrape_generator.publish import files\n"
-        "file = Path(sys.argv[1]); data = file.read_bytes()\n"
-        "for turn in range(int(sys.argv[2])): files.replace(file, data + b'\\n' * (turn % 2))\n"
-    )
-    return subprocess.Popen([sys.executable, "-c", code, str(file), str(count)], env=os.environ)
+    data = file.read_bytes()
+    for turn in range(count):
+        files.replace(file, data + b"\n" * (turn % 2))
+        time.sleep(0.01)  # for Prometheus to read it
