@@ -222,5 +222,5 @@ def until_health(servers: Mapping[T, HasAddress], wanted: Health) -> dict[T, Hea
         return all(health == wanted for health in seen.values())
 
     with contextlib.suppress(AssertionError):  # the comparison shows more
-        until(as_wanted, why="all targets to be up", changing=lambda: copy.copy(seen), pause=0.6)
+        until(as_wanted, why="all targets to be up", changing=lambda: copy.copy(seen), pause=1.0)
     return seen
