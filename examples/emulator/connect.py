@@ -9,7 +9,6 @@ from pathlib import Path
 import trustme
 
 from emulator.api import Api
-from emulator.model import World
 from emulator.regions import REGIONS
 from emulator.state import State
 from emulator.wire import Answer, Handler, Request, Response, Tunnel
@@ -41,31 +40,10 @@ class Proxy:
         self._api = api
         self._services = services
         self._authority = trustme.CA()
-        self._names: set[str] = set()
-        self._context: ssl.SSLContext
-        self._api_context: ssl.SSLContext
+        self._contexts: dict[str, ssl.SSLContext] = {}
         self._lock = threading.Lock()
         self.ca_file = directory / "ca.pem"
         self._authority.cert_pem.write_to_path(str(self.ca_file))
-        self.certify(state.world)
-        state.on_update.append(self.certify)
-
-    def certify(self, world: World) -> None:
-        """Have a certificate for all names of *world*; the wildcards make a new one rare."""
-        domains = {
-            domain
-            for project in world.projects.values()
-            for service in project.services
-            for domain in service.domains
-        }
-        names = _WILDCARDS | domains | {*GOOGLE_HOSTS, RUN_API}
-        with self._lock:
-            if names == self._names:
-                return
-            leaf = self._authority.issue_cert(*sorted(names))
-            self._context = _context(leaf, "http/1.1")
-            self._api_context = _context(leaf, "h2", "http/1.1")
-            self._names = names
 
     def handle(self, request: Request) -> Answer:
         """Answer CONNECT; other methods are refused."""
@@ -75,24 +53,32 @@ class Proxy:
             return Response(403, b"only CONNECT to port 443 is allowed\n", close=True)
         if host == RUN_API:
             self._state.counts.add("proxy", "accepted", host)
-            return Tunnel(self._api_context, self._api.handle, self._api.speak_http2)
+            context = self._context(host, "h2", "http/1.1")
+            return Tunnel(context, self._api.handle, self._api.speak_http2)
         handler = self._handler(host)
         self._state.counts.add("proxy", "accepted" if handler else "refused", host)
         if handler is None:
             return Response(502, b"no such host\n", close=True)
-        return Tunnel(self._context, handler)
+        name = _wildcard(host) if _wildcard(host) in _WILDCARDS else host
+        return Tunnel(self._context(name, "http/1.1"), handler)
 
     def _handler(self, host: str) -> Handler | None:
         if host in GOOGLE_HOSTS:
             return self._google
-        parent = host.partition(".")[2]
-        if f"*.{parent}" in _WILDCARDS or self._state.index.knows(host):
+        if _wildcard(host) in _WILDCARDS or self._state.index.knows(host):
             return self._services  # run.app names resolve whether a service has them or not
         return None
 
+    def _context(self, name: str, *protocols: str) -> ssl.SSLContext:
+        """Give the name's side of TLS; its certificate is made when it is first asked for."""
+        with self._lock:
+            if name not in self._contexts:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                self._authority.issue_cert(name).configure_cert(context)
+                context.set_alpn_protocols(list(protocols))
+                self._contexts[name] = context
+            return self._contexts[name]
 
-def _context(leaf: trustme.LeafCert, *protocols: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    leaf.configure_cert(context)
-    context.set_alpn_protocols(list(protocols))
-    return context
+
+def _wildcard(host: str) -> str:
+    return f"*.{host.partition('.')[2]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ import requests
 from emulator.__main__ import main
 from emulator.credentials import KINDS
 from tests.conftest import DEMO_WORLD
+from tests.kit.ports import free_port
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 # What a child process does: google-auth's own look-up, in nothing but the given environment.
@@ -90,18 +92,14 @@ def test_credential_files_are_private(google: dict[str, Any]) -> None:
     assert {Path(path).stat().st_mode & 0o777 for path in google["credentials"].values()} == {0o600}
 
 
-def test_ports_and_keys_survive_a_restart(tmp_path: Path) -> None:
-    """Fixed ports are used, and a token from before a restart is good after it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    tokens = []
-    for _ in range(2):
-        with program(tmp_path, "--api-port", str(port)) as google:
-            assert google["api"] == f"http://127.0.0.1:{port}"
-            kids = requests.get(f"{google['issuer']}/certs", timeout=10).json()["keys"]
-            tokens.append(kids)
-    assert tokens[0] == tokens[1]
+def test_ports_and_keys_survive_a_restart(google: dict[str, Any], tmp_path: Path) -> None:
+    """A fixed port is used, and with the keys of before a token from before is good."""
+    before = requests.get(f"{google['issuer']}/certs", timeout=10).json()
+    shutil.copytree(Path(google["ca_file"]).with_name("keys"), tmp_path / "keys")
+    port = free_port()
+    with program(tmp_path, "--api-port", str(port)) as restarted:
+        assert restarted["api"] == f"http://127.0.0.1:{port}"
+        assert requests.get(f"{restarted['issuer']}/certs", timeout=10).json() == before
 
 
 @pytest.fixture
