@@ -74,6 +74,7 @@ def folder(tmp_path: Path, google: Emulator, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "my-project")
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(google.credentials("service_account")))
     monkeypatch.setenv("RUNSCRAPE_API_ENDPOINT", google.api)
+    monkeypatch.setenv("RUNSCRAPE_PROMTOOL", "none")  # which takes longer than all else here
     return tmp_path
 
 
