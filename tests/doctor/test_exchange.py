@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import socket
 import time
 from base64 import b64encode
 from pathlib import Path
@@ -132,6 +134,25 @@ def test_compressed(body: bytes, read: bytes, undecodable: str) -> None:
     assert made.answer.body == read
     assert undecodable in made.answer.undecodable
     assert bool(undecodable) is bool(made.answer.undecodable)
+
+
+def test_an_address_that_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several addresses one that does not answer leaves time for the next."""
+    with (
+        OddServer(otherwise=answers(200, b"a 1\n")) as server,
+        socket.create_server(("127.0.0.2", 0), backlog=0) as silent,
+        contextlib.ExitStack() as waiting,
+    ):
+        for _ in range(4):  # its queue is full, and it drops who comes after
+            queued = waiting.enter_context(socket.socket())
+            queued.setblocking(False)
+            queued.connect_ex(silent.getsockname())
+        found = [
+            (2, 1, 6, "", place) for place in (silent.getsockname(), ("127.0.0.1", server.port))
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        made = exchange(Request(url="http://api.example"), QUIET)
+    assert made.failure is None
 
 
 @pytest.fixture(scope="module")
