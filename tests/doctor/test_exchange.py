@@ -155,6 +155,14 @@ def test_an_address_that_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made.failure is None
 
 
+def test_compressed_by_another_name() -> None:
+    """Prometheus undoes gzip by this name only, in lower case."""
+    with OddServer(otherwise=answers(200, ZIPPED, Content_Encoding="GZIP")) as server:
+        made = exchange(Request(url=server.url), QUIET)
+    assert made.answer is not None
+    assert made.answer.body == ZIPPED
+
+
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))

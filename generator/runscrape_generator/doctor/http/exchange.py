@@ -156,7 +156,7 @@ def _read(response: http.client.HTTPResponse) -> bytes:
 
 def _decoded(answer: Answer, body: bytes) -> Answer:
     """Add the body; undo gzip, the only Content-Encoding that Prometheus asks for and undoes."""
-    if answer.headers.get("content-encoding", "").strip().lower() != "gzip":
+    if answer.headers.get("content-encoding", "").strip() != "gzip":  # to the letter, as it does
         return replace(answer, body=body)
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(body)) as file:
