@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runscrape_proxy.access import service_urls
 from runscrape_proxy.access.audiences import Audiences, printable
 from runscrape_proxy.access.callers import Clients, parse_secrets, watch_secrets
 from runscrape_proxy.access.origin import Origin, host_of
@@ -25,6 +26,7 @@ from runscrape_proxy.errors import (
 from runscrape_proxy.inventory import Inventories
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -128,6 +130,27 @@ def test_a_new_service_is_known_at_once(tmp_path: Path) -> None:
         service = f'{{"state": "kept", "audience": "{audience}"}}'
         path.write_text(f'{{"version": 1, "scopes": {{"p/r": [{service}]}}}}')
         audiences.resolve(audience)
+
+
+def test_what_was_nearly_meant_is_looked_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job whose audience is wrong asks at each scrape; the answer changes with the inventory."""
+    looked_for = []
+
+    def nearest(audience: str, known: Mapping[str, str]) -> None:
+        looked_for.append((audience, *known))
+
+    monkeypatch.setattr(service_urls, "nearest", nearest)
+    path = tmp_path / "inventory.json"
+    audiences = Audiences((), Inventories([path]))
+    for kept in ("https://a", "https://b"):
+        service = f'{{"state": "kept", "audience": "{kept}"}}'
+        path.write_text(f'{{"version": 1, "scopes": {{"p/r": [{service}]}}}}')
+        for _ in range(3):
+            with pytest.raises(InvalidTarget):
+                audiences.resolve("https://x")
+    assert looked_for == [("https://x", "https://a"), ("https://x", "https://b")]
 
 
 URIS = {

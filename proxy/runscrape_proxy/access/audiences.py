@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from runscrape_proxy.access import service_urls
@@ -11,11 +12,13 @@ from runscrape_proxy.inventory import OncePerInventory
 from runscrape_proxy.settings import DEFAULT_AUDIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
-    from runscrape_proxy.inventory import Inventories
+    from runscrape_proxy.inventory import Inventories, Inventory
 
 MAX_AUDIENCE = 512
+MAX_REMEMBERED = 4096
+"""Audiences of which it is remembered what was nearly meant."""
 MAX_STARS = 2
 """Per glob: matching takes the length of the audience to this power."""
 
@@ -34,6 +37,7 @@ class Audiences:
         self.inventory = inventory
         self.globs = tuple(globs) if globs or inventory else (DEFAULT_AUDIENCE,)
         self._service_urls = OncePerInventory(lambda held: service_urls.aliases(held.kept))
+        self._nearest = OncePerInventory(_nearest)
         self._pattern = re.compile("|".join(map(_regex, self.globs)) or r"(?!)", re.ASCII)
 
     @property
@@ -85,13 +89,19 @@ class Audiences:
     def _remedy(self, audience: str) -> str:
         if self.inventory is None:
             return f"it does not match {' or '.join(map(printable, self.globs))} (--allow-audience)"
-        if self.inventory.value is None:
+        held = self.inventory.value
+        if held is None:
             return f"no inventory could be read yet ({printable(self.inventory.error)})"
-        known = {listed: listed for listed in self.listed} | self._aliases
-        near = service_urls.nearest(audience, known)
+        near = self._nearest.of(held)(audience[: MAX_AUDIENCE + 1])
         if near is not None:
             return f"{near[0]}, so ask for {printable(near[1])}"
         return "the inventory does not have it; run runscrape, or start with --allow-audience"
+
+
+def _nearest(held: Inventory) -> Callable[[str], tuple[str, str] | None]:
+    """Look once for what was nearly meant: it takes long, and a wrong job asks at each scrape."""
+    known = {listed: listed for listed in held.audiences} | service_urls.aliases(held.kept)
+    return lru_cache(MAX_REMEMBERED)(lambda audience: service_urls.nearest(audience, known))
 
 
 def _regex(glob: str) -> str:
