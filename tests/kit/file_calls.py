@@ -24,10 +24,13 @@ _CALLS = (
 
 
 @contextlib.contextmanager
-def told(see: Callable[[str, tuple[Any, ...]], None]) -> Iterator[None]:
-    """Call ``see`` before each, with its name, such as ``os.open``, and its arguments."""
+def told(see: Callable[[str, tuple[Any, ...]], None], *more: str) -> Iterator[None]:
+    """Call ``see`` before each, with its name, such as ``os.open``, and its arguments.
+
+    ``more`` are other functions of ``os`` to be told of.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        for module, name in _CALLS:
+        for module, name in (*_CALLS, *((os, name) for name in more)):
             full = name if module is not os else f"os.{name}"
             patch.setattr(module, name, _told_first(getattr(module, name), full, see))
         yield
