@@ -48,10 +48,11 @@ def fit(settings: Settings) -> tuple[Settings, int]:
     if threads >= settings.threads:
         return settings, connections
     if threads <= WARM_THREADS:
-        hint = "; lower --gateway-concurrency and --gateway-connections" if settings.gateway else ""
+        lower = "lower --gateway-concurrency and --gateway-connections, or "
+        hint = lower if settings.gateway else ""
         raise StartError(
             f"the limit of open files (ulimit -Hn), {connections + spare}, leaves"
-            f" {max(0, connections)} connections{hint}, or raise it: at least"
+            f" {max(0, connections)} connections; {hint}raise it: at least"
             f" {needed(settings, WARM_THREADS + 1)} are needed,"
             f" {needed(settings, settings.threads)} for --threads {settings.threads}"
         )
