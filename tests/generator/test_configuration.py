@@ -256,6 +256,22 @@ def test_an_empty_variable_counts_as_unset() -> None:
     assert configuration.load("generate", {}, environ).settings == Settings()
 
 
+@pytest.mark.parametrize("host", ["a..b", f"{'a' * 64}.example.com", "[:::::]", "[1.2.3.4]"])
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("reload", "http://{}/-/reload"),
+        ("token_url", "http://{}:7777/token"),
+        ("api_endpoint", "{}"),
+        ("api_endpoint", "https://{}:443"),
+    ],
+)
+def test_a_host_that_cannot_be_one(key: str, text: str, host: str) -> None:
+    """It is a mistake in the settings, and not a bug when it is called."""
+    with pytest.raises(ConfigError, match=rf"^--{key.replace('_', '-')}: .*there is no such host"):
+        load(output="p.yml", **{key: text.format(host)})
+
+
 @pytest.mark.parametrize("name", ["PROJECT", "REGION", "INCLUDE", "LABEL"])
 @pytest.mark.parametrize("text", [",", " ", " ,\n,"])
 def test_a_variable_of_commas_is_a_mistake(name: str, text: str) -> None:

@@ -93,6 +93,7 @@ def test_which_proxy(
         ("http://u:secret@", "names no host"),
         ("http://:secret", "is not a URL"),
         ("p:secret", "is not a URL"),
+        ("http://u:secret@a..b:1", "is not a URL"),
     ],
 )
 def test_a_proxy_that_cannot_carry_grpc(

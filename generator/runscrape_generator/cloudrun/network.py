@@ -134,7 +134,8 @@ def _checked(proxy: str) -> str:
     """Complete a proxy's URL with scheme and port; raises ConfigError, which shows no password."""
     try:
         parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        host, port = parts.hostname, parts.port or 80
+        host, port = parts.hostname or "", parts.port or 80
+        host.encode("idna")  # fails as requests would, for an empty label
     except ValueError:
         raise ConfigError("the proxy of the environment (https_proxy, …) is not a URL") from None
     if not host:

@@ -260,7 +260,8 @@ def _network_reason(error: requests.exceptions.RequestException) -> str:
         inner = inner.args[-1]
     if type(inner) is BadStatusLine:
         return "what answers there is no HTTP server"
-    return shortened(str(inner).rpartition("a new connection: ")[2]) or type(error).__name__
+    text = str(inner).rpartition("a new connection: ")[2]
+    return shortened(text.partition("): ")[2] or text) or type(error).__name__
 
 
 _GRPC_ADDRESS = re.compile(r"^failed to connect to all addresses; last error: \w+: ipv[46]:\S+ ")

@@ -7,13 +7,16 @@ RFC 3986 for URLs.
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from runscrape_generator.config import durations
 from runscrape_generator.config.fields import OneOrMany, Pairs, Switch, Text
+from runscrape_generator.config.messages import quoted
 
 _PLAIN = r"[^\x00-\x1f\x7f]"
 _NOT_BLANK = "(?=.*[^ ])"
@@ -138,10 +141,24 @@ Seconds = Annotated[float, Text(_DURATION, _ABOVE_ZERO, "DURATION", _seconds)]
 
 
 # Addresses
+def _with_host(word: str, _base: Path) -> str:
+    """Refuse a host at which Python's libraries stumble, in place of failing as a call does."""
+    try:
+        host = urlsplit(word if "://" in word else f"//{word}").hostname or ""
+        if "[" in word:
+            IPv6Address(host)
+        host.encode("idna")
+    except ValueError:
+        raise ValueError(
+            f"{quoted(word)}: there is no such host: a part of its name is empty or longer than 63 "
+            "characters, or what is in brackets is no IPv6 address"
+        ) from None
+    return word
+
+
 def _url(example: str, after_the_host: str) -> Text:
-    return Text(
-        f"a URL such as {example}", f"https?://{_AUTHORITY}{after_the_host}", "URL", hint=_url_hint
-    )
+    pattern = f"https?://{_AUTHORITY}{after_the_host}"
+    return Text(f"a URL such as {example}", pattern, "URL", _with_host, _url_hint)
 
 
 _ENDPOINT = "an endpoint such as run.example.com, HOST:PORT or http://127.0.0.1:8080"
@@ -149,8 +166,10 @@ _TARGET = "a host such as api.example.com, or HOST:PORT"
 TokenUrl = Annotated[str, _url("http://127.0.0.1:7777/token", f"{_PATH}?")]
 GatewayUrl = Annotated[str, _url("http://127.0.0.1:7777, without a path", "/?")]
 ReloadUrl = Annotated[str, _url("http://127.0.0.1:9090/-/reload", f"{_PATH}?/-/reload")]
-ApiEndpoint = Annotated[str, Text(_ENDPOINT, f"(?:https?://)?{_AUTHORITY}/?", "ENDPOINT")]
-Target = Annotated[str, Text(_TARGET, _AUTHORITY, "HOST[:PORT]", hint=_target_hint)]
+ApiEndpoint = Annotated[
+    str, Text(_ENDPOINT, f"(?:https?://)?{_AUTHORITY}/?", "ENDPOINT", _with_host)
+]
+Target = Annotated[str, Text(_TARGET, _AUTHORITY, "HOST[:PORT]", _with_host, _target_hint)]
 Audience = Annotated[str, Text("an audience (text without spaces)", r"[^\x00-\x20\x7f]+")]
 
 # Jobs
