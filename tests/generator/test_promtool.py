@@ -144,6 +144,13 @@ def test_cannot_run(tmp_path: Path) -> None:
         promtool.Promtool(str(path), None).check(GOOD)
 
 
+def test_much_to_say(tmp_path: Path) -> None:
+    """Of a complaint about each job the first ones are told, and what to do."""
+    path = program(tmp_path, "for i in $(seq 9999); do echo line $i: no field; done; exit 1")
+    with pytest.raises(ValidationError, match=r"changed: line 1: no field .*… \(.*promtool none"):
+        promtool.Promtool(path, None).check(GOOD)
+
+
 def test_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A promtool that hangs is ended after a while, and is no yes."""
     path, begun = program(tmp_path, "exec sleep 300"), time.monotonic()

@@ -22,11 +22,15 @@ from pathlib import Path
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import ConfigError, ValidationError
 from runscrape_generator.render.formats import FORMATS
+from runscrape_generator.text import shortened
 
 log = logging.getLogger(__name__)
 
 TIMEOUT = 60.0
 """Seconds; promtool takes 0.2 s for 2,000 jobs."""
+
+_LONGEST = 2000
+"""Characters of what it says that are told: it has a line for each of 2,000 jobs."""
 
 _OLDEST = "2.42"
 _MISSING_FILE = re.compile(r"no such file|does not (?:exist|point to an existing file)")
@@ -65,7 +69,8 @@ class Promtool:
         lines = (line.strip() for line in (done.stdout + done.stderr).splitlines())
         said = " ".join(line for line in lines if line and not line.startswith("Checking "))
         said = said.replace(str(path), str(self._name))
-        said = said.replace(str(path.parent), str(self._folder)) or "it said nothing"
+        said = said.replace(str(path.parent), str(self._folder))
+        said = shortened(said, _LONGEST) or "it said nothing"
         how = "refused the output" if done.returncode > 0 else f"died of signal {-done.returncode}"
         ways = f"it is for Prometheus {self.made_for}, --prometheus-version names another; "
         ways += f"relative paths count from {self._folder}; "
