@@ -122,7 +122,25 @@ def test_nothing_to_look_at(site: Clinic, tmp_path: Path, nobody: pytest.MonkeyP
         (tmp_path / "p.yml").write_text(text)
         code, out, _ = site.run("doctor", "--prometheus-config", str(tmp_path / "p.yml"))
         assert code == 1
-        assert out == "no targets: there is nothing to look at\n"
+        assert "p.yml: no job has oauth2" in " ".join(out.split())
+        assert out.endswith("\nno targets: there is nothing to look at\n")
+    code, out, _ = site.run("doctor", "--exclude", "*")
+    assert code == 1
+    assert out.startswith("no service has a job: runscrape explain shows why\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("doctor", "--prometheus-config", ""), ("doctor", "--prometheus", " ")),
+        *(("doctor", "--impersonate-service-account", ""), ("iam", "--proxy-identity", "")),
+    ],
+)
+def test_an_option_without_a_value(site: Clinic, words: tuple[str, ...]) -> None:
+    """An option whose value is empty, as of a variable that is not set, is no option left out."""
+    code, out, said = site.run(*words)
+    assert (code, out) == (2, "")
+    assert f"{words[1]}: is empty: leave it out" in said
 
 
 def test_without_any_credentials(tmp_path: Path, nobody: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,7 @@ def parameters(command: str) -> list[click.Parameter]:
 
 
 def _option(name: str, *, metavar: str, help: str) -> flags.Flag:  # noqa: A002 - as click has it
-    return flags.Flag(name, metavar=metavar, help=help, heading=_HEADING)
+    return flags.own(name, metavar=metavar, help=help, heading=_HEADING)
 
 
 @with_settings

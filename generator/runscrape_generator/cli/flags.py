@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from runscrape_generator.cli.pages import OTHER
 from runscrape_generator.config.settings import BY_KEY, OPTIONS, Option
+from runscrape_generator.errors import ConfigError
 
 MESSAGES = "Messages"
 
@@ -52,6 +53,19 @@ def flags(command: str) -> list[click.Option]:
         ),
         switch("--print-config", help="Print the settings in force, and exit."),
     ]
+
+
+def own(*names: str, **more: Any) -> Flag:
+    """Make an option that is no setting: one that is given has a value."""
+    return Flag(*names, callback=_not_empty, **more)
+
+
+def _not_empty(
+    _context: click.Context, parameter: click.Parameter, value: str | None
+) -> str | None:
+    if value is not None and not value.strip():
+        raise ConfigError(f"{parameter.opts[0]}: is empty: leave it out, or give its value")
+    return value
 
 
 def switch(*names: str, **more: Any) -> Flag:

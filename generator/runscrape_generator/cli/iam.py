@@ -15,13 +15,13 @@ _HEADING = "Who needs it, and how to say it"
 def parameters(command: str) -> list[click.Parameter]:
     """Give its own options, and the settings."""
     return [
-        flags.Flag(
+        flags.own(
             "--generator-identity",
             metavar="EMAIL",
             heading=_HEADING,
             help="Who lists the services; by default whose credentials are here.",
         ),
-        flags.Flag(
+        flags.own(
             "--proxy-identity",
             metavar="EMAIL",
             heading=_HEADING,

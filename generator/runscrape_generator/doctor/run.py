@@ -62,6 +62,10 @@ def run(options: Options, settings: Settings, config: str, progress: Progress, o
     targets, notes = _targets(options, settings, known)
     if not targets and known.listed is not None and known.listed.problems:
         raise ConfigError("\n".join(dict.fromkeys(known.listed.problems.values())))
+    if not targets and (file := options.prometheus_config):
+        notes += [f"{file}: no job has oauth2, a proxy_url for http, or a host on run.app"]
+    elif not targets:
+        notes += ["no service has a job: runscrape explain shows why"]
     prometheus = look(options.prometheus, _login(settings)) if options.prometheus else None
     minting = options.mint or options.impersonate
     checkup = Checkup(
