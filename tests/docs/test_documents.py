@@ -52,6 +52,14 @@ def test_every_link_leads_somewhere(document: Path) -> None:
         assert not anchor or anchor in headings(target), link
 
 
+@BY_NAME
+def test_no_secret_that_everybody_may_read(document: Path) -> None:
+    """A command that makes the file of a secret lets its group read it at most."""
+    for line in (ROOT / document).read_text("utf-8").splitlines():
+        if re.search(r"openssl rand.*> (?!secrets/)", line):  # the bundle's is there, as 0600
+            assert "umask 027" in line
+
+
 def test_every_schema_of_the_examples_is_there() -> None:
     """Editors find the JSON Schema that an example of runscrape.yaml names."""
     named = [
