@@ -6,10 +6,11 @@ import itertools
 import shlex
 import string
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from runscrape_generator.config.settings import Settings
+from runscrape_generator.config.settings import Mode, Settings
 from runscrape_generator.doctor.causes import BY_NAME, CAUSES, RANK, Fault, finding
 from runscrape_generator.doctor.diagnose import diagnose
 from runscrape_generator.doctor.evidence import Answer, Evidence, Exchange
@@ -52,6 +53,7 @@ def commands(name: str) -> list[tuple[str, ...]]:
         **of_target(Evidence(target=target(name))),
         "start": ("runscrape-proxy", "--inventory", name),
         "generate": ("runscrape", "generate", "--config", name),
+        "again": ("runscrape", "generate", "--config", name),
         "targets": ("runscrape", "targets", "--config", name),
         "reload": ("curl", name),
     }
@@ -124,3 +126,39 @@ def test_an_unknown_answer_is_called_so() -> None:
     assert found.cause.detail.isprintable()
     assert "299 by an unknown server" in found.cause.detail
     assert "hello" in found.cause.detail
+
+
+@pytest.mark.parametrize(
+    ("settings", "file", "jobs", "again"),
+    [
+        (Settings(output=Path("p.yml")), "r.yaml", "generate --config r.yaml", ...),
+        (Settings(into=Path("p.yml")), "r.yaml", "generate --config r.yaml", ...),
+        (
+            Settings(into=Path("p.yml"), projects=("a",)),
+            "",
+            "generate --project a --into p.yml",
+            ...,
+        ),
+        (Settings(), "r.yaml", "", ""),  # it would go to standard output, and mend nothing
+        (Settings(output=Path("t.json")), "r.yaml", "", "targets --config r.yaml"),
+        (
+            Settings(output=Path("t.json"), projects=("a",)),
+            "",
+            "",
+            "targets --project a --output t.json",
+        ),
+        (
+            Settings(output=Path("p.yml"), mode=Mode.GATEWAY),
+            "r.yaml",
+            "generate --config r.yaml",
+            "",
+        ),
+    ],
+)
+def test_what_writes_it_again(settings: Settings, file: str, jobs: str, again: object) -> None:
+    """A command that writes jobs or targets anew is one that does, where the settings say to."""
+    setup = of_setup(settings, file, (), prometheus="", prometheus_config=None)
+    said = {
+        name: " ".join(setup[name]).removeprefix("runscrape ") for name in ("generate", "again")
+    }
+    assert said == {"generate": jobs, "again": jobs if again is ... else again}

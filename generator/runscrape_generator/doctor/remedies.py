@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from runscrape_generator.addresses import is_loopback, without_login
-from runscrape_generator.config.settings import Settings
+from runscrape_generator.config.settings import Mode, Settings
 from runscrape_generator.doctor.causes import Value, Values, is_known
 from runscrape_generator.doctor.evidence import Evidence
 from runscrape_generator.doctor.http.connection import is_url
@@ -47,6 +47,7 @@ def of_setup(
     return {
         "start": tuple(_start(settings, targets)),
         "generate": _generate(settings, settings_file),
+        "again": _again(settings, settings_file),
         "targets": ("runscrape", "targets", *_settings_of(settings, settings_file)),
         "reload": _reload(settings, prometheus),
         "config_file": str(prometheus_config or settings.output or ""),
@@ -54,11 +55,25 @@ def of_setup(
 
 
 def _generate(settings: Settings, settings_file: str) -> tuple[str, ...]:
-    """Give what writes the configuration again; nothing where the output is not known."""
+    """Give what writes the configuration again; nothing where it is not known where to."""
+    if settings.output_path is None or _is_targets(settings):
+        return ()
     words = ("runscrape", "generate", *_settings_of(settings, settings_file))
-    if settings_file:
-        return words
-    return (*words, "--output", str(settings.output)) if settings.output else ()
+    place = "--into" if settings.into else "--output"
+    return words if settings_file else (*words, place, str(settings.output_path))
+
+
+def _again(settings: Settings, settings_file: str) -> tuple[str, ...]:
+    """Give what writes again what services are scraped by: targets, where all share a job."""
+    if _is_targets(settings):
+        words = ("runscrape", "targets", *_settings_of(settings, settings_file))
+        return words if settings_file else (*words, "--output", str(settings.output))
+    return () if settings.mode is Mode.GATEWAY else _generate(settings, settings_file)
+
+
+def _is_targets(settings: Settings) -> bool:
+    """Whether the output is for ``runscrape targets``; ``generate`` would refuse it."""
+    return settings.output is not None and settings.output.suffix == ".json"
 
 
 def _settings_of(settings: Settings, settings_file: str) -> Iterator[str]:
