@@ -23,6 +23,7 @@ from runscrape_proxy.gateway.slots import Slots
 from runscrape_proxy.google.credentials import Credentials
 from runscrape_proxy.inventory import Inventories
 from runscrape_proxy.tokens.keeper import MintResult, Tokens
+from runscrape_proxy.troubles import Troubles
 from runscrape_proxy.web.app import create_app
 from runscrape_proxy.web.metrics import Metrics
 
@@ -49,6 +50,7 @@ class TokenProxy:
         self._prewarm = settings.prewarm
         self._credentials = minter if isinstance(minter, Credentials) else None
         self.clock = self._credentials.clock if self._credentials else GoogleClock()
+        self._mint_troubles = Troubles()
         self._secrets = _secrets(settings)
         self._inventory = Inventories(settings.inventory) if settings.inventory else None
         self._applied: object = None
@@ -202,9 +204,11 @@ class TokenProxy:
         self.metrics.mint(ok=result.ok, seconds=result.seconds)
         fields = {"audience": result.audience, "seconds": f"{result.seconds:.3f}"}
         if result.ok:
+            self._mint_troubles.is_over(result.audience)
             log.info("minted", extra={"fields": fields})
         else:
-            level = logging.DEBUG if result.error == result.error_before else logging.WARNING
+            new = self._mint_troubles.is_new(result.audience, result.error)
+            level = logging.WARNING if new else logging.DEBUG
             log.log(level, "not minted: %s", result.error, extra={"fields": fields})
 
 

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runscrape_proxy import log as logs
+from runscrape_proxy.proxy import TokenProxy
+from runscrape_proxy.settings import Settings
+from runscrape_proxy.tokens.keeper import MintResult
 from runscrape_proxy.troubles import MAX_EACH, TOLD_AGAIN, Troubles
-from tests.proxy.fake import jwt_for
+from tests.proxy.fake import FakeMinter, jwt_for
 from tests.proxy.harness import API, SHOP, fake_with
 
 if TYPE_CHECKING:
@@ -167,6 +170,16 @@ def test_troubles_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     now[0] += TOLD_AGAIN
     assert troubles.is_new("c", "x")
     assert troubles.is_new("a", "x")
+
+
+def test_mints_that_fail_in_turn(caplog: pytest.LogCaptureFixture) -> None:
+    """Where Google fails in two ways by turns, each is told once, until it gives a token."""
+    proxy = TokenProxy(Settings(), FakeMinter())
+    errors = ["slow", "slower", "slow", "slower", "", "slow"]
+    for error in errors:
+        proxy._minted(MintResult(API, not error, 0.1, error))  # noqa: SLF001  what the mint threads call
+    told = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert told == ["not minted: slow", "not minted: slower", "not minted: slow"]
 
 
 def test_a_client_that_sends_no_http(start_proxy: StartProxy) -> None:

@@ -44,8 +44,6 @@ class MintResult:
     seconds: float
     error: str
     """Why it failed and what to do, in one line; empty after a success."""
-    error_before: str
-    """Why the mint before this one failed; empty if it did not."""
 
 
 class Tokens:
@@ -234,14 +232,13 @@ class Tokens:
         seconds = time.monotonic() - began
         with self._lock:
             now = self._clock()
-            before = entry.last_error
             if minted is not None:
                 token = Token(minted.value, now + minted.seconds, minted.repeats)
                 error = self._ledger.minted(entry, token, now)
             else:
                 self._ledger.failed(entry, error, now)
             self._threads.reschedule()
-        self._report(MintResult(entry.audience, not error, seconds, error, before))
+        self._report(MintResult(entry.audience, not error, seconds, error))
 
     def _call(self, audience: str, timeout: float) -> tuple[Minted | None, str]:
         """One call to Google: a token, or why there is none."""
