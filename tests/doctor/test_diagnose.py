@@ -39,6 +39,7 @@ CLAIMS = Claims(
     issuer="https://accounts.google.com", audience=URL, email="a@b.iam.gserviceaccount.com"
 )
 TOKEN = TokenAnswer(token=Secret("x"), claims=CLAIMS, expires_in=3600, exchanges=(Exchange("x"),))
+PUBLIC = {"__meta_cloudrun_invoker_iam_disabled": "true"}
 INSIDE = replace(SERVICE, ingress="internal")
 
 
@@ -88,6 +89,10 @@ CASES = {
         "service-controls",
     ),
     "401 without a token": (seen(page(401, "Unauthorized"), TARGET), "not-public"),
+    "403 for the gateway without a token": (
+        seen(page(403, "Forbidden"), replace(GATEWAY, meta=PUBLIC), token=None),
+        "not-public",
+    ),
     "the old 403 of ingress": (
         seen(page(403, "Forbidden", "Access is forbidden."), replace(ASKING, service=INSIDE)),
         "ingress",

@@ -146,7 +146,7 @@ def _hidden(service: Service, evidence: Evidence) -> Fault:
 def _unauthorized(answer: Answer, evidence: Evidence) -> Fault:
     """401: a token that Cloud Run does not take; it does not say why."""
     token, service = evidence.token, evidence.service
-    if token is None and not evidence.target.gateway:
+    if _sends_no_token(evidence):
         return Fault("not-public", "401 without a token")
     audience = token.claims.audience if token and token.claims else _gateway_audience(evidence)
     if _is_tag(audience, service):
@@ -157,6 +157,13 @@ def _unauthorized(answer: Answer, evidence: Evidence) -> Fault:
         return Fault("audience-differs", detail, {"audience": audience})
     seen = answer.headers.get("www-authenticate", "no WWW-Authenticate")
     return Fault("token-refused", f"the token is for {audience or 'an audience not known'}; {seen}")
+
+
+def _sends_no_token(evidence: Evidence) -> bool:
+    """Whether the scrape is one of a public service; the gateway goes by its inventory."""
+    if not evidence.target.gateway:
+        return evidence.token is None
+    return evidence.target.meta.get("__meta_cloudrun_invoker_iam_disabled") == "true"
 
 
 def accepted(evidence: Evidence) -> tuple[str, ...]:
@@ -195,7 +202,7 @@ def _forbidden(answer: Answer, evidence: Evidence) -> Fault:
     facts, service = evidence.facts, evidence.service
     if facts.perimeter or any(words in answer.body.lower() for words in _PERIMETER):
         return Fault("service-controls", facts.problem)
-    if evidence.token is None and not evidence.target.gateway:
+    if _sends_no_token(evidence):
         return Fault("not-public", "403 without a token")
     if b"Access is forbidden" in answer.body and service and service.ingress != "all":
         return Fault("ingress", f"its ingress is {service.ingress}")
