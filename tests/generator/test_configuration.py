@@ -442,8 +442,16 @@ def test_the_settings_are_not_written_over(key: str, tmp_path: Path) -> None:
     """Even a file of comments alone is not what a run writes to."""
     path = tmp_path / "runscrape.yaml"
     path.write_text("# project: demo\n")
-    with pytest.raises(ConfigError, match=f"--{key}: would overwrite the settings themselves"):
-        load(config=str(path), **{key: str(path)})
+    link = tmp_path / "link.yaml"
+    link.symlink_to(path.name)
+    for name, other in (
+        (path, path),
+        (link, path),
+        (path, link),
+        (path, tmp_path / ".." / tmp_path.name / link.name),
+    ):
+        with pytest.raises(ConfigError, match=f"--{key}: would overwrite the settings themselves"):
+            load(config=str(name), **{key: str(other)})
 
 
 LIMITS = """\

@@ -6,6 +6,7 @@ of the check's keys is wrong in itself.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,10 @@ def _output_name(context: Context) -> str:
 
 
 def _same_file(one: Path | None, other: Path | None) -> bool:
-    return one is not None and other is not None and one.absolute() == other.absolute()
+    """Whether two paths lead to one file; files that are not there yet have a name, too."""
+    if one is None or other is None:
+        return False
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 _OVER_SETTINGS = "would overwrite the settings themselves: name another file"
