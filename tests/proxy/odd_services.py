@@ -118,6 +118,9 @@ SCRIPTS: dict[str, Script] = {
     "/cut-in-a-chunk": sends(_CHUNKED + 16 * _chunk(bytes(LARGE // 16)) + b"ffff\r\nabc"),
     "/bad-chunk": sends(_CHUNKED + 16 * _chunk(bytes(LARGE // 16)) + b"zz\r\nabc\r\n0\r\n\r\n"),
     "/large-chunked": sends(_CHUNKED + 32 * _chunk(bytes(LARGE // 16)) + b"0\r\n\r\n", keep=True),
+    "/large-extensions": sends(
+        _CHUNKED + 32 * (b"1;" + b"x" * (LARGE // 20) + b"\r\n#\r\n") + b"0\r\n\r\n"
+    ),
     "/endless-chunk": drips(_CHUNKED + b"-1\r\n", b"x" * LARGE, 0),
     "/odd-chunk": drips(_CHUNKED + b"-ffff\r\n", b"x" * LARGE, 0),
     "/reset": _resets,

@@ -104,11 +104,9 @@ class Answer:
 
     def pieces(self) -> Iterator[bytes]:
         """The body as it comes, encoded as it was. Raises ScrapeError where it breaks off."""
-        size = 0
         with _failures_of(self._host, self._deadline):
             for piece in self._answer.pieces():
-                size += len(piece)
-                if size > self._max_body:
+                if self._answer.received > self._max_body:
                     self._refuse(self._too_large())
                 yield piece
 

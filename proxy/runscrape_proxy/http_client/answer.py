@@ -48,6 +48,7 @@ class Answer:
             self.length = 0
         self._lasting = head.http_version == b"1.1" and not _closes(fields)
         self._connection = connection
+        self._before = connection.received
         self._deadline = deadline
         self._keep = keep
         self._finished = False
@@ -57,6 +58,11 @@ class Answer:
             raise BadAnswer(
                 "both Transfer-Encoding and Content-Length, or HTTP/1.0 with the former"
             )
+
+    @property
+    def received(self) -> int:
+        """Bytes of a body in chunks that have come, with what stands around each chunk."""
+        return self._connection.received - self._before
 
     def pieces(self) -> Generator[bytes]:
         """The body as it comes, encoded as it was. Raises CallError where it breaks off."""
@@ -76,7 +82,7 @@ class Answer:
         with contextlib.closing(self.pieces()) as pieces:
             for piece in pieces:
                 content += piece
-                if len(content) > limit:
+                if len(content) > limit or self.received > limit:
                     raise BadAnswer(f"more than {limit} bytes")
         return content
 

@@ -30,7 +30,7 @@ class EndOfConnection(ConnectionResetError):
 class Connection:
     """An open connection; one request at a time."""
 
-    __slots__ = ("_http", "_more", "begun", "reused", "sock")
+    __slots__ = ("_http", "_more", "begun", "received", "reused", "sock")
 
     def __init__(self, sock: Socket) -> None:
         self.sock = sock
@@ -38,12 +38,15 @@ class Connection:
         """Whether it has brought an answer before."""
         self.begun = False
         """Whether a byte of the answer that is awaited has come."""
+        self.received = 0
+        """Bytes that h11 was given of it: a body of known length is not among them."""
         self._http = h11.Connection(h11.CLIENT, MAX_HEAD)
         self._more = False
 
     def send(self, request: h11.Request, body: bytes, deadline: Deadline) -> None:
         """Send a request. Raises OSError and CallError."""
         self.begun = False
+        self.received = 0
         self._http = h11.Connection(h11.CLIENT, MAX_HEAD)
         data = self._http.send(request) or b""
         if body:
@@ -66,6 +69,7 @@ class Connection:
             if not data:
                 raise _closed()
             self.begun = True
+            self.received += len(data)
             self._http.receive_data(data)
             return True
         return False
@@ -122,6 +126,7 @@ class Connection:
             if not data:
                 raise _closed()
         self.begun = True
+        self.received += len(data)
         return data
 
     def fill(self, piece: bytes, size: int, deadline: Deadline) -> bytes:
