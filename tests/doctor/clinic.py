@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,8 @@ class Clinic:
     """Answers what no well-kept server does, by path."""
     secure: OddServer
     """The same behind a certificate that nobody trusts."""
+    outdated: OddServer
+    """The same behind one of that authority, ``ca.pem``, which has ended."""
 
     @property
     def config(self) -> Path:
@@ -180,8 +183,12 @@ def clinic(folder: Path, cases: Mapping[str, Case], *late: str) -> Iterator[Clin
             )
         )
         odd = ending.enter_context(OddServer())
-        secure = ending.enter_context(OddServer(tls=Authority(folder).server("localhost")))
-        site = Clinic(folder, google, proxy, odd, secure)
+        authority = Authority(folder)
+        secure, outdated = (
+            ending.enter_context(OddServer(tls=authority.server("localhost", until=until)))
+            for until in (None, datetime(2020, 1, 1, tzinfo=UTC))
+        )
+        site = Clinic(folder, google, proxy, odd, secure, outdated)
         site.config.write_text(settings(site, cases))
         generate(site)
         inventory.write_bytes((folder / "inventory.json").read_bytes())

@@ -186,6 +186,15 @@ JOBS: dict[str, Job] = {
             | {"tls_config": site.way()["tls_config"] | {"server_name": "other.example.com"}}
         ),
     ),
+    "out-of-date": Job(
+        "tls-out-of-date",
+        ("certificate has expired", "set the clock"),
+        lambda site, name: (
+            site.job(name, f"localhost:{site.outdated.port}")
+            | {"proxy_url": "", "tls_config": {"ca_file": str(site.folder / "ca.pem")}}
+            | {"oauth2": site.oauth2(f"https://{HOST}")}
+        ),
+    ),
     "no-tls": Job(
         "tls-failed",
         ("TLS: wrong version number",),

@@ -344,6 +344,7 @@ WARM = {"cold-start"}
 """What is over once somebody has scraped."""
 OTHER_WORDS = {
     *("no-address", "no-connection", "tls-untrusted", "tls-wrong-name", "tls-failed"),
+    "tls-out-of-date",
     *("http-proxy-refused", "proxy-unreachable", "proxy-tls", "secret-unreadable", "not-the-proxy"),
     *("malformed", "body-too-large", "too-many-samples", "labels-over-limit"),
     *("token-answer-unusable", "broken-off", "unknown", "load-balancer", "gateway-wants-http"),

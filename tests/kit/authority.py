@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import trustme
@@ -35,10 +36,12 @@ class Authority:
         files.cert.write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
         return files
 
-    def server(self, *names: str, protocols: tuple[str, ...] = ()) -> ssl.SSLContext:
+    def server(
+        self, *names: str, protocols: tuple[str, ...] = (), until: datetime | None = None
+    ) -> ssl.SSLContext:
         """Make what a server for these names uses; ``protocols`` are offered by ALPN."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._ca.issue_cert(*names).configure_cert(context)
+        self._ca.issue_cert(*names, not_after=until).configure_cert(context)
         if protocols:
             context.set_alpn_protocols(list(protocols))
         return context

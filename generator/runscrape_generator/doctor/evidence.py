@@ -41,6 +41,7 @@ class Failed(StrEnum):
     CLOSED = "closed"
     UNTRUSTED = "untrusted certificate"
     WRONG_NAME = "certificate for another name"
+    OUT_OF_DATE = "certificate that is not valid now"
     TLS = "TLS"
     REFUSED_BY_PROXY = "refused by the HTTP proxy"
     NOT_HTTP = "not HTTP"

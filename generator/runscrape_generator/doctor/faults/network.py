@@ -9,6 +9,7 @@ _CAUSES = {
     Failed.NO_ADDRESS: "no-address",
     Failed.UNTRUSTED: "tls-untrusted",
     Failed.WRONG_NAME: "tls-wrong-name",
+    Failed.OUT_OF_DATE: "tls-out-of-date",
     Failed.TLS: "tls-failed",
     Failed.REFUSED_BY_PROXY: "http-proxy-refused",
     Failed.NO_URL: "unknown",
@@ -39,7 +40,7 @@ def to_proxy(failure: Failure) -> Fault:
     """Name what keeps a request from reaching runscrape-proxy."""
     if failure.how is Failed.REFUSED:
         return Fault("proxy-not-running", failure.reason)
-    if failure.how in {Failed.TLS, Failed.UNTRUSTED, Failed.WRONG_NAME}:
+    if failure.how in {Failed.TLS, Failed.UNTRUSTED, Failed.WRONG_NAME, Failed.OUT_OF_DATE}:
         return Fault("proxy-tls", failure.reason)
     if failure.how is Failed.NOT_HTTP:
         return Fault("not-the-proxy", f"it speaks no HTTP: {failure.reason}")

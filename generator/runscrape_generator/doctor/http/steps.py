@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from runscrape_generator.doctor.evidence import Failed, Failure, Stage, Step
 from runscrape_generator.text import one_line, printable
 
-_NAME_MISMATCH = 62
-"""OpenSSL's ``X509_V_ERR_HOSTNAME_MISMATCH``."""
+_OF_VERIFICATION = {9: Failed.OUT_OF_DATE, 10: Failed.OUT_OF_DATE, 62: Failed.WRONG_NAME}
+"""By OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID, …_CERT_HAS_EXPIRED and …_HOSTNAME_MISMATCH."""
 
 
 class StepFailedError(Exception):
@@ -53,8 +53,7 @@ class Steps:
 
 def _kind(stage: Stage, error: Exception) -> Failed:
     if isinstance(error, ssl.SSLCertVerificationError):
-        named = error.verify_code == _NAME_MISMATCH
-        return Failed.WRONG_NAME if named else Failed.UNTRUSTED
+        return _OF_VERIFICATION.get(error.verify_code, Failed.UNTRUSTED)
     of_stage = {Stage.DNS: Failed.NO_ADDRESS, Stage.TLS: Failed.TLS}
     for kinds, how in _KINDS:
         if isinstance(error, kinds):
