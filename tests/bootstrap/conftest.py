@@ -58,6 +58,14 @@ LATER = {"name": "shop", "region": "us-central1", "app": {"paths": {"/metrics": 
 OLD_PROMETHEUS = ("--prometheus-image", "docker.io/prom/prometheus:v2.42.0")
 
 
+@pytest.fixture(scope="package", autouse=True)
+def no_fsync() -> Iterator[None]:
+    """Let no run wait for the disk: no test here is about a machine that stops."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
 @dataclass(frozen=True)
 class Google:
     """The emulator, and what a user's own runscrape.yaml says to get there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import shutil
 import stat
 import subprocess
@@ -24,9 +25,9 @@ from runscrape_generator.cli import main as cli
 from runscrape_generator.errors import RunscrapeError
 from tests.bootstrap.conftest import Google
 from tests.bootstrap.planned import plan, put
-from tests.bootstrap.processes import PROGRAMS
+from tests.kit.programs import running
+from tests.kit.waiting import QUIET
 
-ROOT = Path(__file__).parents[2]
 ALERTS = "config/rules/alerts.yml"
 
 
@@ -606,15 +607,16 @@ def test_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk(google: Google, tmp_path: Path) -> None:
+def test_a_full_disk(google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A run that finds no room ends with 7, leaves no folder, and changes none that is there."""
-    new = tmp_path / "new"
-    limited = ["prlimit", "--fsize=4096", str(PROGRAMS / "runscrape"), "bootstrap", str(new)]
-    own = ["--platform", "compose", "--project", "demo", "--api-endpoint", google.emulator.api]
-    done = subprocess.run([*limited, *own], check=False, capture_output=True, text=True)
-    assert done.returncode == 7
-    assert "make room in" in done.stderr
-    assert not new.exists()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        assert run(google, tmp_path / "new") == 7
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "make room in" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("call", ["fsync", "rename"])
@@ -692,12 +694,9 @@ def test_killed_between_any_two_files(tmp_path: Path) -> None:
         directory = tmp_path / str(survived)
         directory.mkdir()
         put(directory, 1)
-        done = subprocess.run(
-            [sys.executable, "-c", KILLED, directory, str(survived)],
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            check=False,
-        )
-        assert done.returncode == (9 if survived < 5 else 0)
+        command = [sys.executable, "-c", KILLED, str(directory), str(survived)]
+        with running(command, tmp_path / "log", forked=True) as killed:
+            assert killed.process.wait(QUIET) == (9 if survived < 5 else 0), killed.log
         for version in (1, 2, 3):
             with Folder(directory) as folder:
                 known = bundle.load(folder)

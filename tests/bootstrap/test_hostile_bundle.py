@@ -124,20 +124,16 @@ def test_what_is_put_in_the_way(
     """Whatever of the bundle is exchanged for a link, a hard link, a pipe or a socket: it is named,
     exit 2, or is none of bootstrap's business; nothing outside is read, written or given away.
     """
-    template = google.write(tmp_path / "template", "--platform", "compose")
+    bundle = google.write(tmp_path / "b", "--platform", "compose")
     for name in NAMES:
         for arguments in ([], ["--diff"]) if kind in {link_to_file, pipe} else ([],):
-            bundle = tmp_path / "b"
-            shutil.rmtree(bundle, ignore_errors=True)
-            shutil.copytree(template, bundle)
             victim = bundle / name
-            if victim.is_dir():
-                victim.rename(bundle / "moved-away")
-            else:
-                victim.unlink()
+            victim.rename(tmp_path / "moved-away")
             kind(victim, outside)
             code = run(google, bundle, *arguments)
             outside.check(bundle)
+            victim.unlink()
+            (tmp_path / "moved-away").rename(victim)
             err = capsys.readouterr().err
             if arguments != ["--diff"]:  # which makes no folders
                 assert code == 2, (name, err)
