@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.bootstrap.processes import PROGRAMS
+from tests.bootstrap.processes import DEADLINE, PROGRAMS, start
 
 
 class Programs:
@@ -16,7 +16,7 @@ class Programs:
 
     def __init__(self, directory: Path, *names: str) -> None:
         self.directory = directory
-        directory.mkdir()
+        directory.mkdir(exist_ok=True)
         for name in names:
             self.add(name, "")
 
@@ -66,3 +66,25 @@ def execute(
     )
     assert not check or done.returncode == 0, (argv, done.stdout, done.stderr)
     return done
+
+
+def with_forks(argv: Sequence[str], environment: Mapping[str, str], programs: Programs) -> int:
+    """Run a shell whose ``runscrape`` is forked here, without its imports; gives the exit code.
+
+    The stand-in says through a pipe how it was called, and waits at another one for its exit code.
+    """
+    asked, ask = os.pipe()
+    answer, answered = os.pipe()
+    said = f"""{{ printf '%s\\0' "$@"; echo; }} >/dev/fd/{ask}"""
+    programs.add("runscrape", f"{said}; read code </dev/fd/{answer}; exit $code")
+    path = {"PATH": programs.path}
+    with subprocess.Popen(argv, env=dict(environment) | path, pass_fds=(ask, answer)) as shell:
+        os.close(ask)
+        os.close(answer)
+        with os.fdopen(asked) as calls, os.fdopen(answered, "w", 1) as codes:
+            for call in calls:  # until the shell has ended
+                words = call.rstrip("\n").split("\0")[:-1]
+                log = programs.directory / "log"
+                with start(["runscrape", *words], environment, log) as program:
+                    print(program.process.wait(DEADLINE), file=codes)
+    return shell.wait()

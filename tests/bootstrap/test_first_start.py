@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.bootstrap import bundles
+from tests.bootstrap.commands import Programs, with_forks
 from tests.bootstrap.conftest import Google
-from tests.bootstrap.processes import PROGRAMS, Plan, relocate, replacer
+from tests.bootstrap.processes import Plan, relocate, replacer
 
 
 @pytest.fixture
@@ -25,13 +24,9 @@ def pod(google: Google, tmp_path: Path) -> Plan:
 def start(plan: Plan) -> tuple[int, Path]:
     """Run the init container as the manifest has it; gives its exit code and prometheus.yml."""
     first, *_ = plan.processes
-    done = subprocess.run(
-        [replacer(plan.places)(word) for word in first.argv],
-        env={"PATH": f"{PROGRAMS}:/usr/bin:/bin", "HOME": os.devnull},
-        capture_output=True,
-        check=False,
-    )
-    return done.returncode, Path(plan.places["/var/lib/runscrape"]) / "prometheus.yml"
+    argv = [replacer(plan.places)(word) for word in first.argv]
+    code = with_forks(argv, {}, Programs(plan.root.parent / "programs"))
+    return code, Path(plan.places["/var/lib/runscrape"]) / "prometheus.yml"
 
 
 def take_google_away(plan: Plan, google: Google) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from emulator import Emulator
 from tests.bootstrap.cluster import Cluster
-from tests.bootstrap.commands import Programs, blocks, execute, shell
+from tests.bootstrap.commands import Programs, blocks, execute, shell, with_forks
 from tests.bootstrap.conftest import LATER, WORLD, Google
 from tests.bootstrap.processes import Plan, Process, eventually, free_port, get, replacer, running
 
@@ -37,6 +37,7 @@ class Site:
     cluster: Cluster
     environment: dict[str, str]
     directory: Path
+    programs: Programs
 
     def scrape_configs(self) -> set[str]:
         return {name.rsplit("-", 1)[0] for name in self.cluster.names("scrapeconfigs")}
@@ -83,9 +84,8 @@ class Site:
         for container in (*pod["initContainers"], *pod["containers"]):
             argv = [replace(word) for word in container["command"]]
             own = {each["name"]: places["/tmp"] for each in container.get("env", [])}
-            done = execute(argv, self.directory, self.environment | own, check=False)
-            if done.returncode:
-                return done.returncode
+            if code := with_forks(argv, self.environment | own, self.programs):
+                return code
         return 0
 
 
@@ -112,7 +112,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
                 each for (kind, _, _), each in cluster.objects.items() if kind == "roles"
             )
             assert site_role
-            yield Site(bundle, emulator, cluster, environment, directory)
+            yield Site(bundle, emulator, cluster, environment, directory, programs)
 
 
 def world(*services: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,9 +17,9 @@ from runscrape_generator.bootstrap import checks
 from runscrape_generator.cli import main as cli
 from runscrape_generator.config import durations
 from tests.bootstrap import bundles
-from tests.bootstrap.commands import Programs, blocks, execute, shell
+from tests.bootstrap.commands import Programs, blocks, execute, shell, with_forks
 from tests.bootstrap.conftest import Google, Written
-from tests.bootstrap.processes import PROGRAMS, eventually, relocate, replacer
+from tests.bootstrap.processes import PROGRAMS, relocate, replacer, start
 from tests.generator.commands_kit import run_here
 from tests.kit.consumers import releases_of
 
@@ -455,13 +455,11 @@ def test_a_crontab_that_stays(google: Google, tmp_path: Path) -> None:
     output = root / "var/lib/runscrape/jobs/cloudrun.yml"
     output.unlink()
     *_, line = (bundle / "crontab").read_text().splitlines()
-    command = replacer(plan.places)(line.split(None, 2)[-1])
-    environment = google.emulator.env("service_account") | {"PATH": os.environ["PATH"]}
-    with subprocess.Popen(["/bin/sh", "-c", f"exec {command}"], env=environment) as process:
-        eventually(output.exists, "the jobs are written")
-        assert process.poll() is None
-        process.terminate()
-        assert process.wait() == 143
+    _, _, command = line.split(None, 2)
+    argv = shlex.split(replacer(plan.places)(command))
+    with start(argv, google.emulator.env("service_account"), tmp_path / "log") as program:
+        program.until(output.exists, "the jobs are written")
+        assert program.stop() == 143
 
 
 def test_the_crontabs_line_runs(google: Google, tmp_path: Path) -> None:
@@ -480,9 +478,11 @@ def test_the_crontabs_line_runs(google: Google, tmp_path: Path) -> None:
     assert variables["GOOGLE_APPLICATION_CREDENTIALS"] == key
     output = root / "var/lib/runscrape/targets.json"
     output.unlink()
-    command = lines[-1].split(None, 6)[-1]
+    programs = Programs(tmp_path / "programs")
+    places = {**plan.places, "/opt/runscrape/bin": str(programs.directory)}
+    command = replacer(places)(lines[-1].split(None, 6)[-1])
     environment = google.emulator.env("service_account") | variables
-    execute(["/bin/sh", "-c", replacer(plan.places)(command)], tmp_path, environment)
+    assert with_forks(["/bin/sh", "-c", command], environment, programs) == 0
     assert "run.app" in output.read_text()
 
 
