@@ -177,7 +177,7 @@ SERVICES = {
     "large": Case(
         "body-too-large",
         app(paths={"/metrics": {"body_mb": 0.01}}),
-        ("and body_size_limit is 1000",),
+        ("and body_size_limit is 1024",),
         rule={"scrape_config": {"body_size_limit": "1KB"}},
     ),
     "many": Case(

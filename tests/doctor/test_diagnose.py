@@ -20,7 +20,7 @@ from runscrape_generator.doctor.evidence import (
     Step,
     TokenAnswer,
 )
-from runscrape_generator.doctor.targets import Secret, Target, TokenRequest, Transport
+from runscrape_generator.doctor.targets import Limits, Secret, Target, TokenRequest, Transport
 from runscrape_generator.model import Service
 from tests.doctor.test_answer import APP, ROBOT
 
@@ -92,6 +92,10 @@ CASES = {
     "403 for the gateway without a token": (
         seen(page(403, "Forbidden"), replace(GATEWAY, meta=PUBLIC), token=None),
         "not-public",
+    ),
+    "as large as the limit, which Prometheus refuses": (
+        seen(METRICS, replace(ASKING, limits=Limits(body_bytes=4))),
+        "body-too-large",
     ),
     "the old 403 of ingress": (
         seen(page(403, "Forbidden", "Access is forbidden."), replace(ASKING, service=INSIDE)),

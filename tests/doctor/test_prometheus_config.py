@@ -32,8 +32,18 @@ def test_limits_of_the_global_block(own: str, limit: int, tmp_path: Path) -> Non
     """A job without a limit of its own, or with 0, has that of the global block."""
     common = "{sample_limit: 7, body_size_limit: 1KB, scrape_protocols: [PrometheusProto]}"
     (target,) = read(tmp_path, f"{own} {JOB}, {STATIC}", global_=common)
-    assert (target.limits.samples, target.limits.body_bytes) == (limit, 1000)
+    assert (target.limits.samples, target.limits.body_bytes) == (limit, 1024)
     assert target.protocols == ("PrometheusProto",)
+
+
+@pytest.mark.parametrize(
+    ("written", "limit"),
+    [("1KB", 1024), ("1KiB512B", 1536), ("0.5MB", 524288), ("2PB", 2 * 1024**5), ("0", 0)],
+)
+def test_sizes(written: str, limit: int, tmp_path: Path) -> None:
+    """A size counts as Prometheus 2.42 and 3.5 count it: KB is KiB, and parts add up."""
+    (target,) = read(tmp_path, f"{JOB}, body_size_limit: {written}, {STATIC}")
+    assert target.limits.body_bytes == limit
 
 
 @pytest.mark.parametrize("secret", ["1.50", "0123", "1e5", "0x1F", "2024-01-01", "12_3", "yes"])

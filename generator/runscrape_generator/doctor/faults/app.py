@@ -111,7 +111,7 @@ def _redirect(answer: Answer, evidence: Evidence) -> Fault:
 def _of_body(answer: Answer, evidence: Evidence) -> Fault | None:
     """In Prometheus' order: the size, what it is, its lines, then limits."""
     limits, samples = evidence.target.limits, evidence.samples
-    if limits.body_bytes and len(answer.body) > limits.body_bytes:
+    if limits.body_bytes and len(answer.body) >= limits.body_bytes:
         detail = f"{len(answer.body)} bytes, and body_size_limit is {limits.body_bytes}"
         return Fault("body-too-large", detail, {"size": str(len(answer.body))})
     if kind := _other_kind(answer):

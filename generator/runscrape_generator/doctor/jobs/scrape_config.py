@@ -34,9 +34,8 @@ from runscrape_generator.text import show
 INTERVAL, TIMEOUT = "1m", "10s"
 """Prometheus' own defaults."""
 
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_BINARY = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGTPE]?)i?B")
+"""A part of a size. ``KB`` is ``KiB``: 1024 bytes."""
 
 _PATH = "$&+,/:;=@~"
 """What Go leaves as it is in a path, besides letters, digits and ``-_.``."""
@@ -168,14 +167,14 @@ def _limit(data: Data, name: str) -> int:
 
 
 def size(value: object) -> int:
-    """Read a size such as ``10MB`` or ``512KiB`` in bytes; 0 for none."""
-    if not value:
+    """Read a size such as ``10MB`` or ``1KiB512B`` in bytes; 0 for none."""
+    text = str(value or "0")
+    if text == "0":
         return 0
-    match = _SIZE.fullmatch(str(value))
-    if match is None:
-        raise ValueError(f"body_size_limit: {show(str(value))} is no size such as 10MB")
-    units = _BINARY if match[3] else _UNITS
-    return int(float(match[1]) * units[match[2].upper()])
+    if _SIZE.sub("", text):
+        raise ValueError(f"body_size_limit: {show(text)} is no size such as 10MB")
+    parts = _SIZE.findall(text)
+    return int(sum(float(number) * 1024 ** " KMGTPE".index(unit or " ") for number, unit in parts))
 
 
 def _target(base: Target, job: Data, found: Mapping[str, str], defaults: Defaults) -> Target | None:
