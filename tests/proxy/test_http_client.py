@@ -284,7 +284,7 @@ def test_a_resolver_that_hangs(
 ) -> None:
     """No more threads wait for it than may, and none of them counts as free before it is.
 
-    Whoever comes meanwhile waits for one of them, for a moment.
+    Whoever comes meanwhile waits for one of them, for a moment, and less if it is given up.
     """
     server = serve(OK)
     lookup, asked, answered = socket.getaddrinfo, threading.Semaphore(0), threading.Event()
@@ -304,6 +304,10 @@ def test_a_resolver_that_hangs(
             assert [each.cut() for each in deadlines] == [False] * LOOKUPS
             with pytest.raises(TooManyLookups):
                 ask(client, server)
+            given_up = Deadline(60)
+            assert given_up.cut()
+            with pytest.raises(CutOff):
+                client.send(request_to(server), given_up)
             calls.append(threads.submit(client.send, request_to(server), Deadline(60)))
         finally:
             answered.set()

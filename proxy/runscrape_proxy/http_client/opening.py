@@ -15,6 +15,7 @@ import h11
 from urllib3.util.ssltransport import SSLTransport
 
 from runscrape_proxy.http_client.connection import Connection
+from runscrape_proxy.http_client.deadline import Deadline
 from runscrape_proxy.http_client.errors import (
     NoAddress,
     NoConnection,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator
 
-    from runscrape_proxy.http_client.deadline import Deadline, Socket
+    from runscrape_proxy.http_client.deadline import Socket
     from runscrape_proxy.http_client.environment import Proxy
     from runscrape_proxy.http_client.request import Origin
 
@@ -43,6 +44,9 @@ _KEEPALIVE: Final = [
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
 ]
 
+
+_LOOK_SECONDS: Final = 0.1
+"""How often it is looked meanwhile whether the call was given up."""
 
 _LOOKUP_PATIENCE: Final = 1.0
 """Seconds to wait where as many names as may be are being looked up: usually one takes far less."""
@@ -79,8 +83,11 @@ def _connect(
     host: str, port: int, deadline: Deadline, lookups: threading.BoundedSemaphore
 ) -> Socket:
     """Connect to the first address that answers in its share of the time."""
-    if not lookups.acquire(timeout=max(0.0, min(_LOOKUP_PATIENCE, deadline.left))):
-        raise TooManyLookups("the resolver (DNS) does not answer")
+    patience = Deadline(_LOOKUP_PATIENCE)
+    while not lookups.acquire(timeout=_LOOK_SECONDS):
+        deadline.check()
+        if patience.left <= 0:
+            raise TooManyLookups("the resolver (DNS) does not answer")
     try:
         with deadline.uninterrupted():
             candidates = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
