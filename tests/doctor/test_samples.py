@@ -78,6 +78,19 @@ def test_what_newer_releases_take(body: str) -> None:
         assert bool(found.malformed) is (version < OF_VERSIONS[body]), version
 
 
+def test_relabelling_sees_the_targets_labels() -> None:
+    """A rule may go by the labels of the target; what the app says under their names moves away."""
+    drop = {"source_labels": ["instance"], "regex": "api:.*", "action": "drop"}
+    assert read("a 1\n", target=replace(TARGET, metric_relabel=(drop,))).count == 0
+    keep = {"source_labels": ["exported_job"], "regex": "x", "action": "keep"}
+    limited = replace(TARGET, metric_relabel=(keep,), limits=Limits(labels=3))
+    assert read('a{job="x"} 1\na 2\n', target=limited).too_long.endswith(
+        "has 4 labels, and label_limit is 3"
+    )
+    honoured = replace(limited, honor_labels=True, metric_relabel=())
+    assert not read('a{job="x"} 1\n', target=honoured).too_long
+
+
 def test_open_metrics() -> None:
     """Timestamps are in seconds, exemplars count for nothing, and counters are known as such."""
     body = '# TYPE a counter\na_total{x="1"} 3 1800003600.5 # {t="1"} 2\na_created 1\n# EOF\n'

@@ -113,15 +113,24 @@ class _Lines:
 
 
 def _relabelled(samples: Iterable[Sample], target: Target) -> Iterator[Sample]:
-    """Apply ``metric_relabel_configs``, which come before limits."""
+    """Apply ``metric_relabel_configs``, which see the target's labels and come before limits."""
     for sample in samples:
-        if not target.metric_relabel:
-            yield sample
-            continue
-        labels = relabel({"__name__": sample.name, **sample.labels}, target.metric_relabel)
-        if labels is not None:
+        name, own = sample.name, _exported(sample.labels, target)
+        if target.metric_relabel:
+            every = {**target.labels, **own, "__name__": name}
+            labels = relabel(every, target.metric_relabel)
+            if labels is None:
+                continue
             name = labels.pop("__name__", "")
-            yield Sample(name, labels, sample.value, sample.timestamp)
+            own = {key: value for key, value in labels.items() if target.labels.get(key) != value}
+        yield Sample(name, own, sample.value, sample.timestamp)
+
+
+def _exported(labels: dict[str, str], target: Target) -> dict[str, str]:
+    """Rename the app's labels that the target has, too, unless the job honours them."""
+    if target.honor_labels or target.labels.keys().isdisjoint(labels):
+        return labels
+    return {f"exported_{k}" if k in target.labels else k: v for k, v in labels.items()}
 
 
 def _duplicate(answer: Answer, samples: Iterable[Sample]) -> str:

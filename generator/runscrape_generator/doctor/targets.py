@@ -122,6 +122,7 @@ class Target:
     credentials: Credentials | None = None
     transport: Transport = field(default_factory=Transport)
     limits: Limits = field(default_factory=Limits)
+    honor_labels: bool = False
     honor_timestamps: bool = True
     follow_redirects: bool = True
     protocols: tuple[str, ...] = ()

@@ -129,6 +129,7 @@ def _base(job: Data, defaults: Defaults) -> Target:
             label_name=_limit(job, "label_name_length_limit"),
             label_value=_limit(job, "label_value_length_limit"),
         ),
+        honor_labels=flag(job, "honor_labels", default=False),
         honor_timestamps=flag(job, "honor_timestamps", default=True),
         follow_redirects=flag(job, "follow_redirects", default=True),
         protocols=tuple(map(str, job.get("scrape_protocols") or ())),
