@@ -34,6 +34,9 @@ FORMS = {
 }
 
 
+NAMES = "is no list of jobs, each with its job_name"
+"""Of a job of the user's that the block would take the head of."""
+
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 20)
 )
@@ -141,6 +144,10 @@ def test_prometheus_takes_them(tmp_path: Path) -> None:
         ("a: [\n", "is not YAML"),
         ("scrape_configs:\n- job_name: a\n  job_name: b\n", "a second time; mend that first"),
         ("scrape_configs:\n- one\n", "is no list of jobs"),
+        (
+            f"scrape_configs:\n{BEGIN}\n- job_name: a\n  static_configs:\n{END}\n  - targets: []\n",
+            NAMES,
+        ),
         ("a: &a [*a]\n", "line 1 holds a value inside of itself; mend that first"),
         (BOMB, "anchors inside of anchors that make millions of values; mend that first"),
         ("a: 1\nscrape_configs:\n- &a\n  job_name: a\n  x: {<<: *a}\n", "inside of itself"),

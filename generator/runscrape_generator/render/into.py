@@ -266,6 +266,10 @@ def _mapping(text: str, name: str) -> Data:
 
 def _jobs(data: Data, name: str) -> list[Data]:
     jobs = data.get(_KEY) or []
-    if not isinstance(jobs, list) or not all(isinstance(job, dict) for job in jobs):
-        raise RefusedError(f"{name}: {_KEY} is no list of jobs; mend that first")
+    if not isinstance(jobs, list) or not all(
+        isinstance(job, dict) and "job_name" in job for job in jobs
+    ):
+        raise RefusedError(
+            f"{name}: {_KEY} is no list of jobs, each with its job_name; mend that first"
+        )
     return jobs
