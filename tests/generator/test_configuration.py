@@ -58,7 +58,7 @@ SAMPLES: Mapping[str, tuple[tuple[str, str, str], tuple[object, object, object]]
     "token_url": (("http://a", "http://b/t", "https://c"), ("http://a", "http://b/t", "https://c")),
     "gateway_url": (("http://a", "http://b", "http://c"), ("http://a", "http://b", "http://c")),
     "targets_from": (("http", "file", "http"), ("http", "file", "http")),
-    "targets_file": (("a", "b", "c"), ("a", "b", "c")),
+    "targets_file": (("a.json", "b.YML", "c.yaml"), ("a.json", "b.YML", "c.yaml")),
     "client_id": (("a", "b", "c"), ("a", "b", "c")),
     "client_secret_file": (("a", "b", "c"), ("a", "b", "c")),
     "job_name": (("a", "{service}", "c"), ("a", "{service}", "c")),
@@ -413,10 +413,16 @@ COMBINATIONS: tuple[tuple[str, dict[str, object], str], ...] = (
     ),
     (
         "generate",
-        {"mode": "gateway", "targets_from": "http", "targets_file": "a"},
+        {"mode": "gateway", "targets_from": "http", "targets_file": "a.json"},
         "--targets-file: is not read with --targets-from http",
     ),
     ("targets", {"output": "prometheus.txt"}, "--output: Prometheus reads target files only from"),
+    ("targets", {"output": "a.Json"}, "--output: Prometheus reads target files only from names"),
+    (
+        "generate",
+        {"mode": "gateway", "targets_file": "targets.txt"},
+        "--targets-file: Prometheus reads target files only from names in .json",
+    ),
     (
         "generate",
         {"scrape_timeout": "61s"},

@@ -7,6 +7,7 @@ of the check's keys is wrong in itself.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +48,8 @@ def _output_name(context: Context) -> str:
     output = context.settings.output
     if output is None:
         return ""
-    if context.command == "targets" and output.suffix not in {".json", *_YAML}:
-        return "Prometheus reads target files only from names in .json, .yml or .yaml"
+    if context.command == "targets" and not _NAME_OF_TARGETS.search(output.name):
+        return _NO_TARGETS
     if context.given("output"):
         return ""
     if context.command == "targets" and output.suffix in _YAML:
@@ -65,6 +66,9 @@ def _same_file(one: Path | None, other: Path | None) -> bool:
     return os.path.realpath(one) == os.path.realpath(other)
 
 
+_NAME_OF_TARGETS = re.compile(r"\.(json|yml|yaml|JSON|YML|YAML)$")
+"""As Prometheus has it."""
+_NO_TARGETS = "Prometheus reads target files only from names in .json, .yml or .yaml"
 _OVER_SETTINGS = "would overwrite the settings themselves: name another file"
 _NEEDS_GATEWAY = "only matters with --mode gateway: add that, or leave it out"
 
@@ -129,6 +133,13 @@ def _checks(context: Context) -> tuple[tuple[str, object, str], ...]:
             "vmagent_version format",
             given("vmagent_version") and s.format is not Format.VMAGENT,
             "only matters with --format vmagent: add that, or leave it out",
+        ),
+        (
+            "targets_file",
+            s.mode is Mode.GATEWAY
+            and s.format is not Format.VMAGENT
+            and not _NAME_OF_TARGETS.search(s.targets_file),
+            _NO_TARGETS,
         ),
         (
             "targets_file targets_from",
