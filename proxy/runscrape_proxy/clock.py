@@ -15,6 +15,9 @@ log = logging.getLogger(__name__)
 MOST_SKEW: Final = 30.0
 """Seconds; what is more gets a warning."""
 
+_SPREAD: Final = 2.0
+"""Seconds by which one answer's Date may differ from the next one's: the clock did not change."""
+
 _DATE_ROUNDS: Final = 0.5  # a Date header is cut to whole seconds
 
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -71,7 +74,8 @@ class GoogleClock:
     def check(self) -> None:
         """Log that this machine's clock is wrong, or right again: each once."""
         with self._lock:
-            wrong = self.is_wrong
+            limit = MOST_SKEW - _SPREAD if self._warned else MOST_SKEW
+            wrong = abs(self.skew or 0.0) > limit
             if wrong == self._warned:
                 return
             self._warned = wrong

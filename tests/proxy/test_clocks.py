@@ -90,6 +90,17 @@ def test_the_skew_follows_each_step_of_the_clock(caplog: pytest.LogCaptureFixtur
     assert "agrees with Google's again" in caplog.text
 
 
+def test_a_clock_that_is_wrong_by_just_so_much(caplog: pytest.LogCaptureFixture) -> None:
+    """Answers differ by a moment: a skew of about 30 s is one line, not one for each of them."""
+    caplog.set_level("INFO")
+    google = GoogleClock(wall=lambda: 1000.0, clock=lambda: 0.0)
+    for skew in (29.5, 30.5, 29.5, 30.5, 29.5):
+        google.note(1000.0 - 0.5 - skew)
+    assert len(caplog.records) == 1
+    google.note(1000.0)
+    assert "agrees with Google's again" in caplog.text
+
+
 def test_monotonic_goes_on() -> None:
     """The clock of the tokens counts seconds, and is not that of the wall."""
     began = monotonic()
