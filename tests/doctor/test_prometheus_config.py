@@ -93,6 +93,15 @@ def test_relative_paths_of_a_link(tmp_path: Path) -> None:
     assert files == [tmp_path / "secret", tmp_path / "jobs" / "secret"]
 
 
+def test_an_app_whose_gzip_is_broken(tmp_path: Path) -> None:
+    """A job without compression asks for none, as Prometheus 2.53 and 3.5 do."""
+    (target,) = read(tmp_path, f"{JOB}, enable_compression: false, {STATIC}")
+    with OddServer(otherwise=answers(200, b"a 1\n")) as server:
+        scrape.scrape(target, None, (3, 5), seconds=30, url=f"{server.url}/metrics")
+        (asked,) = server.asked
+    assert asked.headers["accept-encoding"] == "identity"
+
+
 UNKNOWN: dict[str, tuple[str, str]] = {
     "a regex of RE2's": (
         f"{STATIC}, relabel_configs: [{{regex: '\\pL+', target_label: a}}]",

@@ -55,7 +55,7 @@ def scrape(
     headers = {
         "User-Agent": f"Prometheus/{version[0]}.{version[1]}.0 (runscrape doctor)",
         "Accept": accept(target.protocols, version),
-        "Accept-Encoding": "gzip",
+        "Accept-Encoding": "gzip" if target.compression else "identity",
         "X-Prometheus-Scrape-Timeout-Seconds": f"{timeout or target.timeout:g}",
     }
     more = {name: [each.read() for each in values] for name, values in target.headers.items()}

@@ -125,6 +125,8 @@ class Target:
     honor_labels: bool = False
     honor_timestamps: bool = True
     follow_redirects: bool = True
+    compression: bool = True
+    """``enable_compression``: whether gzip is asked for."""
     protocols: tuple[str, ...] = ()
     """``scrape_protocols``; empty where the job leaves them to Prometheus."""
     fallback: str = ""

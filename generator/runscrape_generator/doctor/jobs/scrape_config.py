@@ -131,6 +131,7 @@ def _base(job: Data, defaults: Defaults) -> Target:
         ),
         honor_labels=flag(job, "honor_labels", default=False),
         honor_timestamps=flag(job, "honor_timestamps", default=True),
+        compression=flag(job, "enable_compression", default=True),
         follow_redirects=flag(job, "follow_redirects", default=True),
         protocols=tuple(map(str, job.get("scrape_protocols") or ())),
         fallback=str(job.get("fallback_scrape_protocol") or ""),
