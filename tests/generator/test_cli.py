@@ -24,6 +24,7 @@ from runscrape_generator.config.settings import COMMANDS, OPTIONS, Option
 from tests.conftest import DEMO_WORLD, MakeEmulator
 from tests.generator.commands_kit import run_here, world
 from tests.generator.test_configuration import SAMPLES
+from tests.kit.programs import running
 
 RUNSCRAPE = str(Path(sys.executable).with_name("runscrape"))
 SLOW = {"google", "grpc", "jinja2", "yaml", "requests", "flask", "prometheus_client"}
@@ -116,14 +117,15 @@ def shell(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_help_imports_nothing_slow() -> None:
-    """The first page lists the commands without importing what they are made of; no --help, and no
-    mistyped flag, waits for Google's clients, Jinja2 or PyYAML.
+    """The first page lists the commands without importing what they are made of; no --help, no
+    mistyped flag, and no settings without a file wait for Google's clients, Jinja2 or PyYAML.
     """
     lines = [*([name, "--help"] for name in group().commands), ["generate", "--x"]]
     code = (
         "import sys; from runscrape_generator.cli.main import main; main(['--help'])\n"
         "has_settings = 'pydantic' in sys.modules\n"
         f"codes = [main(arguments) for arguments in {lines!r}]\n"
+        "from runscrape_generator.config.load import load; load('generate', {}, {})\n"
         f"slow = sorted({SLOW!r} & {{name.partition('.')[0] for name in sys.modules}})\n"
         "print(has_settings, codes, slow)"
     )
@@ -523,29 +525,30 @@ def test_a_program_needs_neither_streams_nor_a_current_folder(
     """With 0, 1 and 2 closed a run to a file works, and no file gets their numbers; nor does it
     need the current folder where it is given whole paths.
     """
-    output, seen = tmp_path / "prometheus.yml", tmp_path / "seen"
-    listing = ("--project", "demo", "--api-endpoint", google.api, "--promtool", "none")
+    output, seen, gone = tmp_path / "prometheus.yml", tmp_path / "seen", tmp_path / "gone"
     code = (
-        "import os, pathlib, sys; from runscrape_generator.cli.main import main\n"
-        "code, number = main(sys.argv[2:]), os.open(os.devnull, os.O_RDONLY)\n"
-        "pathlib.Path(sys.argv[1]).write_text(f'{code} {number > 2}')"
+        "import os, sys; from pathlib import Path\n"
+        "from runscrape_generator.cli.main import main\n"
+        "seen, gone, *words = sys.argv[1:]\n"
+        "os.mkdir(gone); os.chdir(gone); os.rmdir(gone)\n"
+        "os.closerange(0, 3); sys.stdin = sys.stdout = sys.stderr = None  # as Python begins then\n"
+        "code, number = main(words), os.open(os.devnull, os.O_RDONLY)\n"
+        "Path(seen).write_text(f'{code} {number > 2}')"
     )
-    script = (
-        f"mkdir {tmp_path}/x && cd {tmp_path}/x && rmdir ../x"
-        f' && exec {sys.executable} -c "$@" <&- >&- 2>&-'
-    )
-    shell(script, code, str(seen), "generate", "-v", *listing, "--output", str(output))
+    listing = ("--project", "demo", "--api-endpoint", google.api, "--promtool", "none")
+    words = ("generate", "-v", *listing, "--output", output)
+    command = (sys.executable, "-c", code, seen, gone, *words)
+    with running(command, tmp_path / "log", forked=True) as program:
+        program.process.wait(PATIENCE)
     assert seen.read_text() == "0 True"
     assert run("generate", *listing).stdout == output.read_text()
 
 
-def test_python_m(capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("measured_programs")
+def test_python_m(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Python -m runscrape_generator is the same command."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "runscrape_generator", "--version"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    command = (sys.executable, "-m", "runscrape_generator", "--version")
+    with running(command, tmp_path / "log", forked=True) as program:
+        assert program.process.wait(PATIENCE) == 0
     assert cli.main(["--version"]) == 0
-    assert ended.stdout == capfd.readouterr().out
+    assert program.log == capfd.readouterr().out

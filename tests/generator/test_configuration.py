@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -615,16 +612,6 @@ def test_print_config_keeps_odd_text(tmp_path: Path) -> None:
     loaded = configuration.load("explain", {"config": str(path)}, {})
     path.write_text(printing.config("explain", loaded), encoding="utf-8")
     assert load("explain", config=str(path)).rules[0].scrape_config == {"http_headers": headers}
-
-
-def test_settings_need_yaml_only_where_there_is_a_file() -> None:
-    """PyYAML is imported for --config alone."""
-    code = (
-        "import sys; from runscrape_generator.config import load as c; "
-        "c.load('generate', {}, {}); sys.exit('yaml' in sys.modules)"
-    )
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("COV_")}
-    assert subprocess.run([sys.executable, "-c", code], check=False, env=environ).returncode == 0
 
 
 def test_samples_cover_the_table() -> None:

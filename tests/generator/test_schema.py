@@ -45,8 +45,7 @@ BEYOND_A_SCHEMA = {
 """What a schema cannot say."""
 
 
-def validator() -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(json.loads(schema.FILE.read_text(encoding="utf-8")))
+VALIDATOR = jsonschema.Draft202012Validator(json.loads(schema.FILE.read_text(encoding="utf-8")))
 
 
 def data(path: Path) -> Any:
@@ -74,7 +73,7 @@ def test_every_key_is_described() -> None:
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
 def test_the_schema_takes_what_the_parser_takes(path: Path) -> None:
     """No good file of the corpus is marked in an editor."""
-    assert [error.message for error in validator().iter_errors(data(path))] == []
+    assert [error.message for error in VALIDATOR.iter_errors(data(path))] == []
 
 
 @pytest.mark.parametrize(
@@ -82,7 +81,7 @@ def test_the_schema_takes_what_the_parser_takes(path: Path) -> None:
 )
 def test_the_schema_refuses_what_the_parser_refuses(path: Path) -> None:
     """Each bad file is refused, but for mistakes that a schema cannot express, listed above."""
-    assert validator().is_valid(data(path)) == (path.stem in BEYOND_A_SCHEMA)
+    assert VALIDATOR.is_valid(data(path)) == (path.stem in BEYOND_A_SCHEMA)
 
 
 @pytest.mark.parametrize("name", sorted(NOT_YAML))
@@ -118,7 +117,7 @@ def test_schema_and_parser_agree_on_each_line(name: str, line: str, tmp_path: Pa
         unclear = "readers of YAML disagree" in str(error) or "longer than" in str(error)
         if unclear:
             return  # how a scalar is spelled, and what a duration comes to, no schema sees
-    assert validator().is_valid(data(path)) == accepted
+    assert VALIDATOR.is_valid(data(path)) == accepted
 
 
 def _parts() -> list[Any]:
@@ -141,7 +140,7 @@ _NO_MAPPING = {"not_a_mapping", "only_a_word"}
 
 def test_schema_and_parser_agree_on_each_part_of_a_rule(tmp_path: Path) -> None:
     """Of some hundred keys of rules, good and bad, both take the same ones."""
-    check, accepted, path = validator(), [], tmp_path / "runscrape.yaml"
+    accepted, path = [], tmp_path / "runscrape.yaml"
     for part in _parts():
         path.write_text(yaml.safe_dump({"rules": [part]}), encoding="utf-8")
         try:
@@ -152,16 +151,16 @@ def test_schema_and_parser_agree_on_each_part_of_a_rule(tmp_path: Path) -> None:
                 why in str(error) for why in ("longer than", "twice", "readers of YAML", "no text")
             ):
                 continue  # nothing a schema could see
-            assert not check.is_valid({"rules": [part]}), part
+            assert not VALIDATOR.is_valid({"rules": [part]}), part
     assert len(accepted) > 20
     for part in accepted:
-        assert check.is_valid({"rules": [part]}), part
+        assert VALIDATOR.is_valid({"rules": [part]}), part
 
 
 def test_the_example_is_good() -> None:
     """examples/runscrape.yaml is read without a mistake, by parser and schema, as every command."""
     path = ROOT / "examples" / "runscrape.yaml"
     configuration.load("generate", {"config": str(path)}, {})
-    assert validator().is_valid(data(path))
+    assert VALIDATOR.is_valid(data(path))
     named = path.read_text().splitlines()[0].partition("$schema=")[2]
     assert (path.parent / named).resolve() == schema.FILE.resolve()
