@@ -253,6 +253,25 @@ def test_an_empty_variable_counts_as_unset() -> None:
     assert configuration.load("generate", {}, environ).settings == Settings()
 
 
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("label", ("team=\udcff",)),
+        ("job_name", "{service}\udcff"),
+        ("reload_command", "echo \udcff"),
+        ("client_id", "\udcff"),
+        ("client_secret_file", "/\udcff"),
+        ("token_url", "http://h/\udcff"),
+        ("metrics_path", "/\udcff"),
+    ],
+)
+def test_bytes_that_are_no_text(key: str, text: object) -> None:
+    """What would stand in an output or the inventory is Unicode; names of files here may not be."""
+    with pytest.raises(ConfigError, match=f"^--{key.replace('_', '-')}: .*: it is no Unicode text"):
+        configuration.load("generate", {"output": "\udcff.yml", key: text}, {})
+    assert load(output="\udcff.yml").output == Path("\udcff.yml")
+
+
 @pytest.mark.parametrize("host", ["a..b", f"{'a' * 64}.example.com", "[:::::]", "[1.2.3.4]"])
 @pytest.mark.parametrize(
     ("key", "text"),

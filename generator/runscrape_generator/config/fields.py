@@ -38,6 +38,10 @@ class Reading:
     """Whether several values stand in one text, with commas or blanks between them."""
 
 
+_NO_UNICODE = re.compile("[\ud800-\udfff]")
+"""What Python makes of bytes in a flag or a variable that are no UTF-8."""
+
+
 class Marker:
     """What a type says about itself beyond its Python type."""
 
@@ -70,6 +74,8 @@ class Text(Marker):
     metavar: str = "TEXT"
     convert: Callable[[str, Path], Any] | None = None
     hint: Callable[[str], str] = lambda _: ""
+    any_bytes: bool = False
+    """Whether it may be other than Unicode, as names of files may: it goes into no file."""
 
     def check(self, kind: Any, value: Any, info: ValidationInfo) -> Any:
         """Match the text, then convert it."""
@@ -83,6 +89,8 @@ class Text(Marker):
             if not value.strip(" "):
                 raise ValueError(f"is empty: expected {self.what}")
             raise ValueError(f"{quoted(value)} is not {self.what}{self.hint(value)}")
+        if not self.any_bytes and _NO_UNICODE.search(value):
+            raise ValueError(f"{quoted(value)} is not {self.what}: it is no Unicode text")
         if self.convert is None:
             return value
         return self.convert(value, info.context.base if info.context else Path())

@@ -205,8 +205,12 @@ VmagentVersion = Annotated[str, Text(_VMAGENT_RELEASE, _VMAGENT, "VERSION")]
 
 # Files, relative to the folder of the file that names them
 _A_FILE, _PROMTOOL = "the path of a file", "auto, syntax, none or the path of promtool"
-File = Annotated[Path, Text(_A_FILE, _FILE, "FILE", _file, _file_hint)]
-FileOrStdout = Annotated[Path | None, Text(_A_FILE, _FILE, "FILE", _file_or_stdout, _file_hint)]
+File = Annotated[Path, Text(_A_FILE, _FILE, "FILE", _file, _file_hint, any_bytes=True)]
+FileOrStdout = Annotated[
+    Path | None, Text(_A_FILE, _FILE, "FILE", _file_or_stdout, _file_hint, any_bytes=True)
+]
 FileElsewhere = Annotated[str, Text(_A_FILE, _FILE, "FILE", None, _file_hint)]
 """As Prometheus will see it."""
-Promtool = Annotated[str, Text(_PROMTOOL, _FILE, "auto|syntax|none|PATH", _program, _file_hint)]
+Promtool = Annotated[
+    str, Text(_PROMTOOL, _FILE, "auto|syntax|none|PATH", _program, _file_hint, any_bytes=True)
+]
