@@ -19,6 +19,7 @@ VALUES = {
     "operator": False,
     "proxy_log": "PROXY LOG",
     "generator_log": "GENERATOR LOG",
+    "doctor": "runscrape doctor",
     "stale_after": 900,
     "failing_for": "15m",
     "scrape_timeout": "10",

@@ -145,7 +145,8 @@ def test_every_metric_and_alert_exists(name: str) -> None:
     found = set(re.findall(r"`(runscrape_(?!generator|proxy[./`])\w+)(?:\{[^`]*)?`", TEXTS[name]))
     assert found <= METRICS
     values = dict.fromkeys(
-        ("proxy_log", "generator_log", "stale_after", "failing_for", "scrape_timeout"), "1"
+        ("proxy_log", "generator_log", "doctor", "stale_after", "failing_for", "scrape_timeout"),
+        "1",
     )
     rules = bootstrap_templates.render("common/alerts.yml", operator=False, **values)
     alerts = set(re.findall(r"alert: (\w+)", rules))

@@ -11,7 +11,7 @@ from typing import Any
 from runscrape_generator.bootstrap import checks
 from runscrape_generator.bootstrap.bundle import Planned
 from runscrape_generator.bootstrap.options import Choices
-from runscrape_generator.bootstrap.platforms import PLACES, RUN_AS, Platform
+from runscrape_generator.bootstrap.platforms import CONFIG, PLACES, RUN_AS, Platform
 from runscrape_generator.bootstrap.processes import (
     DEBIANS_CONFIG,
     PROXY_HEALTH,
@@ -185,6 +185,7 @@ def _values(asked: Asked, processes: Commands) -> dict[str, Any]:
         "log_format": settings.log_format,
         "proxy_log": proxy_log,
         "generator_log": generator_log,
+        "doctor": _doctor(choices),
         "probe": PROXY_HEALTH,
         "fresh": generator_health(stale_after),
         "ready": prometheus_health(choices.prometheus_image),
@@ -239,6 +240,17 @@ def _logs(choices: Choices) -> tuple[str, str]:
         logs = f"kubectl --namespace {choices.namespace} logs runscrape-0 --container"
         return f"{logs} proxy", f"{logs} generator"
     return "journalctl --unit runscrape-proxy", "journalctl --unit runscrape"
+
+
+def _doctor(choices: Choices) -> str:
+    """Give the command of doctor, from where the settings and the client's secret are."""
+    command = f"runscrape doctor --config {CONFIG}/runscrape.yaml"
+    if choices.platform is Platform.COMPOSE:
+        return f"docker compose exec proxy {command}"
+    if choices.platform is Platform.KUBERNETES:
+        pod = f"kubectl --namespace {choices.namespace} exec runscrape-0 --container proxy"
+        return f"{pod} -- {command}"
+    return f"sudo {choices.program_dir}/{command}"
 
 
 def _venv(program_dir: str) -> str:

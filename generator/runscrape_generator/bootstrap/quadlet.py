@@ -56,7 +56,7 @@ def quadlets(choices: Choices, commands: Commands, fresh: tuple[str, ...]) -> tu
             description="Tokens for Prometheus' scrapes of Cloud Run services",
             image=choices.image,
             command=commands.proxy,
-            volumes=(state, client, *google),
+            volumes=(config, state, client, *google),
             environment=environment,
             environment_files=(f"{base}/proxy.env",),
             health=PROXY_HEALTH,
