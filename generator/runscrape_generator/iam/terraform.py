@@ -25,13 +25,12 @@ def text(needs: Needs) -> str:
     """Give the resources; Terraform itself knows which of them are there already."""
     proxy = quoted(needs.proxy)
     blocks = [_locals(needs), *_lister(needs), *_searched(needs)]
-    blocks.append(_member(_ON_SERVICE, "invoker", "services", INVOKER, proxy))
+    blocks.append(_member(_ON_SERVICE, "invoker", "local.runscrape_services", INVOKER, proxy))
     if needs.behind_iap:
-        blocks.append(_member(_AT_IAP, "iap", "services_behind_iap", IAP_ACCESSOR, proxy))
-        agent = _member(
-            _ON_SERVICE, "iap_agent", "services_behind_iap", INVOKER, "each.value.agent"
-        )
-        blocks.append(agent)
+        behind = "local.runscrape_services_behind_iap"
+        blocks.append(_member(_AT_IAP, "iap", behind, IAP_ACCESSOR, proxy))
+        known = f'{{ for id, one in {behind} : id => one if one.agent != "" }}'
+        blocks.append(_member(_ON_SERVICE, "iap_agent", known, INVOKER, "each.value.agent"))
     return "\n".join(blocks)
 
 
@@ -101,7 +100,7 @@ def _member(kind: str, name: str, services: str, role: str, member: str) -> str:
     return _resource(
         kind,
         f"runscrape_{name}",
-        ("for_each", f"local.runscrape_{services}"),
+        ("for_each", services),
         ("project", "each.value.project"),
         ("location", "each.value.location"),
         ("cloud_run_service_name" if kind == _AT_IAP else "name", "each.value.name"),
