@@ -443,6 +443,14 @@ def test_the_readme_puts_the_programs_where_the_units_look(
     assert unit["ExecStart"][0].startswith(f"{program_dir.rstrip('/')}/runscrape generate")
 
 
+def test_the_readme_says_where_root_is_needed(written: Written) -> None:
+    """Every command of the README that changes a unit's state is one for root."""
+    text = (written.systemd / "README.md").read_text()
+    changing = re.findall(r"(?:sudo )?systemctl (?:start|restart|reload|enable)\b", text)
+    assert changing
+    assert all(each.startswith("sudo ") for each in changing)
+
+
 def test_a_crontab_that_stays(google: Google, tmp_path: Path) -> None:
     """With a period that cron cannot keep, the line starts a process that writes the jobs, stays,
     and ends at SIGTERM.
