@@ -334,7 +334,14 @@ def test_every_cause_is_met() -> None:
     """The tables of these tests, taken together, produce every cause of the list."""
     met = {case.cause for case in SERVICES.values()} | {job.cause for job in JOBS.values()}
     met |= {cause for *_, cause, _ in MINTED.values()} | {cause for _, cause in REFUSED.values()}
-    met |= {"other-file", "not-loaded", "old-job", "old-token", "prometheus-differs"}
+    met |= {
+        "other-file",
+        "not-loaded",
+        "reload-refused",
+        "old-job",
+        "old-token",
+        "prometheus-differs",
+    }
     met |= {"prometheus-has-it-up"}
     met |= {"no-content-type", "grant-not-in-force"}  # test_prometheus.py, test_minting.py
     assert met == {"", *BY_NAME}

@@ -162,3 +162,4 @@ def test_what_writes_it_again(settings: Settings, file: str, jobs: str, again: o
         name: " ".join(setup[name]).removeprefix("runscrape ") for name in ("generate", "again")
     }
     assert said == {"generate": jobs, "again": jobs if again is ... else again}
+    assert setup["config_file"] == ("p.yml" if jobs else "")

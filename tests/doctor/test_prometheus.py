@@ -61,6 +61,7 @@ def serving(site: Clinic, **changes: Any) -> OddServer:
             "yaml": yaml.safe_dump({"scrape_configs": changes.get("jobs", [job(site)])})
         },
         "status/flags": {"config.file": changes.get("file", str(site.output))},
+        "status/runtimeinfo": {"reloadConfigSuccess": changes.get("reloaded", True)},
     }
     return OddServer(
         {
@@ -116,6 +117,16 @@ def test_another_file(site: Clinic) -> None:
     assert cause(found["api"]) == "other-file"
     assert "/etc/prometheus/other.yml" in words_of(found["api"]["cause"])
     assert cause(seen(site, targets=[], file="prometheus.yml")["api"]) == "not-loaded"
+
+
+def test_a_reload_that_was_refused(site: Clinic) -> None:
+    """What is not loaded, or is old, because Prometheus refused the file has that as its cause."""
+    for found in (
+        seen(site, targets=[], reloaded=False),
+        seen(site, jobs=[other_job(site)], reloaded=False),
+    ):
+        assert cause(found["api"]) == "reload-refused"
+        assert f"promtool check config {site.output}" in words_of(found["api"]["cause"])
 
 
 def test_an_older_job(site: Clinic) -> None:

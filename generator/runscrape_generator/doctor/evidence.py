@@ -218,6 +218,8 @@ class Seen:
     """What its job says differently; empty where it is the same, or unknown."""
     other_file: str = ""
     """The configuration file that it reads, where that is another one."""
+    refused: bool = False
+    """Whether it goes on with an older configuration because it refused the newer one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

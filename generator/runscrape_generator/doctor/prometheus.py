@@ -46,12 +46,15 @@ class Prometheus:
     jobs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The entries of ``scrape_configs`` that are in force, by name."""
     config_file: str = ""
+    refused: bool = False
+    """Whether it refused its configuration when it was last told to reload."""
 
     def seen(self, target: Target, config: Path | None) -> Seen | None:
         """Say what it sees of a target; ``config`` is the file that doctor was given."""
         found = self.targets.get((target.job, _same(target.first_url)))
         if found is None:
-            return Seen(loaded=False, other_file=self._other_file(config))
+            other_file = self._other_file(config)
+            return Seen(loaded=False, other_file=other_file, refused=self.refused)
         last = _timestamp(str(found.get("lastScrape", "")))
         return Seen(
             loaded=True,
@@ -59,6 +62,7 @@ class Prometheus:
             last_error=printable(shortened(str(found.get("lastError") or ""))),
             age=self.now - last if last else None,
             other_job=self._other_job(target),
+            refused=self.refused,
         )
 
     def _other_file(self, config: Path | None) -> str:
@@ -103,6 +107,7 @@ def look(url: str, login: Credentials | None = None) -> Prometheus:
     build, _ = ask(f"{base}/api/v1/status/buildinfo")
     config, _ = ask(f"{base}/api/v1/status/config")
     flags, _ = ask(f"{base}/api/v1/status/flags")
+    runtime, _ = ask(f"{base}/api/v1/status/runtimeinfo")
     return Prometheus(
         url=base,
         now=now,
@@ -110,6 +115,7 @@ def look(url: str, login: Credentials | None = None) -> Prometheus:
         targets={_key(each): each for each in active},
         jobs=_jobs(str(config.get("yaml", ""))),
         config_file=str(flags.get("config.file", "")),
+        refused=runtime.get("reloadConfigSuccess") is False,
     )
 
 

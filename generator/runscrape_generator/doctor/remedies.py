@@ -50,17 +50,18 @@ def of_setup(
         "again": _again(settings, settings_file),
         "targets": ("runscrape", "targets", *_settings_of(settings, settings_file)),
         "reload": _reload(settings, prometheus),
-        "config_file": str(prometheus_config or settings.output or ""),
+        "config_file": str(prometheus_config or _jobs_file(settings) or ""),
     }
 
 
 def _generate(settings: Settings, settings_file: str) -> tuple[str, ...]:
     """Give what writes the configuration again; nothing where it is not known where to."""
-    if settings.output_path is None or _is_targets(settings):
+    file = _jobs_file(settings)
+    if file is None:
         return ()
     words = ("runscrape", "generate", *_settings_of(settings, settings_file))
     place = "--into" if settings.into else "--output"
-    return words if settings_file else (*words, place, str(settings.output_path))
+    return words if settings_file else (*words, place, str(file))
 
 
 def _again(settings: Settings, settings_file: str) -> tuple[str, ...]:
@@ -69,6 +70,11 @@ def _again(settings: Settings, settings_file: str) -> tuple[str, ...]:
         words = ("runscrape", "targets", *_settings_of(settings, settings_file))
         return words if settings_file else (*words, "--output", str(settings.output))
     return () if settings.mode is Mode.GATEWAY else _generate(settings, settings_file)
+
+
+def _jobs_file(settings: Settings) -> Path | None:
+    """Give the file that has the jobs, where the settings tell it."""
+    return None if _is_targets(settings) else settings.output_path
 
 
 def _is_targets(settings: Settings) -> bool:

@@ -22,9 +22,9 @@ def after_the_scrape(evidence: Evidence) -> Fault | None:
         if seen.other_file:
             values = {"other_file": seen.other_file}
             return Fault("other-file", f"it reads {seen.other_file}", values)
-        return Fault("not-loaded")
+        return Fault("reload-refused" if seen.refused else "not-loaded")
     if seen.other_job:
-        return Fault("old-job", seen.other_job)
+        return Fault("reload-refused" if seen.refused else "old-job", seen.other_job)
     if seen.health == "down":
         return _down(seen, evidence)
     return None
