@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +19,9 @@ from emulator.__main__ import main
 from emulator.credentials import KINDS
 from tests.conftest import DEMO_WORLD
 from tests.kit.ports import free_port
+from tests.kit.programs import running
+from tests.kit.waiting import QUIET
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 # What a child process does: google-auth's own look-up, in nothing but the given environment.
 CHILD = """
 import sys, google.auth, google.auth.transport.requests as transport, google.oauth2.id_token
@@ -40,24 +39,13 @@ def program(directory: Path, *options: str, world: Any = DEMO_WORLD) -> Iterator
     """Run the emulator; give emulator.json; SIGTERM must end it with 0."""
     path = directory / "world.json"
     path.write_text(json.dumps(world))
-    with subprocess.Popen(command(path, directory, *options), **_popen()) as process:
-        assert process.stdout is not None
-        try:
-            assert "listening" in process.stdout.readline()
-            yield json.loads((directory / "emulator.json").read_text())
-        finally:
-            process.send_signal(signal.SIGTERM)
-            assert (process.wait(10), process.stdout.read()) == (0, "")
-
-
-def command(world: Path, directory: Path, *options: str) -> list[str]:
-    start = [sys.executable, "-m", "emulator", "--world", str(world)]
-    return [*start, "--directory", str(directory), *options]
-
-
-def _popen() -> dict[str, Any]:
-    env = os.environ | {"PYTHONPATH": str(EXAMPLES)}
-    return {"env": env, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    command = [sys.executable, "-m", "emulator", "--world", str(path)]
+    command += ["--directory", str(directory), *options]
+    with running(command, directory / "log", forked=True) as started:
+        started.until_it_says("listening.*\n")
+        said = started.log
+        yield json.loads((directory / "emulator.json").read_text())
+        assert (started.stop(), started.log) == (0, said)
 
 
 @pytest.fixture(scope="module")
@@ -67,14 +55,14 @@ def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
 
 
 @pytest.mark.parametrize("kind", ["service_account", "impersonated_service_account", "metadata"])
-def test_environment_is_all_a_child_needs(google: dict[str, Any], kind: str) -> None:
+def test_environment_is_all_a_child_needs(
+    google: dict[str, Any], tmp_path: Path, kind: str
+) -> None:
     """With emulator.json's variables alone, google-auth gets a token and the service answers."""
-    env = google["env"][kind] | {"PATH": os.environ["PATH"]}
     service = "https://api-123456789012.us-central1.run.app"
-    child = subprocess.run(
-        [sys.executable, "-c", CHILD, service], env=env, capture_output=True, text=True, check=False
-    )
-    assert (child.stdout, child.stderr[-500:]) == ("200\n", "")
+    command = [sys.executable, "-c", CHILD, service]
+    with running(command, tmp_path / "log", env=google["env"][kind], forked=True) as child:
+        assert (child.process.wait(QUIET), child.log) == (0, "200\n")
 
 
 def test_description(google: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from tests.google.real import real_site
 from tests.google.report import check, without_names
 from tests.google.site import Site
 from tests.kit.programs import clean_environment, running
+from tests.kit.waiting import QUIET
 
 README = Path(__file__).with_name("README.md")
 WORLD: dict[str, Any] = {
@@ -82,12 +83,11 @@ def test_every_belief_says_what_it_is() -> None:
 def ask(google: Emulator, directory: Path, kind: str, *options: str) -> tuple[int | None, str, str]:
     """Run the program as ``make google`` does; gives code, output, report."""
     report = directory / "google.md"
-    root = str(Path(__file__).parents[2])
-    env = clean_environment() | google.env(kind) | {"PYTHONPATH": root}
+    env = clean_environment() | google.env(kind)
     command = [sys.executable, "-m", "tests.google", "--project", "demo-481516", *options]
     command += ["--report", str(report)]
-    with running(command, directory / "log", env=env, cwd=root) as program:
-        code = program.process.wait(120)
+    with running(command, directory / "log", env=env, forked=True) as program:
+        code = program.process.wait(QUIET)
         return code, program.log, report.read_text() if report.exists() else ""
 
 
