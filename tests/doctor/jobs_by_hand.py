@@ -200,6 +200,11 @@ JOBS: dict[str, Job] = {
         ("TLS: wrong version number",),
         job(static_configs=[{"targets": ["{google}"]}], proxy_url=""),
     ),
+    "corporate-down": Job(
+        "http-proxy-refused",
+        (f"http://127.0.0.1:{DEAD}: connection: Connection refused", "correct the job's proxy_url"),
+        job(proxy_url=f"http://me:hunter2@127.0.0.1:{DEAD}"),
+    ),
     "corporate": Job(
         "http-proxy-refused",
         ("CONNECT",),

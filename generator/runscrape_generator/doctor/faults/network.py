@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from runscrape_generator.addresses import without_login
 from runscrape_generator.doctor.causes import Fault
 from runscrape_generator.doctor.evidence import Evidence, Failed, Failure, Stage
+from runscrape_generator.doctor.targets import Target
 
 _CAUSES = {
     Failed.NO_ADDRESS: "no-address",
@@ -29,11 +31,20 @@ def fault(evidence: Evidence) -> Fault | None:
     if failure.how is Failed.REFUSED_BY_PROXY and _OURS in failure.reason:
         return Fault("gateway-wants-http", failure.reason)
     if failure.stage in _BEFORE_THE_REQUEST:
-        cause = _CAUSES.get(failure.how, "no-connection")
-        return Fault(cause, f"{failure.stage}: {failure.reason}")
+        return _before_the_request(failure, evidence.target)
     if failure.how is Failed.NOT_HTTP:
         return Fault("unknown", f"what answered speaks no HTTP: {failure.reason}")
     return None
+
+
+def _before_the_request(failure: Failure, target: Target) -> Fault:
+    """Name what is in the way: of the connection, the job's HTTP proxy, where it has one."""
+    detail = f"{failure.stage}: {failure.reason}"
+    connecting = target.transport.proxy_url and failure.stage in {Stage.DNS, Stage.CONNECTION}
+    if connecting and failure.how is not Failed.NO_URL:
+        proxy = without_login(target.transport.proxy_url)
+        return Fault("http-proxy-refused", f"{proxy}: {detail}")
+    return Fault(_CAUSES.get(failure.how, "no-connection"), detail)
 
 
 def to_proxy(failure: Failure) -> Fault:
