@@ -102,6 +102,36 @@ def test_an_app_whose_gzip_is_broken(tmp_path: Path) -> None:
     assert asked.headers["accept-encoding"] == "identity"
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("t.json", '[{"targets": ["a"], "labels": {"b": 1}}]', "has to be in quotes"),
+        ("t.json", '[{"targets": [1]}]', "has to be in quotes"),
+        ("t.json", '[{"targets": ["a"], "port": "1"}]', '"port" is no key of a target group'),
+        ("t.json", "- targets: [a]", "Expecting value"),
+        ("t.json", '\ufeff[{"targets": ["a"]}]', "Unexpected UTF-8 BOM"),
+        ("t.yml", "- {targets: [a], port: 1}", '"port" is no key of a target group'),
+        ("t.yml", "- {targets: [a], labels: {b: 1, c: true, d: null}}", ""),
+        ("t.json", '[{"targets": ["a"], "labels": null}]', ""),
+    ],
+)
+def test_a_target_file_with_a_mistake(name: str, text: str, says: str, tmp_path: Path) -> None:
+    """Prometheus takes nothing of a target file in which one thing is wrong."""
+    (tmp_path / name).write_text(text)
+    (target,) = read(tmp_path, f"{JOB}, file_sd_configs: [{{files: [{name}]}}]")
+    problem = target.problem
+    assert (problem.cause if problem else "") == ("no-targets" if says else "")
+    assert says in (problem.detail if problem else "")
+
+
+def test_targets_that_come_as_text(tmp_path: Path) -> None:
+    """Prometheus takes targets from a URL as application/json only."""
+    with OddServer(otherwise=answers(200, b'[{"targets": ["a"]}]')) as server:
+        (target,) = read(tmp_path, f"{JOB}, http_sd_configs: [{{url: '{server.url}/'}}]")
+    assert target.problem is not None
+    assert target.problem.detail.endswith("its Content-Type is not application/json")
+
+
 UNKNOWN: dict[str, tuple[str, str]] = {
     "a regex of RE2's": (
         f"{STATIC}, relabel_configs: [{{regex: '\\pL+', target_label: a}}]",

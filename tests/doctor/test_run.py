@@ -399,7 +399,7 @@ def test_other_ways_to_have_no_targets(site: Clinic, tmp_path: Path) -> None:
     for changes, cause, said in (
         ({"http_sd_configs": [dead]}, "no-targets", "Connection refused"),
         ({"http_sd_configs": [dead | secret]}, "secret-unreadable", "/nowhere"),
-        ({"http_sd_configs": [{"url": f"{site.odd.url}/targets"}]}, "no-targets", "not a list"),
+        ({"http_sd_configs": [{"url": f"{site.odd.url}/targets"}]}, "no-targets", "Content-Type"),
         (
             {"static_configs": [{"targets": ["a:1"]}], "relabel_configs": dropped},
             "no-targets",

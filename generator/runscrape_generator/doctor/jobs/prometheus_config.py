@@ -160,7 +160,10 @@ def _discovered(job: Data, defaults: Defaults) -> Iterator[tuple[list[Group], Fa
 
 
 def _group(data: Mapping[str, Any]) -> Group:
-    return list(map(str, _list(data, "targets"))), {**(data.get("labels") or {})}
+    labels = {
+        name: value for name, value in (data.get("labels") or {}).items() if value is not None
+    }
+    return list(map(str, _list(data, "targets"))), labels
 
 
 def _list(data: Data, name: str) -> list[Any]:
@@ -175,7 +178,9 @@ def _of_files(pattern: Path) -> tuple[list[Group], Fault | None]:
     groups: list[Group] = []
     for name in names:
         try:
-            groups += _groups(Path(name).read_bytes(), {"__meta_filepath": name})
+            is_json = Path(name).suffix.lower() == ".json"
+            meta = {"__meta_filepath": name}
+            groups += _groups(Path(name).read_bytes(), meta, is_json=is_json)
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or one_line(error)
             return groups, _no_targets(f"{name}: {why}", name)
@@ -202,7 +207,7 @@ def _of_url(data: Data, defaults: Defaults, proxy: str) -> tuple[list[Group], Fa
     if problem is not None or made.answer is None:
         return [], problem
     try:
-        return _groups(made.answer.body, {"__meta_url": url}), None
+        return _groups(made.answer.body, {"__meta_url": url}, is_json=True), None
     except ValueError as error:
         return [], _no_targets(f"{made.url}: {one_line(error)}", made.url)
 
@@ -217,9 +222,11 @@ def _not_got(made: Exchange, *, at_proxy: bool) -> Fault | None:
     status = made.answer.status if made.answer else 0
     if status == HTTPStatus.UNAUTHORIZED and at_proxy:
         return Fault("wrong-secret", f"{made.url} answers {status}")
-    return (
-        None if status == HTTPStatus.OK else _no_targets(f"{made.url} answers {status}", made.url)
-    )
+    if status != HTTPStatus.OK:
+        return _no_targets(f"{made.url} answers {status}", made.url)
+    if made.answer is not None and made.answer.content_type != "application/json":
+        return _no_targets(f"{made.url}: its Content-Type is not application/json", made.url)
+    return None
 
 
 def _no_targets(detail: str, place: str, **values: str) -> Fault:
@@ -231,15 +238,27 @@ def _found(pattern: Path) -> list[str]:
     return sorted(glob.glob(str(pattern), include_hidden=True))  # noqa: PTH207 - as Go's Glob
 
 
-def _groups(content: bytes, meta: Mapping[str, str]) -> list[Group]:
+def _groups(content: bytes, meta: Mapping[str, str], *, is_json: bool) -> list[Group]:
     """Read what file_sd and http_sd give: a list of ``{targets, labels}``. Raises ValueError.
 
-    ``meta`` is what Prometheus adds to the labels.
+    As strict as Prometheus, which takes nothing of what has a mistake. ``meta`` is what it adds to
+    the labels.
     """
-    try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
-        found = _yaml(content)
+    found = _json(content) if is_json else _yaml(content)
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
         raise ValueError("not a list of target groups")
+    for group in found:
+        if unknown := group.keys() - {"targets", "labels"}:
+            raise ValueError(f"{show(str(min(unknown)))} is no key of a target group")
+        texts = (*_list(group, "targets"), *(group.get("labels") or {}).values())
+        if any(not isinstance(each, str | None) for each in texts):
+            raise ValueError("a target or a label is no text: it has to be in quotes")
     return [(addresses, {**labels, **meta}) for addresses, labels in map(_group, found)]
+
+
+def _json(content: bytes) -> Any:
+    """Read JSON; ValueError also for what Python would take (a byte order mark) or ends at."""
+    try:
+        return json.loads(content.decode())
+    except RecursionError:
+        raise ValueError("is nested without end") from None
