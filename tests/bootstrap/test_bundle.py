@@ -189,6 +189,17 @@ def test_the_version_follows_the_image(google: Google, fresh: Path) -> None:
     assert "fallback_scrape_protocol" not in (fresh / "state/prometheus.yml").read_text()
 
 
+def test_a_version_that_the_image_does_not_have(
+    google: Google, fresh: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where --prometheus-version and the image's tag differ, it is said which one is to last."""
+    said = "is for this run; the next one goes by the tag of --prometheus-image again, 3.10"
+    assert run(google, fresh, "--prometheus-version", "2.53") == 0
+    assert f"--prometheus-version 2.53: {said}" in capsys.readouterr().err
+    assert run(google, fresh, "--prometheus-version", "3.10") == 0
+    assert said not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("tag", "version"),
     [

@@ -39,9 +39,17 @@ def _credentials(choices: Choices) -> str:
 
 
 def _version(choices: Choices, loaded: Loaded) -> str:
-    """Say for which Prometheus the jobs are written where the image's tag does not tell."""
-    told = prometheus_version(choices.prometheus_image) or choices.platform is Platform.SYSTEMD
-    if told or loaded.origins["prometheus_version"] != "default":
+    """Say for which Prometheus the jobs are written where the image's tag tells not, or another."""
+    if choices.platform is Platform.SYSTEMD:
+        return ""
+    told = prometheus_version(choices.prometheus_image)
+    origin, version = loaded.origins["prometheus_version"], loaded.settings.prometheus_version
+    if told and origin == "--prometheus-version" and version != told:
+        return (
+            f"--prometheus-version {version}: is for this run; the next one goes by the tag of"
+            f" --prometheus-image again, {told}, unless you edit config/runscrape.yaml"
+        )
+    if told or origin != "default":
         return ""
     return (
         f"--prometheus-image {choices.prometheus_image}: its tag names no version of Prometheus"
