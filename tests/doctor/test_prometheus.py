@@ -138,6 +138,16 @@ def test_an_older_job(site: Clinic) -> None:
 
 
 @pytest.mark.parametrize(
+    ("timeout", "expected"), [("5s", "old-job"), ("10s", "prometheus-differs")]
+)
+def test_a_job_with_another_timeout(site: Clinic, timeout: str, expected: str) -> None:
+    """A timeout that was raised in the file only is an old job, not another network."""
+    late = {"health": "down", "lastError": "context deadline exceeded", "scrapeTimeout": timeout}
+    found = seen(site, target=late)
+    assert cause(found["api"]) == expected
+
+
+@pytest.mark.parametrize(
     ("error", "expected"),
     [
         ("server returned HTTP status 401 Unauthorized", "old-token"),

@@ -18,6 +18,7 @@ from typing import Any
 
 from runscrape_generator.addresses import without_login
 from runscrape_generator.cloudrun.network import CA_VARIABLES, Network
+from runscrape_generator.config import durations
 from runscrape_generator.doctor.evidence import Failed, Seen
 from runscrape_generator.doctor.http.connection import is_url
 from runscrape_generator.doctor.http.exchange import Request, exchange
@@ -61,7 +62,7 @@ class Prometheus:
             health=str(found.get("health", "")),
             last_error=printable(shortened(str(found.get("lastError") or ""))),
             age=self.now - last if last else None,
-            other_job=self._other_job(target),
+            other_job=self._other_job(target) or _other_timeout(found, target, config),
             refused=self.refused,
         )
 
@@ -90,6 +91,17 @@ class Prometheus:
                 said, file = (printable(without_login(each)) for each in (theirs, ours))
                 return f"its {what} is {said or 'not set'}, in the file {file}"
         return ""
+
+
+def _other_timeout(found: Mapping[str, Any], target: Target, config: Path | None) -> str:
+    """Say how long the job in force lets a scrape take, where the file that was read differs.
+
+    Without a file the ``global`` block, which may say it for all jobs, is not known.
+    """
+    said = str(found.get("scrapeTimeout") or "")  # Prometheus 2.31 and newer
+    if config is None or not said or durations.parse(said) == target.timeout:
+        return ""
+    return f"its scrape_timeout is {said}, in the file {target.timeout:g}s"
 
 
 def look(url: str, login: Credentials | None = None) -> Prometheus:
