@@ -243,7 +243,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Found]:
         code, content = looked_at(site, path)
         config = quicker(path)
         with prometheus(config, "--scrape.discovery-reload-interval=100ms") as address:
-            seen = until(lambda: scraped(address, content), "Prometheus to see the same")
+            seen = until(lambda: scraped(address, content), "Prometheus to see the same", pause=0.5)
             words = ("--prometheus", address, "--prometheus-config", str(config))
             yield Found(site, code, content, seen, words)
 

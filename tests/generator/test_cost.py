@@ -29,7 +29,7 @@ from tests.generator.commands_kit import make_settings
 from tests.generator.recorder import Recorder
 from tests.kit import file_calls
 
-PROJECTS, SERVICES, PAGE = 5, 25, 10
+PROJECTS, SERVICES, PAGE = 3, 12, 5
 WORLD: dict[str, Any] = {
     "settings": {"page_size_cap": PAGE},
     "projects": {
