@@ -11,7 +11,7 @@ import pytest
 from google.auth.compute_engine import _metadata
 
 from emulator import Emulator
-from runscrape_generator.doctor.faults.minting import no_token
+from runscrape_generator.doctor.faults.minting import no_token, project_of
 from runscrape_generator.doctor.mint import mint
 from runscrape_proxy.errors import MintError
 from runscrape_proxy.google import remedies
@@ -260,3 +260,17 @@ def test_a_grant_that_is_not_in_force(site: Clinic, monkeypatch: pytest.MonkeyPa
         assert "gcloud run services get-iam-policy api --project demo" in said
     finally:
         site.google.update(before)
+
+
+@pytest.mark.parametrize(
+    ("account", "project"),
+    [
+        ("scraper@demo-1.iam.gserviceaccount.com", "demo-1"),
+        ("scraper@demo.example.com.iam.gserviceaccount.com", "example.com:demo"),
+        ("123456789012-compute@developer.gserviceaccount.com", ""),
+        ("demo@appspot.gserviceaccount.com", ""),
+    ],
+)
+def test_the_project_of_an_account(account: str, project: str) -> None:
+    """A command names an account's project as it is called, or there is no command."""
+    assert project_of(account) == project

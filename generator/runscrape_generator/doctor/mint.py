@@ -17,6 +17,7 @@ from google.oauth2 import service_account
 from runscrape_generator.cloudrun.calls import CallPool
 from runscrape_generator.cloudrun.credentials import SCOPES, find_default
 from runscrape_generator.doctor.evidence import TokenAnswer
+from runscrape_generator.doctor.faults.minting import project_of
 from runscrape_generator.doctor.remedies import member
 from runscrape_generator.doctor.targets import Secret
 from runscrape_generator.doctor.token import claims
@@ -106,7 +107,7 @@ def _source(audience: str, impersonate: str, request: Any, known: dict[str, str]
     found, _ = find_default(request)
     if impersonate:
         known["account"] = impersonate
-        known["account_project"] = impersonate.partition("@")[2].partition(".")[0]
+        known["account_project"] = project_of(impersonate)
         found.refresh(request)
         known["caller"] = _caller(found)
         as_other: Any = impersonated_credentials.Credentials

@@ -13,7 +13,10 @@ from runscrape_generator.doctor.causes import Fault, Value
 _EMAIL = re.compile(r"[\w.+-]+@[\w.-]+\.gserviceaccount\.com", re.ASCII)
 _MEMBER = re.compile(r"\b(?:serviceAccount|user|principal(?:Set)?):\S+[\w\])]")
 _POD = re.compile(r"service account \(([\w.-]+)/([\w.-]+)\)|\[([\w.-]+)/([\w.-]+)\]", re.ASCII)
-_PROJECT = re.compile(r"@([a-z][a-z0-9-]*)\.iam\.gserviceaccount\.com", re.ASCII)
+_PROJECT = re.compile(
+    r"@([a-z][a-z0-9-]*)(?:\.([a-z0-9.-]+))?\.iam\.gserviceaccount\.com", re.ASCII
+)
+"""Behind the name of a domain-scoped project (``example.com:name``) comes its domain."""
 
 _WORDS: Mapping[str, str] = {
     "credentials-api-off": r"has not been used in project|service_disabled",
@@ -52,12 +55,20 @@ def no_token(error: str, said: str) -> Fault:
     return Fault("no-token", detail, _values(said))
 
 
+def project_of(account: str) -> str:
+    """Name a service account's project; empty where its address does not tell."""
+    found = _PROJECT.search(account)
+    if found is None:
+        return ""
+    name, domain = found.groups()
+    return f"{domain}:{name}" if domain else name
+
+
 def _values(said: str) -> Mapping[str, Value]:
     """Take the names that a message holds."""
     account = next(iter(_EMAIL.findall(said)), "")
     found: dict[str, Value] = {"account": account}
-    if project := _PROJECT.search(account):
-        found["account_project"] = project[1]
+    found["account_project"] = project_of(account)
     if caller := _MEMBER.search(said):
         found["caller"] = caller[0]
     if pod := _POD.search(said):
