@@ -132,6 +132,15 @@ def test_targets_that_come_as_text(tmp_path: Path) -> None:
     assert target.problem.detail.endswith("its Content-Type is not application/json")
 
 
+@pytest.mark.parametrize("address", ["me:hunter2@api:443", "https://me:hunter2@api/metrics"])
+def test_a_password_in_an_address(address: str, tmp_path: Path) -> None:
+    """A target cannot hold a password; one that does is refused, and the password shown nowhere."""
+    (target,) = read(tmp_path, f"{JOB}, static_configs: [{{targets: ['{address}']}}]")
+    assert target.problem is not None
+    assert target.problem.cause == "bad-address"
+    assert "hunter2" not in f"{target.problem} {target.labels} {target.name} {target.url}"
+
+
 UNKNOWN: dict[str, tuple[str, str]] = {
     "a regex of RE2's": (
         f"{STATIC}, relabel_configs: [{{regex: '\\pL+', target_label: a}}]",

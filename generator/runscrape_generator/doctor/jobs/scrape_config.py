@@ -198,7 +198,7 @@ def _target(base: Target, job: Data, found: Mapping[str, str], defaults: Default
         return None
     shown = {name: value for name, value in labels.items() if not name.startswith("__")}
     address = _with_port(labels["__address__"], labels.get("__scheme__", "http"))
-    shown.setdefault("instance", address)
+    shown.setdefault("instance", _without_login(address))
     made = dataclasses.replace(base, job=shown.get("job", base.job), labels=shown, meta=meta)
     if problem := _address_problem(labels["__address__"]) or _timing_problem(labels):
         return dataclasses.replace(made, problem=problem)
@@ -235,7 +235,12 @@ def _address_problem(address: str) -> Fault | None:
     """Say why Prometheus refuses an address: a URL, say, or one with a path."""
     if not re.search(r"[/?#@\s]", address) and is_url(f"http://{address}"):
         return None
-    return Fault("bad-address", show(without_login(address)))
+    return Fault("bad-address", show(_without_login(address)))
+
+
+def _without_login(address: str) -> str:
+    """Leave out the user and the password that somebody put before a host, or into a URL."""
+    return without_login(address) if "://" in address else re.sub(r"^[^/?#]*@", "", address)
 
 
 def _timing_problem(labels: Mapping[str, str]) -> Fault | None:
