@@ -86,9 +86,8 @@ def servers(here: Scene) -> Iterator[Servers]:
             release = next(each for each in RELEASES if each.version == version)
             folder = here.folder / f"{version}-{len(found)}"
             folder.mkdir()
-            (folder / "main.yml").write_text(
-                yaml.safe_dump(MAIN | {"scrape_configs": refused(here)})
-            )
+            odd = refused(here) if way == "jobs" else []
+            (folder / "main.yml").write_text(yaml.safe_dump(MAIN | {"scrape_configs": odd}))
             (folder / "cloudrun.yml").write_text("")
             address = ending.enter_context(vmagent(folder, *OFTEN, program=release.path))
             found[version, way] = Server(release, folder, address, here)
