@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs Prometheus")
 
-MANY = 40
+MANY = 20
 NAMES: dict[str, dict[str, Any]] = {
     "api": {"app": {"authorization": APP}},
     "shop": {"labels": {"team": "sales"}},
