@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tests.bootstrap.processes import PROGRAMS, Plan, Process, free_port
+from tests.kit import fast_yaml as yaml
 from tests.kit.consumers import releases_of
 
 PORTS = (7777, 9090, 9101)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import yaml
+from tests.kit import fast_yaml as yaml
 
 KINDS: Mapping[str, Mapping[str, str]] = {
     "v1": {

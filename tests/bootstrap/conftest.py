@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-import yaml
 
 from emulator import Emulator
 from runscrape_generator.cli import main as cli
@@ -27,6 +26,7 @@ from tests.bootstrap.processes import (
     replacer,
     running,
 )
+from tests.kit import fast_yaml as yaml
 from tests.kit.consumers import releases_of
 from tests.kit.measuring import unmeasured_programs
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from runscrape_generator.bootstrap import bundle
 from runscrape_generator.bootstrap.bundle import Fate
@@ -25,6 +24,7 @@ from runscrape_generator.cli import main as cli
 from runscrape_generator.errors import RunscrapeError
 from tests.bootstrap.conftest import Google
 from tests.bootstrap.planned import plan, put
+from tests.kit import fast_yaml as yaml
 from tests.kit.programs import running
 from tests.kit.waiting import QUIET
 

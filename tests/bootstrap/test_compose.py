@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 import check_jsonschema  # type: ignore[import-untyped]
 import jsonschema
 import pytest
-import yaml
 
 from tests.bootstrap import bundles
 from tests.bootstrap.commands import Programs, blocks, shell
 from tests.bootstrap.conftest import Google, Written
+from tests.kit import fast_yaml as yaml
 from tests.kit.consumers import FETCHED, why_missing
 
 SCHEMA = Path(check_jsonschema.__file__).parent / "builtin_schemas/vendor/compose-spec.json"

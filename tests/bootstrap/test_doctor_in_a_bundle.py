@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.bootstrap.conftest import Written
+from tests.kit import fast_yaml as yaml
 
 CONFIG = "/etc/runscrape/runscrape.yaml"
 FOLDERS = {"compose": "config", "kubernetes": "config", "systemd": "root/etc/runscrape"}

@@ -16,7 +16,6 @@ from typing import Any
 
 import click
 import pytest
-import yaml
 
 from runscrape_generator.cli import commands
 from runscrape_generator.cli import main as cli
@@ -24,6 +23,7 @@ from runscrape_proxy import cli as proxy_cli
 from tests.bootstrap.conftest import WORLD, Google, Written
 from tests.bootstrap.processes import eventually, free_port, get
 from tests.conftest import MakeEmulator
+from tests.kit import fast_yaml as yaml
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 HOWTO = (

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.bootstrap import record_faults
 from tests.bootstrap.test_rules import rules  # noqa: F401 - a fixture
+from tests.kit import fast_yaml as yaml
 
 RECORDED: Mapping[str, Mapping[str, list[dict[str, Any]]]] = json.loads(
     record_faults.RECORDED.read_text()

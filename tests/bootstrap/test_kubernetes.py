@@ -11,9 +11,9 @@ from typing import Any
 
 import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
-import yaml
 
 from tests.bootstrap.conftest import Google, Written
+from tests.kit import fast_yaml as yaml
 
 OLDEST, NEWEST = "1.29", "1.34"
 OWN_SCHEMA = {"monitoring.coreos.com/v1", "monitoring.coreos.com/v1alpha1"}
@@ -90,7 +90,7 @@ def test_kustomize(written: Written) -> None:
         names = {(each["kind"], each["metadata"]["name"]) for each in built}
         for kind, name in re.findall(
             r"(configMap|secret):\n +(?:defaultMode: \d+\n +)?(?:name|secretName): (\S+)",
-            yaml.safe_dump_all(built),
+            yaml.safe_dump(built),
         ):
             if name not in {"runscrape-client", "runscrape-inventory"}:  # made by later commands
                 assert (kind[0].upper() + kind[1:], name) in names

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import click
 import pytest
-import yaml
 
 from runscrape_generator.cli import commands
 from runscrape_generator.config import load as configuration
@@ -20,6 +19,7 @@ from runscrape_proxy.settings import Settings
 from tests.bootstrap import bundles
 from tests.bootstrap.conftest import Google, Written
 from tests.bootstrap.processes import Plan, Process
+from tests.kit import fast_yaml as yaml
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from runscrape_generator.bootstrap import templates as bootstrap_templates
 from tests.bootstrap.conftest import Written
+from tests.kit import fast_yaml as yaml
 
 HERE = Path(__file__).parent
 VALUES = {

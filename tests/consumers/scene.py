@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlencode
 
-import yaml
-
 from demo.processes import get_json
 from emulator import Emulator
 from runscrape_generator.cli import main as cli
 from tests.e2e.gateway_stack import world
+from tests.kit import fast_yaml as yaml
 from tests.kit.waiting import until
 from tests.proxy import harness
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.consumers.front_page import front_page_table
 from tests.consumers.scene import (
@@ -32,6 +31,7 @@ from tests.consumers.scene import (
 )
 from tests.docs.reference import PROXY
 from tests.docs.tables import shows, symptoms
+from tests.kit import fast_yaml as yaml
 from tests.kit.consumers import Program, releases_of, why_missing
 from tests.kit.prometheus import prometheus
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.consumers.front_page import front_page_table
 from tests.consumers.scene import (
@@ -27,6 +26,7 @@ from tests.consumers.scene import (
     until_health,
     url_of,
 )
+from tests.kit import fast_yaml as yaml
 from tests.kit.consumers import Program, releases_of
 from tests.kit.prometheus import get
 from tests.kit.vmagent import vmagent

@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 import pytest
-import yaml
 
 from runscrape_generator.bootstrap import templates as bootstrap_templates
 from runscrape_generator.cli import commands
@@ -33,6 +32,7 @@ from tests.docs.reference import (
     prose,
     proxy_reference,
 )
+from tests.kit import fast_yaml as yaml
 
 DOCUMENTS = (README, GENERATOR, PROXY, *sorted((ROOT / "examples").glob("*/README.md")))
 TEXTS = {str(path.relative_to(ROOT)): prose(path) for path in DOCUMENTS}

@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from demo.processes import get_json
 from emulator import Emulator
 from tests.e2e.stack import QUICK, targets_seen
 from tests.generator.commands_kit import run_here
+from tests.kit import fast_yaml as yaml
 from tests.kit.programs import clean_environment, running
 from tests.kit.prometheus import get, prometheus
 from tests.kit.waiting import until

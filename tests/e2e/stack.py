@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from demo.processes import get_json
 from emulator import Emulator
 from runscrape_generator.publish import files
 from tests.generator.commands_kit import run_here
+from tests.kit import fast_yaml as yaml
 from tests.kit.ports import free_port
 from tests.kit.programs import clean_environment, running
 from tests.kit.prometheus import get, prometheus

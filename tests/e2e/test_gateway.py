@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from tests.e2e.gateway_stack import (
     APP,
@@ -23,6 +22,7 @@ from tests.e2e.gateway_stack import (
     targets_of,
     world,
 )
+from tests.kit import fast_yaml as yaml
 from tests.kit.waiting import until
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from tests.e2e.gateway_stack import Site, site, world
+from tests.kit import fast_yaml as yaml
 from tests.kit.waiting import until
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import requests
-import yaml
 
 from emulator import Emulator, WorldError
 from emulator.faults import ApiFault, IssuerFault
@@ -19,6 +18,7 @@ from emulator.schema import Part
 from emulator.world import big, load
 from tests.conftest import DEMO_WORLD, MakeEmulator
 from tests.emulator.support import API, many_services, one_service, scrape, uri
+from tests.kit import fast_yaml as yaml
 from tests.kit.waiting import until
 
 README = Path(__file__).parents[2] / "examples" / "emulator" / "README.md"
