@@ -114,6 +114,11 @@ JOBS: dict[str, Job] = {
     "proxy-unreachable": Job(
         "proxy-unreachable", ("DNS: ",), oauth2(token_url="http://proxy.invalid/token")
     ),
+    "proxy-behind-a-proxy": Job(
+        "proxy-unreachable",
+        (f"by way of the HTTP proxy http://127.0.0.1:{DEAD}: connection: Connection refused",),
+        oauth2(proxy_url=f"http://me:hunter2@127.0.0.1:{DEAD}"),
+    ),
     "no-scheme": Job(
         "proxy-unreachable",
         ('"127.0.0.1:7777/token" is no URL with http:// or https://',),

@@ -47,8 +47,11 @@ def _before_the_request(failure: Failure, target: Target) -> Fault:
     return Fault(_CAUSES.get(failure.how, "no-connection"), detail)
 
 
-def to_proxy(failure: Failure) -> Fault:
-    """Name what keeps a request from reaching runscrape-proxy."""
+def to_proxy(failure: Failure, by_way_of: str = "") -> Fault:
+    """Name what keeps a request from reaching runscrape-proxy, by way of an HTTP proxy perhaps."""
+    if by_way_of and failure.stage in {Stage.DNS, Stage.CONNECTION, Stage.TUNNEL}:
+        way = f"by way of the HTTP proxy {without_login(by_way_of)}"
+        return Fault("proxy-unreachable", f"{way}: {failure.stage}: {failure.reason}")
     if failure.how is Failed.REFUSED:
         return Fault("proxy-not-running", failure.reason)
     if failure.how in {Failed.TLS, Failed.UNTRUSTED, Failed.WRONG_NAME, Failed.OUT_OF_DATE}:

@@ -37,7 +37,8 @@ def _of_answer(token: TokenAnswer, evidence: Evidence) -> Fault:
         return Fault("secret-unreadable", token.description)
     last = token.exchanges[-1]
     if last.failure is not None:
-        return to_proxy(last.failure)
+        wanted = evidence.target.token
+        return to_proxy(last.failure, wanted.transport.proxy_url if wanted else "")
     answer = last.answer or Answer(0)
     if answer.status == HTTPStatus.OK and not _speaks_oauth(answer):
         return Fault("not-the-proxy", _seen(answer))
