@@ -294,7 +294,7 @@ JOBS: dict[str, Job] = {
     "gateway-busy": Job(
         "gateway-busy",
         ("8 scrapes of busy.example.com are under way already",),
-        through_gateway("busy.example.com:80", proxy_url="{odd}"),
+        through_gateway("busy-x7k2mq4wza-uc.a.run.app:80", proxy_url="{odd}"),
     ),
     "gateway-off": Job("gateway-off", ("--gateway",), through_gateway(proxy_url="{odd}")),
 }

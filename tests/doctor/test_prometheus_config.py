@@ -17,12 +17,12 @@ JOB = f"job_name: x, {OAUTH2 % 'x'}"
 STATIC = "static_configs: [{targets: ['127.0.0.1:1']}]"
 
 
-def read(folder: Path, *jobs: str, **more: str) -> list[Target]:
+def read(folder: Path, *jobs: str, gateway: str = "", **more: str) -> list[Target]:
     """Read a configuration of these jobs, and these other keys."""
     path = folder / "prometheus.yml"
     lines = [f"scrape_configs: [{', '.join(f'{{{job}}}' for job in jobs)}]"]
     path.write_text("\n".join([*lines, *(f"{name.strip('_')}: {v}" for name, v in more.items())]))
-    return list(prometheus_config.targets(path))
+    return list(prometheus_config.targets(path, gateway))
 
 
 @pytest.mark.parametrize(
@@ -141,6 +141,23 @@ def test_a_password_in_an_address(address: str, tmp_path: Path) -> None:
     assert "hunter2" not in f"{target.problem} {target.labels} {target.name} {target.url}"
 
 
+@pytest.mark.parametrize(
+    ("target", "gateway", "number"),
+    [
+        ("{targets: [a]}", "http://127.0.0.1:7777/token", 0),
+        ("{targets: [a]}", "http://squid:3128", 1),
+        ("{targets: [a-x7k2mq4wza-uc.a.run.app]}", "", 1),
+        ("{targets: [a], labels: {__meta_cloudrun_service: a}}", "", 1),
+    ],
+)
+def test_jobs_through_another_proxy(target: str, gateway: str, number: int, tmp_path: Path) -> None:
+    """A job through an HTTP proxy that is not known as runscrape-proxy is somebody else's."""
+    job = f"job_name: x, proxy_url: 'http://squid:3128', static_configs: [{target}]"
+    lost = "job_name: y, proxy_url: 'http://squid:3128', file_sd_configs: [{files: [no.json]}]"
+    assert len(read(tmp_path, job, gateway=gateway)) == number
+    assert bool(read(tmp_path, lost, gateway=gateway)) is (gateway == "http://squid:3128")
+
+
 UNKNOWN: dict[str, tuple[str, str]] = {
     "a regex of RE2's": (
         f"{STATIC}, relabel_configs: [{{regex: '\\pL+', target_label: a}}]",
@@ -189,7 +206,7 @@ def test_targets_that_the_proxy_keeps_to_itself(proxy: str, cause: str, tmp_path
     with OddServer(otherwise=answers(401)) as server:
         discovery = f"http_sd_configs: [{{url: '{server.url}/targets'}}]"
         job = f"job_name: x, proxy_url: '{proxy.format(server.url)}', {discovery}"
-        (target,) = read(tmp_path, job)
+        (target,) = read(tmp_path, job, gateway="http://x:1")
     assert target.problem is not None
     assert target.problem.cause == cause
     assert target.problem.detail.endswith("/targets answers 401")

@@ -63,7 +63,7 @@ def run(options: Options, settings: Settings, config: str, progress: Progress, o
     if not targets and known.listed is not None and known.listed.problems:
         raise ConfigError("\n".join(dict.fromkeys(known.listed.problems.values())))
     if not targets and (file := options.prometheus_config):
-        notes += [f"{file}: no job has oauth2, a proxy_url for http, or a host on run.app"]
+        notes += [f"{file}: no job has oauth2, the gateway as proxy_url, or a host on run.app"]
     elif not targets:
         notes += ["no service has a job: runscrape explain shows why"]
     prometheus = look(options.prometheus, _login(settings)) if options.prometheus else None
@@ -107,7 +107,8 @@ def _targets(
 ) -> tuple[tuple[Target, ...], list[str]]:
     """Give the targets asked for, and what is to be said of others."""
     if options.prometheus_config is not None:
-        read = prometheus_config.targets(options.prometheus_config)
+        gateway = settings.gateway_url or settings.token_url
+        read = prometheus_config.targets(options.prometheus_config, gateway)
         every = tuple(attach(target, known) for target in read)
         decided: tuple[Decision, ...] = ()
     else:

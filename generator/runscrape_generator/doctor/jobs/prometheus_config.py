@@ -1,7 +1,7 @@
 """A prometheus.yml as Prometheus reads it: jobs, ``scrape_config_files``, and what they discover.
 
 Only jobs that concern runscrape become targets: those with ``oauth2``, those whose scrapes go
-through the gateway, and those of hosts on run.app.
+through the gateway (another HTTP proxy is none), and those of hosts on run.app.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from runscrape_generator.addresses import is_loopback
 from runscrape_generator.doctor.causes import Fault
 from runscrape_generator.doctor.evidence import Exchange
 from runscrape_generator.doctor.faults.network import to_proxy
+from runscrape_generator.doctor.http.connection import is_url
 from runscrape_generator.doctor.http.exchange import Request, exchange
 from runscrape_generator.doctor.jobs import scrape_config
 from runscrape_generator.doctor.jobs.relabel import RegexError
@@ -28,6 +30,8 @@ from runscrape_generator.render.yaml import from_yaml
 from runscrape_generator.text import one_line, show
 
 _HTTP_SD_SECONDS = 10.0
+_META = "__meta_cloudrun_service"
+"""A label of every target that runscrape finds."""
 _INHERITED = (
     *("sample_limit", "body_size_limit", "label_limit", "scrape_protocols"),
     *("label_name_length_limit", "label_value_length_limit"),
@@ -37,11 +41,14 @@ _DISCOVERIES = ("static_configs", "file_sd_configs", "http_sd_configs")
 """What doctor can ask for targets."""
 
 
-def targets(path: Path) -> Iterator[Target]:
-    """Give every target of a configuration that concerns runscrape. Raises ConfigError."""
+def targets(path: Path, gateway: str = "") -> Iterator[Target]:
+    """Give every target of a configuration that concerns runscrape. Raises ConfigError.
+
+    ``gateway`` is the URL of the proxy, as far as the settings tell.
+    """
     for job, defaults in _jobs(path):
         try:
-            yield from _of_job(job, defaults)
+            yield from _of_job(job, defaults, gateway)
         except RegexError as error:
             problem = Fault("unknown", f"{one_line(error)}: doctor cannot apply it")
             yield Target(job=str(job.get("job_name")), problem=problem)
@@ -113,23 +120,23 @@ def _entries(path: Path, content: Data) -> list[Data]:
     return entries
 
 
-def _of_job(job: Data, defaults: Defaults) -> Iterator[Target]:
-    through_gateway = _is_gateway(job)
-    if not job.get("oauth2") and not through_gateway and not _mentions_cloud_run(job):
+def _of_job(job: Data, defaults: Defaults, gateway: str) -> Iterator[Target]:
+    ours = bool(job.get("oauth2")) or _is_gateway(job, gateway)
+    if not ours and not _has_proxy(job) and not _mentions_cloud_run(job):
         return
     found = 0
     for groups, problem in _discovered(job, defaults):
-        if problem is not None:
+        if problem is not None and ours:
             url = str(job.get("proxy_url") or "")
             transport = replace(scrape_config.transport(job, defaults), proxy_url=url)
             yield Target(job=str(job.get("job_name")), problem=problem, transport=transport)
             found += 1
         for target in scrape_config.targets(job, groups, defaults):
-            if job.get("oauth2") or target.gateway or target.host.endswith(".run.app"):
+            if ours or target.host.endswith(".run.app") or _META in target.meta:
                 found += 1
                 yield target
     others = [name for name in job if name.endswith("_sd_configs") and name not in _DISCOVERIES]
-    if others:
+    if others and ours:
         problem = Fault("unknown", f"its targets are in {others[0]}, which doctor cannot ask")
         yield Target(job=str(job.get("job_name")), problem=problem)
     elif not found and job.get("oauth2"):
@@ -137,10 +144,25 @@ def _of_job(job: Data, defaults: Defaults) -> Iterator[Target]:
         yield Target(job=str(job.get("job_name")), problem=problem)
 
 
-def _is_gateway(job: Data) -> bool:
-    """Whether scrapes may go through runscrape-proxy: an HTTP proxy, asked in plain http."""
+def _is_gateway(job: Data, gateway: str) -> bool:
+    """Whether a job's HTTP proxy is runscrape-proxy: the one known, or one with its own targets."""
+    proxy = _server(str(job.get("proxy_url") or ""))
+    discovered = (str(each.get("url")) for each in job.get("http_sd_configs") or ())
+    return proxy is not None and proxy in {_server(gateway), *map(_server, discovered)}
+
+
+def _server(url: str) -> tuple[str, int | None] | None:
+    """Give host and port, this machine under one name; None for what is no URL."""
+    if not is_url(url):
+        return None
+    host = urlsplit(url).hostname or ""
+    return "localhost" if is_loopback(host) else host, urlsplit(url).port
+
+
+def _has_proxy(job: Data) -> bool:
+    """Whether scrapes may go through the gateway by what their targets say of themselves."""
     from_environment = scrape_config.flag(job, "proxy_from_environment", default=False)
-    return "oauth2" not in job and bool(job.get("proxy_url") or from_environment)
+    return bool(job.get("proxy_url")) or from_environment
 
 
 def _mentions_cloud_run(job: Data) -> bool:
