@@ -124,6 +124,15 @@ def test_a_target_file_with_a_mistake(name: str, text: str, says: str, tmp_path:
     assert says in (problem.detail if problem else "")
 
 
+def test_half_a_character_in_a_target_file(tmp_path: Path) -> None:
+    """Half a surrogate pair counts as Prometheus counts it, and ends nothing."""
+    labels = r'{"__metrics_path__": "/\ud83d", "a": "\ud83d\ude00"}'
+    (tmp_path / "t.json").write_text(f'[{{"targets": ["a:1"], "labels": {labels}}}]')
+    (target,) = read(tmp_path, f"{JOB}, file_sd_configs: [{{files: [t.json]}}]")
+    assert target.url == "http://a:1/%EF%BF%BD"
+    assert target.labels["a"] == "\N{GRINNING FACE}"
+
+
 def test_targets_that_come_as_text(tmp_path: Path) -> None:
     """Prometheus takes targets from a URL as application/json only."""
     with OddServer(otherwise=answers(200, b'[{"targets": ["a"]}]')) as server:

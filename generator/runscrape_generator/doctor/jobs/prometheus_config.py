@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from http import HTTPStatus
@@ -30,6 +31,7 @@ from runscrape_generator.render.yaml import from_yaml
 from runscrape_generator.text import one_line, show
 
 _HTTP_SD_SECONDS = 10.0
+_HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 _META = "__meta_cloudrun_service"
 """A label of every target that runscrape finds."""
 _INHERITED = (
@@ -279,8 +281,13 @@ def _groups(content: bytes, meta: Mapping[str, str], *, is_json: bool) -> list[G
 
 
 def _json(content: bytes) -> Any:
-    """Read JSON; ValueError also for what Python would take (a byte order mark) or ends at."""
+    """Read JSON; ValueError also for what Python would take (a byte order mark) or ends at.
+
+    Half a surrogate pair becomes U+FFFD, as in Go: nothing could be asked for with it.
+    """
     try:
-        return json.loads(content.decode())
+        found = json.loads(content.decode())
+        text = json.dumps(found, ensure_ascii=False)
     except RecursionError:
         raise ValueError("is nested without end") from None
+    return json.loads(_HALF_A_PAIR.sub("\ufffd", text)) if _HALF_A_PAIR.search(text) else found
