@@ -15,13 +15,13 @@ from runscrape_generator.doctor import samples, scrape, token
 from runscrape_generator.doctor.evidence import Answer
 from runscrape_generator.doctor.jobs import prometheus_config
 from runscrape_generator.doctor.targets import Secret, Target
+from tests.kit import consumers
 from tests.kit import fast_yaml as yaml
 from tests.kit.odd_server import Asked, OddServer, answers
 from tests.kit.prometheus import prometheus
 from tests.kit.waiting import until
 
 SECRET = "s3cr et+/%"
-VERSION = (2, 42)
 JSON = {"Content_Type": "application/json"}
 TEXT = {"Content_Type": "text/plain; version=0.0.4"}
 OPEN = {"Content_Type": "application/openmetrics-text; version=1.0.0"}
@@ -295,9 +295,10 @@ def test_scrapes(observed: Observed) -> None:
     """Targets are scraped as Prometheus does: request line, Accept, timeout, credentials."""
     theirs = heads(observed.servers["app"])
     observed.live.app.asked.clear()
+    version = consumers.installed("prometheus").release
     for target in read(observed):
         if target.problem is None and target.job != "refused":
-            scrape.scrape(target, Secret("abc") if target.token else None, VERSION, seconds=30)
+            scrape.scrape(target, Secret("abc") if target.token else None, version, seconds=30)
     assert heads(observed.live.app.asked) == theirs
 
 
@@ -309,7 +310,7 @@ def test_bodies(observed: Observed) -> None:
             Answer(200, {"content-type": kind["Content_Type"]}, encoded(body)),
             Target(job="one"),
             0,
-            VERSION,
+            consumers.installed("prometheus").release,
         )
         for number, (body, kind) in enumerate(SERVED)
     }

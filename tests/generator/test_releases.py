@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,12 +104,29 @@ def unknown(name: str, version: str) -> set[str]:
     return {str(place[-1]) for place, _ in reader.refused(EVERYTHING)}
 
 
-def said_unknown(command: list[str], folder: Path) -> set[str]:
-    """What the program complains of, given a job with everything."""
-    job = {"job_name": "a", "static_configs": [{"targets": ["a:80"]}], **EVERYTHING}
-    (folder / "all.yml").write_text(yaml.safe_dump({"scrape_configs": [job]}))
+def said_unknown(command: list[str], folder: Path, *given: dict[str, Any]) -> set[str]:
+    """What the program complains of, given a file with a job for each of ``given``."""
+    names = [f"{number}.yml" for number in range(len(given))]
+    for name, more in zip(names, given, strict=True):
+        job = {"job_name": "a", "static_configs": [{"targets": ["a:80"]}], **more}
+        (folder / name).write_text(yaml.safe_dump({"scrape_configs": [job]}))
+    command = [*command[:-1], *(command[-1] + name for name in names)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     return set(re.findall(r"field (\w+) not found", done.stdout + done.stderr))
+
+
+def one_by_one(given: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Each field by itself, and so in the blocks inside.
+
+    Some exclude each other, as ca and ca_file: Prometheus 2.53 says that and nothing else.
+    """
+    for name, value in given.items():
+        block = value[0] if isinstance(value, list) else value
+        if not isinstance(block, dict):
+            yield {name: value}
+            continue
+        for each in one_by_one(block):
+            yield {name: [each] if isinstance(value, list) else each}
 
 
 def version_of(program: str, package: str) -> str:
@@ -134,8 +152,9 @@ def test_the_samples_are_complete() -> None:
 def test_promtool_knows_what_we_say_it_knows(tmp_path: Path) -> None:
     """Of all fields, the installed promtool refuses those that came after its release."""
     version = version_of("promtool", "prometheus")
-    found = said_unknown(["promtool", "check", "config", "all.yml"], tmp_path)
-    assert found == unknown("promtool", version)
+    found = said_unknown(["promtool", "check", "config", ""], tmp_path, *one_by_one(EVERYTHING))
+    newer = {"http_headers"} if version == "2.53" else set()  # Debian's has a newer library in it
+    assert found == unknown("promtool", version) - newer
 
 
 @pytest.mark.skipif(shutil.which("vmagent") is None, reason="vmagent is not installed")
@@ -144,7 +163,7 @@ def test_vmagent_knows_what_we_say_it_knows(tmp_path: Path) -> None:
     version = version_of("vmagent", "victoria-metrics")
     if not version:
         pytest.skip("the version of the installed vmagent is not known")
-    found = said_unknown(["vmagent", "-dryRun", "-promscrape.config=all.yml"], tmp_path)
+    found = said_unknown(["vmagent", "-dryRun", "-promscrape.config="], tmp_path, EVERYTHING)
     text_elsewhere = {"ca", "cert"}  # 1.79 knows them, as something else than text
     assert found == unknown("vmagent", version) - text_elsewhere
 

@@ -42,6 +42,13 @@ def why_missing() -> str:
         return "" if FETCHED.exists() else "make consumers was not run"
 
 
+def installed(name: str) -> Program:
+    """Find the program that a shell finds; it has to be there."""
+    path = shutil.which(name)
+    assert path is not None
+    return Program(Path(path), _installed(path, name))
+
+
 @cache
 def releases_of(name: str) -> tuple[Program, ...]:
     """Find a program (prometheus, promtool, vmagent) in each release that is here, oldest first."""
@@ -57,9 +64,9 @@ def _fetched(path: Path) -> str:
 
 
 def _installed(path: str, name: str) -> str:
-    """Ask the package's version, as vmagent does not tell its own; else the program."""
-    if not (version := _short(_said("dpkg-query", "-W", "-f", "${Version}", _PACKAGES[name]))):
-        version = _short(_said(path, "--version").partition("version ")[2])
+    """Ask the program; and the package where it does not tell, as vmagent."""
+    if not (version := _short(_said(path, "--version").partition("version ")[2])):
+        version = _short(_said("dpkg-query", "-W", "-f", "${Version}", _PACKAGES[name]))
     return version
 
 

@@ -211,7 +211,7 @@ def test_the_targets_page_tells_the_remedy(scene: Scene) -> None:
 
 UNSEEN = {
     "`no fallback_scrape_protocol specified` (Prometheus 3)",
-    "`expected a valid start token`, or `is not a valid start token` (Prometheus 2.42)",
+    "`expected a valid start token`, or `expected equal, got`, or `is not a valid start token`",
     "`403`, `407`, `502`, `503`, `504` from the gateway",
     "`invalid_request` … `no audience`",
     "`dial tcp: lookup` … `no such host`",
