@@ -5,10 +5,10 @@ Imports nothing heavy: ``--help`` and a mistyped option answer at once.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -272,6 +272,8 @@ def _flag(name: str) -> str:
 
 def _fail(message: str, code: int) -> int:
     line = " ".join(message.split())
-    with contextlib.suppress(OSError):  # the code says it too where nobody takes the line
+    try:
         click.echo(f"{PROGRAM}: {line}", err=True)
+    except OSError:  # the code says it too; and Python, which would try again at the end, exit 120
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     return code

@@ -16,7 +16,7 @@ from runscrape_proxy import cli
 from runscrape_proxy.errors import StartError
 from runscrape_proxy.option_types import parse_duration
 from runscrape_proxy.settings import Settings
-from tests.proxy.harness import COMMAND, refused
+from tests.proxy.harness import COMMAND, clean_environment, refused
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,9 @@ def test_bad_options_end_the_start_in_one_line() -> None:
 def test_bad_options_end_the_start_where_nobody_reads_why(where: str) -> None:
     """The exit code is the same where standard error is full, or closed."""
     command = shlex.join([*COMMAND, "--threads", "x"])
-    assert subprocess.run(["sh", "-c", f"exec {command} {where}"], check=False).returncode == 2
+    env = clean_environment() | {"PYTHONUNBUFFERED": ""}
+    done = subprocess.run(["sh", "-c", f"exec {command} {where}"], check=False, env=env)
+    assert done.returncode == 2
 
 
 def test_unknown_variables_end_the_start() -> None:
