@@ -18,23 +18,23 @@ _TYPES = {
     *("counter", "gauge", "histogram", "gaugehistogram"),
     *("summary", "info", "stateset", "unknown"),
 }
-_TEXT = r'"(?:[^"\\]|\\.)*+"'
+_TEXT = r'"(?:[^"\\]|\\.)*"'
 
 
 def _pattern(*, quoted: bool) -> re.Pattern[str]:
     """Describe ``NAME{LABELS} VALUE TIMESTAMP # {LABELS} VALUE TIMESTAMP``."""
-    label = rf"(?:[a-zA-Z_]\w*+{f'|{_TEXT}' if quoted else ''})={_TEXT}"
+    label = rf"(?:[a-zA-Z_]\w*{f'|{_TEXT}' if quoted else ''})={_TEXT}"
     first = f"(?:{label}|{_TEXT})" if quoted else label
-    labels = rf"\{{(?:{first}(?:,{label})*+{',?' if quoted else ''})?+\}}"
-    name = rf"[a-zA-Z_:][\w:]*+(?:{labels})?+" + (f"|{labels}" if quoted else "")
-    value = r"[^\s#{}]++"
-    exemplar = rf" # (?P<exemplar>{labels}) {value}(?: {value})?+"
-    metric = rf"(?P<metric>{name}) (?P<value>{value})(?: (?P<seconds>{value}))?+"
-    return re.compile(f"{metric}(?:{exemplar})?+", re.ASCII)
+    labels = rf"\{{(?:{first}(?:,{label})*{',?' if quoted else ''})?\}}"
+    name = rf"[a-zA-Z_:][\w:]*(?:{labels})?" + (f"|{labels}" if quoted else "")
+    value = r"[^\s#{}]+"
+    exemplar = rf" # (?P<exemplar>{labels}) {value}(?: {value})?"
+    metric = rf"(?P<metric>{name}) (?P<value>{value})(?: (?P<seconds>{value}))?"
+    return re.compile(f"{metric}(?:{exemplar})?", re.ASCII)
 
 
 _PATTERNS = {quoted: _pattern(quoted=quoted) for quoted in (False, True)}
-_METADATA = re.compile(r'# (TYPE|HELP|UNIT) ([a-zA-Z_:][\w:]*+|"[^"]+") (.*)', re.ASCII)
+_METADATA = re.compile(r'# (TYPE|HELP|UNIT) ([a-zA-Z_:][\w:]*|"[^"]+") (.*)', re.ASCII)
 
 
 def as_text(lines: Iterable[str], version: tuple[int, int]) -> Iterator[str]:
