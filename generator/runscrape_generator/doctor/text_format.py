@@ -17,7 +17,7 @@ INDENTED = (3, 0)
 
 
 _BLANKS = r"[ \t]*+"
-_TEXT = r'"(?:[^"\\]|\\.)*+"'
+_TEXT = r'"(?:[^"\\]|\\.)*"'
 
 
 def _pattern(*, quoted: bool) -> re.Pattern[str]:
@@ -25,9 +25,10 @@ def _pattern(*, quoted: bool) -> re.Pattern[str]:
     name = rf"(?:[a-zA-Z_]\w*+|{_TEXT})" if quoted else r"[a-zA-Z_]\w*+"
     label = f"{name}{_BLANKS}={_BLANKS}{_TEXT}"
     first = f"(?:{label}|{_TEXT})" if quoted else label  # the metric's own name, if in quotes
-    labels = f"{first}(?:{_BLANKS},{_BLANKS}{label})*+(?:{_BLANKS},)?+{_BLANKS}"
-    metric = rf"(?:[a-zA-Z_:][\w:]*+{_BLANKS})?+(?:\{{{_BLANKS}(?:{labels})?+\}})?+"
-    value = rf"{_BLANKS}(?P<value>[^\s{{}},#]++)(?:[ \t]++\d++)?+{_BLANKS}"
+    labels = f"{first}(?:{_BLANKS},{_BLANKS}{label})*(?:{_BLANKS},)?{_BLANKS}"
+    braces = rf"\{{{_BLANKS}(?:{labels})?\}}"
+    metric = rf"(?:[a-zA-Z_:][\w:]*+{_BLANKS}(?:{braces})?|{braces})"
+    value = rf"{_BLANKS}(?P<value>[^\s{{}},#]++)(?:[ \t]++\d++)?{_BLANKS}"
     return re.compile(rf"(?=[a-zA-Z_:{{]){metric}{value}", re.ASCII)
 
 
