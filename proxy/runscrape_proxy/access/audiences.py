@@ -37,7 +37,7 @@ class Audiences:
         self.inventory = inventory
         self.globs = tuple(globs) if globs or inventory else (DEFAULT_AUDIENCE,)
         self._service_urls = OncePerInventory(lambda held: service_urls.aliases(held.kept))
-        self._nearest = OncePerInventory(_nearest)
+        self._nearest = OncePerInventory(self._nearest_in)
         self._pattern = re.compile("|".join(map(_regex, self.globs)) or r"(?!)", re.ASCII)
 
     @property
@@ -97,11 +97,10 @@ class Audiences:
             return f"{near[0]}, so ask for {printable(near[1])}"
         return "the inventory does not have it; run runscrape, or start with --allow-audience"
 
-
-def _nearest(held: Inventory) -> Callable[[str], tuple[str, str] | None]:
-    """Look once for what was nearly meant: it takes long, and a wrong job asks at each scrape."""
-    known = {listed: listed for listed in held.audiences} | service_urls.aliases(held.kept)
-    return lru_cache(MAX_REMEMBERED)(lambda audience: service_urls.nearest(audience, known))
+    def _nearest_in(self, held: Inventory) -> Callable[[str], tuple[str, str] | None]:
+        """Look once for what was nearly meant: it takes long, and a wrong job asks each time."""
+        known = {listed: listed for listed in held.audiences} | self._service_urls.of(held)
+        return lru_cache(MAX_REMEMBERED)(lambda audience: service_urls.nearest(audience, known))
 
 
 def _regex(glob: str) -> str:

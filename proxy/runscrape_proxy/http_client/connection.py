@@ -30,22 +30,25 @@ class EndOfConnection(ConnectionResetError):
 class Connection:
     """An open connection; one request at a time."""
 
-    __slots__ = ("_http", "_more", "begun", "received", "reused", "sock")
+    __slots__ = ("_http", "_more", "received", "reused", "sock")
 
     def __init__(self, sock: Socket) -> None:
         self.sock = sock
         self.reused = False
         """Whether it has brought an answer before."""
-        self.begun = False
-        """Whether a byte of the answer that is awaited has come."""
         self.received = 0
-        """Bytes that h11 was given of it: a body of known length is not among them."""
+        """Bytes of the awaited answer that h11 was given; a body of known length is not among them.
+        """
         self._http = h11.Connection(h11.CLIENT, MAX_HEAD)
         self._more = False
 
+    @property
+    def begun(self) -> bool:
+        """Whether a byte of the answer that is awaited has come."""
+        return self.received > 0
+
     def send(self, request: h11.Request, body: bytes, deadline: Deadline) -> None:
         """Send a request. Raises OSError and CallError."""
-        self.begun = False
         self.received = 0
         self._http = h11.Connection(h11.CLIENT, MAX_HEAD)
         data = self._http.send(request) or b""
@@ -68,7 +71,6 @@ class Connection:
                 continue
             if not data:
                 raise _closed()
-            self.begun = True
             self.received += len(data)
             self._http.receive_data(data)
             return True
@@ -125,7 +127,6 @@ class Connection:
             data: bytes = self.sock.recv(READ)  # type: ignore[assignment]  # SSLTransport: or int
             if not data:
                 raise _closed()
-        self.begun = True
         self.received += len(data)
         return data
 
