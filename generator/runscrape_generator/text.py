@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 
 _ESCAPED = {"Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"}
 """Categories that move the cursor, reorder text, break lines, or show nothing at all."""
 _LATIN_1 = 0xFF
+SURROGATES = re.compile("[\ud800-\udfff]")
+"""Halves of pairs, which are no characters: Python makes them of bytes that are no UTF-8."""
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 
 

@@ -20,6 +20,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from runscrape_generator.config.messages import expected, quoted
+from runscrape_generator.text import SURROGATES
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,6 @@ class Reading:
     """Whether numbers and switches come as text, as in flags and variables."""
     separated: bool = False
     """Whether several values stand in one text, with commas or blanks between them."""
-
-
-_NO_UNICODE = re.compile("[\ud800-\udfff]")
-"""What Python makes of bytes in a flag or a variable that are no UTF-8."""
 
 
 class Marker:
@@ -89,7 +86,7 @@ class Text(Marker):
             if not value.strip(" "):
                 raise ValueError(f"is empty: expected {self.what}")
             raise ValueError(f"{quoted(value)} is not {self.what}{self.hint(value)}")
-        if not self.any_bytes and _NO_UNICODE.search(value):
+        if not self.any_bytes and SURROGATES.search(value):
             raise ValueError(f"{quoted(value)} is not {self.what}: it is no Unicode text")
         if self.convert is None:
             return value

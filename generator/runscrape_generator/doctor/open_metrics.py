@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from runscrape_generator.doctor.text_format import QUOTED_NAMES, in_range
+from runscrape_generator.doctor.text_format import QUOTED_NAMES, TEXT, in_range
 
 MEDIA_TYPE = "application/openmetrics-text"
 _END = "# EOF"
@@ -18,13 +18,12 @@ _TYPES = {
     *("counter", "gauge", "histogram", "gaugehistogram"),
     *("summary", "info", "stateset", "unknown"),
 }
-_TEXT = r'"(?:[^"\\]|\\.)*"'
 
 
 def _pattern(*, quoted: bool) -> re.Pattern[str]:
     """Describe ``NAME{LABELS} VALUE TIMESTAMP # {LABELS} VALUE TIMESTAMP``."""
-    label = rf"(?:[a-zA-Z_]\w*{f'|{_TEXT}' if quoted else ''})={_TEXT}"
-    first = f"(?:{label}|{_TEXT})" if quoted else label
+    label = rf"(?:[a-zA-Z_]\w*{f'|{TEXT}' if quoted else ''})={TEXT}"
+    first = f"(?:{label}|{TEXT})" if quoted else label
     labels = rf"\{{(?:{first}(?:,{label})*{',?' if quoted else ''})?\}}"
     name = rf"[a-zA-Z_:][\w:]*(?:{labels})?" + (f"|{labels}" if quoted else "")
     value = r"[^\s#{}]+"

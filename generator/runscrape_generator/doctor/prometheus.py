@@ -24,13 +24,13 @@ from runscrape_generator.doctor.http.connection import is_url
 from runscrape_generator.doctor.http.exchange import Request, exchange
 from runscrape_generator.doctor.targets import Credentials, Target, Transport
 from runscrape_generator.errors import ConfigError
+from runscrape_generator.publish.server import OWN_CA
 from runscrape_generator.render.yaml import from_yaml
 from runscrape_generator.text import printable, shortened, show
 
 SECONDS = 30.0
 """For one question: the targets of a thousand jobs take a while."""
 _UNAUTHORIZED = {401, 403}
-_OWN_CA = f"for a CA of your own set {CA_VARIABLES[0]} to its file"
 _LOGIN = "set reload_user and reload_password_file, which are for this, too"
 
 
@@ -145,7 +145,7 @@ def _get(
     url = made.url
     if made.failure is not None:
         why = f"{made.failure.stage}: {made.failure.reason}"
-        own = f" ({_OWN_CA})" if made.failure.how is Failed.UNTRUSTED else ""
+        own = f" ({OWN_CA})" if made.failure.how is Failed.UNTRUSTED else ""
         raise ConfigError(f"--prometheus: {url}: {why}{own}")
     answer = made.answer
     if answer is None or answer.status != HTTPStatus.OK:

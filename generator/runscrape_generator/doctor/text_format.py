@@ -17,14 +17,15 @@ INDENTED = (3, 0)
 
 
 _BLANKS = r"[ \t]*+"
-_TEXT = r'"(?:[^"\\]|\\.)*"'
+TEXT = r'"(?:[^"\\]|\\.)*"'
+"""A text in quotes."""
 
 
 def _pattern(*, quoted: bool) -> re.Pattern[str]:
     """Describe ``NAME{LABELS} VALUE TIMESTAMP``; ``quoted`` where names may be texts in quotes."""
-    name = rf"(?:[a-zA-Z_]\w*+|{_TEXT})" if quoted else r"[a-zA-Z_]\w*+"
-    label = f"{name}{_BLANKS}={_BLANKS}{_TEXT}"
-    first = f"(?:{label}|{_TEXT})" if quoted else label  # the metric's own name, if in quotes
+    name = rf"(?:[a-zA-Z_]\w*+|{TEXT})" if quoted else r"[a-zA-Z_]\w*+"
+    label = f"{name}{_BLANKS}={_BLANKS}{TEXT}"
+    first = f"(?:{label}|{TEXT})" if quoted else label  # the metric's own name, if in quotes
     labels = f"{first}(?:{_BLANKS},{_BLANKS}{label})*(?:{_BLANKS},)?{_BLANKS}"
     braces = rf"\{{{_BLANKS}(?:{labels})?\}}"
     metric = rf"(?:[a-zA-Z_:][\w:]*+{_BLANKS}(?:{braces})?|{braces})"

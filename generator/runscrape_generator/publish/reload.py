@@ -26,7 +26,7 @@ from typing import IO
 import requests
 
 from runscrape_generator.config.settings import Settings
-from runscrape_generator.publish.server import Server, beginning, server
+from runscrape_generator.publish.server import OWN_CA, Server, beginning, server
 
 TIMEOUT = 60.0
 """Seconds. A reload of 4,000 jobs takes 5 to 7 s, and waits for token requests under way."""
@@ -162,7 +162,7 @@ def _cause(error: BaseException) -> str:
     text = str(reason)
     said = _one_line(text.partition("): ")[2] or text)  # without "HTTPConnection(host=…): "
     if isinstance(error, requests.exceptions.SSLError):
-        said += " (for a CA of your own set REQUESTS_CA_BUNDLE to its file)"
+        said += f" ({OWN_CA})"
     return said
 
 

@@ -14,6 +14,8 @@ from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.regular_file import read_regular
 
+OWN_CA = "for a CA of your own set REQUESTS_CA_BUNDLE to its file"
+"""What to say where a server's certificate is not trusted."""
 _LONGEST_PASSWORD = 4096
 _READ_AT_ONCE = 64 * 1024
 

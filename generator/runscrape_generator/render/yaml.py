@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from runscrape_generator.errors import ValidationError
+from runscrape_generator.text import SURROGATES
 
 _NO_FOLDING = 1 << 30
 """Columns: a value stays on its line, which the indented jobs of a user's template rely on."""
@@ -26,8 +27,6 @@ _NO_FOLDING = 1 << 30
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RESERVED = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 """Plain words that YAML 1.1 takes for a boolean or null, in any case."""
-
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 _Events = Iterator[yaml.Event]
@@ -135,7 +134,7 @@ _NOT_SHOWN = re.compile(f"[{_NOT_PRINTABLE}{_REORDERS_OR_HIDES}]")
 
 def require_unicode(text: str) -> None:
     """Raise ValidationError for half a surrogate pair, which is no character."""
-    if found := None if text.isascii() else _SURROGATES.search(text):
+    if found := None if text.isascii() else SURROGATES.search(text):
         line = text[max(0, found.start() - 40) : found.start() + 10]
         raise ValidationError(f"not Unicode text, half a surrogate pair in {line!a}")
 

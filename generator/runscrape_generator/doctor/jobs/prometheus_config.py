@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import glob
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from http import HTTPStatus
@@ -28,10 +27,9 @@ from runscrape_generator.doctor.jobs.scrape_config import Data, Defaults, Group
 from runscrape_generator.doctor.targets import Target
 from runscrape_generator.errors import ConfigError, ValidationError
 from runscrape_generator.render.yaml import from_yaml
-from runscrape_generator.text import one_line, show
+from runscrape_generator.text import SURROGATES, one_line, show
 
 _HTTP_SD_SECONDS = 10.0
-_HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 _META = "__meta_cloudrun_service"
 """A label of every target that runscrape finds."""
 _INHERITED = (
@@ -290,4 +288,4 @@ def _json(content: bytes) -> Any:
         text = json.dumps(found, ensure_ascii=False)
     except RecursionError:
         raise ValueError("is nested without end") from None
-    return json.loads(_HALF_A_PAIR.sub("\ufffd", text)) if _HALF_A_PAIR.search(text) else found
+    return json.loads(SURROGATES.sub("\ufffd", text)) if SURROGATES.search(text) else found
