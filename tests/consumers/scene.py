@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator, Mapping
+import io
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -50,6 +51,24 @@ UP = dict.fromkeys([*(f"{name}/metrics" for name in SERVICES), "double/stats"], 
 LATER = {name: extra for name, extra in SERVICES.items() if name != "shop"} | {"late": {}}
 """The services after one is gone and one has come."""
 UP_LATER = {name: "up" for name in UP if name != "shop/metrics"} | {"late/metrics": "up"}
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What came of a run whose reload the server refused."""
+
+    code: int
+    said: str
+    changed: bool
+
+
+def refused_run(run: Callable[[], int], file: Path) -> Refused:
+    """Do a run that is to be refused; ``file`` is what it would change."""
+    before = file.read_bytes()
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        code = run()
+    return Refused(code, said.getvalue(), changed=file.read_bytes() != before)
+
 
 Health = dict[str, str]
 T = TypeVar("T")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,10 +20,12 @@ from tests.consumers.scene import (
     UP,
     UP_LATER,
     Health,
+    Refused,
     Scene,
     cloud,
     of_all,
     refused,
+    refused_run,
     scene,
     until_error,
     until_health,
@@ -189,28 +191,16 @@ def servers(here: Scene) -> Iterator[Servers]:
         yield found
 
 
-@dataclass(frozen=True)
-class Refused:
-    """What came of a run whose reload the server refused."""
-
-    code: int
-    said: str
-    changed: bool
-
-
 @pytest.fixture(scope="module")
 def refusals(servers: Servers) -> dict[str, Refused]:
     """A run that each release refuses, and what it said."""
     found = {}
     for release in RELEASES:
         server = servers[release.version, "--into"]
-        before = server.config.read_bytes()
         server.broken_rules.write_text("groups: [{name: a, rules: [{record: a, expr: '('}]}]\n")
         flags = ("--into", server.config, "--exclude", "shop", "--promtool", "none")
-        with contextlib.redirect_stderr(io.StringIO()) as said:
-            code = server.generate("jobs", *flags)
-        changed = server.config.read_bytes() != before
-        found[release.version] = Refused(code, said.getvalue(), changed)
+        run = partial(server.generate, "jobs", *flags)
+        found[release.version] = refused_run(run, server.config)
         server.broken_rules.unlink()
     return found
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import io
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,10 +17,12 @@ from tests.consumers.scene import (
     UP,
     UP_LATER,
     Health,
+    Refused,
     Scene,
     cloud,
     of_all,
     refused,
+    refused_run,
     scene,
     until_error,
     until_health,
@@ -96,27 +98,16 @@ def servers(here: Scene) -> Iterator[Servers]:
         yield found
 
 
-@dataclass(frozen=True)
-class Refused:
-    """What came of a run whose reload vmagent refused."""
-
-    code: int
-    said: str
-    changed: bool
-
-
 @pytest.fixture(scope="module")
 def refusals(servers: Servers) -> dict[str, Refused]:
     """A run whose reload each release refuses, and what it said; the next run is a good one."""
     found = {}
     for release in RELEASES:
         server = servers[release.version, "jobs"]
-        before, main = server.output.read_bytes(), server.folder / "main.yml"
+        main = server.folder / "main.yml"
         main.write_text("no_such_field: 1\n" + (good := main.read_text()))
-        with contextlib.redirect_stderr(io.StringIO()) as said:
-            code = server.generate("jobs", "--exclude", "shop")
-        changed = server.output.read_bytes() != before
-        found[release.version] = Refused(code, said.getvalue(), changed)
+        run = partial(server.generate, "jobs", "--exclude", "shop")
+        found[release.version] = refused_run(run, server.output)
         main.write_text(good)
         assert server.generate("jobs") == 0
     return found

@@ -278,18 +278,17 @@ def quicker(path: Path) -> Path:
 
 
 def scraped(address: str, content: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
-    """Give Prometheus' targets once those that are well are up, and the others are not."""
+    """Give Prometheus' targets once all were scraped, and those that are well are up."""
     found = get_json(f"{address}/api/v1/targets?state=active")["data"]["activeTargets"]
     seen = {(each["labels"]["job"], each["scrapeUrl"]): each for each in found}
     for target in content["targets"]:
         if target["job"] == "ca-missing":
             continue  # Prometheus makes no target of it; doctor cannot know whose file is missing
         health = seen.get((target["job"], target["url"]), {}).get("health")
-        right = ["up"] if target["well"] else ["down"]
-        if target["cause"] and target["cause"]["name"] in WARM:
-            right = ["up", "down"]
-        if target["url"] and health not in right:  # 2.53 has those beyond a limit up in turns
+        if target["url"] and health != "up" and (target["well"] or health != "down"):
             return {}
+        if health == "up" and target["cause"] and target["cause"]["name"] == "too-many-samples":
+            return {}  # Debian's 2.53 has it down and up in turns
     return seen
 
 

@@ -20,6 +20,7 @@ from runscrape_generator.config.scrape_config import Header, Job, OAuth2, Relabe
 from runscrape_generator.config.settings import Format, Rule, Settings
 from runscrape_generator.errors import ConfigError
 from tests.generator.services import read_jobs, render, service
+from tests.kit import consumers
 
 TLS: dict[str, Any] = {
     "ca": "a",
@@ -129,16 +130,6 @@ def one_by_one(given: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield {name: [each] if isinstance(value, list) else each}
 
 
-def version_of(program: str, package: str) -> str:
-    """The version of an installed program, which vmagent itself does not tell."""
-    if program == "promtool":
-        said = subprocess.run(["promtool", "--version"], capture_output=True, text=True, check=True)
-        return str(re.findall(r"version (\d+\.\d+)", said.stdout + said.stderr)[0])
-    query = ["dpkg-query", "-W", "-f", "${Version}", package]
-    said = subprocess.run(query, capture_output=True, text=True, check=False)
-    return ".".join(said.stdout.split(".")[:2])
-
-
 def test_the_samples_are_complete() -> None:
     """Every field that a rule may set is in the samples, and nothing else."""
     assert settable(Job) == EVERYTHING.keys()
@@ -151,7 +142,7 @@ def test_the_samples_are_complete() -> None:
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 def test_promtool_knows_what_we_say_it_knows(tmp_path: Path) -> None:
     """Of all fields, the installed promtool refuses those that came after its release."""
-    version = version_of("promtool", "prometheus")
+    version = consumers.installed("promtool").version
     found = said_unknown(["promtool", "check", "config", ""], tmp_path, *one_by_one(EVERYTHING))
     newer = {"http_headers"} if version == "2.53" else set()  # Debian's has a newer library in it
     assert found == unknown("promtool", version) - newer
@@ -160,7 +151,7 @@ def test_promtool_knows_what_we_say_it_knows(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("vmagent") is None, reason="vmagent is not installed")
 def test_vmagent_knows_what_we_say_it_knows(tmp_path: Path) -> None:
     """Of all fields, the installed vmagent refuses those that are not its own or came later."""
-    version = version_of("vmagent", "victoria-metrics")
+    version = consumers.installed("vmagent").version
     if not version:
         pytest.skip("the version of the installed vmagent is not known")
     found = said_unknown(["vmagent", "-dryRun", "-promscrape.config="], tmp_path, EVERYTHING)
