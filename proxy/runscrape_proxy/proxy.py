@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from runscrape_proxy.access.audiences import Audiences
 from runscrape_proxy.access.callers import Clients, Secrets, watch_secrets
-from runscrape_proxy.access.origin import Origin, host_of, is_address
+from runscrape_proxy.access.origin import Origins, host_of, is_address
 from runscrape_proxy.access.policy import Policy
 from runscrape_proxy.clock import GoogleClock
 from runscrape_proxy.errors import StartError
 from runscrape_proxy.files import warn_of_readers
 from runscrape_proxy.gateway.app import Gateway, Middleware
 from runscrape_proxy.gateway.app_credentials import AppCredentials
-from runscrape_proxy.gateway.client import Client
+from runscrape_proxy.gateway.client import ServiceClient
 from runscrape_proxy.gateway.metrics import GatewayMetrics
 from runscrape_proxy.gateway.slots import Slots
 from runscrape_proxy.google.credentials import Credentials
@@ -66,7 +66,7 @@ class TokenProxy:
         )
         self.metrics = Metrics(self.tokens, self._inventory, self.clock)
         self.policy = Policy(
-            origin=Origin(names=_names(settings), open_allowed=self._secrets is not None),
+            origin=Origins(names=_names(settings), open_allowed=self._secrets is not None),
             clients=Clients(settings.client_id, self._secrets),
             audiences=self._audiences,
         )
@@ -78,7 +78,7 @@ class TokenProxy:
             clock=self.clock,
             prewarming=self._is_prewarming,
         )
-        self._scraper: Client | None = None
+        self._scraper: ServiceClient | None = None
         """What the gateway asks services with."""
         self.app.wsgi_app = Middleware(  # type: ignore[method-assign]  # Flask's own way to wrap
             self.app.wsgi_app, policy=self.policy, gateway=self._gateway(settings)
@@ -179,7 +179,7 @@ class TokenProxy:
                 folder,
             )
         slots = Slots(settings.gateway_concurrency, settings.gateway_per_host)
-        self._scraper = client = Client(
+        self._scraper = client = ServiceClient(
             ca_file=settings.ca_file,
             connections=settings.gateway_connections,
             lookups=slots.half,

@@ -18,7 +18,7 @@ import pytest
 
 from runscrape_generator.errors import ReloadError
 from runscrape_generator.publish.publish import publish
-from runscrape_generator.publish.reload import Answer, Outcome, Reloading
+from runscrape_generator.publish.reload import Outcome, Reloading, ReloadResult
 from runscrape_generator.render.into import take_apart
 from tests.generator.publishing_kit import (
     BY_HAND,
@@ -55,12 +55,12 @@ class Layout:
         """Publish a version; Prometheus may refuse the second."""
         inventory, output = folder / self.state / "inventory.json", folder / "etc" / "out.yml"
 
-        def reload() -> Answer:
+        def reload() -> ReloadResult:
             text = output.read_bytes()
             if refused and b"second" in text:
-                return Answer(Outcome.REFUSED, "no")
+                return ReloadResult(Outcome.REFUSED, "no")
             (folder / "running").write_bytes(text)
-            return Answer(Outcome.DONE)
+            return ReloadResult(Outcome.DONE)
 
         publish(
             *DOCUMENTS[self.documents](inventory, output, version),
@@ -174,9 +174,9 @@ def test_killed_and_then_refused(tmp_path: Path) -> None:
         output = folder / "etc" / "out.yml"
         output.write_bytes(output.read_bytes() + b"# saved since\n")
 
-        def refuse(output: Path = output) -> Answer:
+        def refuse(output: Path = output) -> ReloadResult:
             good = b"second" not in output.read_bytes()
-            return Answer(Outcome.DONE) if good else Answer(Outcome.REFUSED, "no")
+            return ReloadResult(Outcome.DONE) if good else ReloadResult(Outcome.REFUSED, "no")
 
         with pytest.raises(ReloadError, match="put back, and Prometheus reloaded it"):
             publish(

@@ -13,7 +13,7 @@ import pytest
 from runscrape_generator.errors import ReloadError, ValidationError, WriteError
 from runscrape_generator.publish import files
 from runscrape_generator.publish.publish import Published, publish
-from runscrape_generator.publish.reload import Answer, Outcome, Reloading
+from runscrape_generator.publish.reload import Outcome, Reloading, ReloadResult
 from tests.generator.publishing_kit import (
     contents,
     documents,
@@ -24,9 +24,9 @@ from tests.generator.publishing_kit import (
 )
 from tests.generator.recorder import Recorder
 
-DONE = Answer(Outcome.DONE)
-REFUSED = Answer(Outcome.REFUSED, "bad file")
-UNKNOWN = Answer(Outcome.UNKNOWN, "nobody there")
+DONE = ReloadResult(Outcome.DONE)
+REFUSED = ReloadResult(Outcome.REFUSED, "bad file")
+UNKNOWN = ReloadResult(Outcome.UNKNOWN, "nobody there")
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Stage:
     """A folder with an output and an inventory, and somebody who is asked to reload."""
 
     folder: Path
-    answers: Iterator[Answer] = field(default_factory=lambda: iter(()))
+    answers: Iterator[ReloadResult] = field(default_factory=lambda: iter(()))
     talk: Recorder = field(default_factory=Recorder)
     reloaded: list[bytes] = field(default_factory=list)
     """What the output was at each reload."""
@@ -48,10 +48,10 @@ class Stage:
     def inventory(self) -> Path:
         return self.folder / "inventory.json"
 
-    def answer(self, *answers: Answer) -> None:
+    def answer(self, *answers: ReloadResult) -> None:
         self.answers = iter(answers)
 
-    def _reload(self) -> Answer:
+    def _reload(self) -> ReloadResult:
         self.reloaded.append(self.output.read_bytes() if self.output.exists() else b"(none)")
         return next(self.answers)
 
@@ -368,7 +368,7 @@ def test_another_prometheus_is_told(live: Stage) -> None:
     """With another --reload URL the unchanged file is news to whom it names."""
     asked: list[int] = []
 
-    def call() -> Answer:
+    def call() -> ReloadResult:
         asked.append(1)
         return DONE
 

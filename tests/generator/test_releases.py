@@ -16,7 +16,13 @@ from runscrape_generator.config import load as configuration
 from runscrape_generator.config import releases
 from runscrape_generator.config.option import fields
 from runscrape_generator.config.releases import Reader, release
-from runscrape_generator.config.scrape_config import Header, Job, OAuth2, Relabeling, TlsConfig
+from runscrape_generator.config.scrape_config import (
+    Header,
+    JobFields,
+    OAuth2,
+    Relabeling,
+    TlsConfig,
+)
 from runscrape_generator.config.settings import Format, Rule, Settings
 from runscrape_generator.errors import ConfigError
 from tests.generator.services import read_jobs, render, service
@@ -132,7 +138,7 @@ def one_by_one(given: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def test_the_samples_are_complete() -> None:
     """Every field that a rule may set is in the samples, and nothing else."""
-    assert settable(Job) == EVERYTHING.keys()
+    assert settable(JobFields) == EVERYTHING.keys()
     assert settable(TlsConfig) == TLS.keys()
     assert settable(Relabeling) == STEP.keys()
     assert settable(OAuth2) == EVERYTHING["oauth2"].keys()

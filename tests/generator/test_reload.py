@@ -18,7 +18,7 @@ from runscrape_generator.cloudrun.network import CA_VARIABLES
 from runscrape_generator.config.settings import Settings
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.publish import reload
-from runscrape_generator.publish.reload import Answer, Outcome
+from runscrape_generator.publish.reload import Outcome, ReloadResult
 from runscrape_generator.publish.server import Login, Server
 from tests.generator.publishing_kit import PATIENCE, free_port, get, prometheus, until
 from tests.kit.odd_server import OddServer, sends
@@ -87,7 +87,7 @@ def server() -> Iterator[Listener]:
 
 def test_done(server: Listener) -> None:
     """200 is done, asked for by one POST."""
-    assert reload.by_url(Server(server.url)) == Answer(Outcome.DONE)
+    assert reload.by_url(Server(server.url)) == ReloadResult(Outcome.DONE)
     assert server.asked == [("POST", "/-/reload", None)]
 
 
@@ -276,7 +276,7 @@ def test_slow_command_ends_with_its_children(tmp_path: Path) -> None:
     """A command that takes too long is killed with what it started, and is unknown."""
     pid = tmp_path / "pid"
     answer = reload.by_command(f"sleep 300 & echo $! > {pid}; wait", timeout=0.3)
-    assert answer == Answer(Outcome.UNKNOWN, "the reload command took more than 0.3 s")
+    assert answer == ReloadResult(Outcome.UNKNOWN, "the reload command took more than 0.3 s")
     until(lambda: not alive(int(pid.read_text())), why="the child to end")
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from runscrape_proxy.access.audiences import Audiences
 from runscrape_proxy.access.callers import Clients, watch_secrets
-from runscrape_proxy.access.origin import Origin
+from runscrape_proxy.access.origin import Origins
 from runscrape_proxy.access.policy import Policy
 from runscrape_proxy.clock import GoogleClock
 from runscrape_proxy.errors import TemporarilyUnavailable
@@ -76,7 +76,7 @@ def client(
     secrets = None if secret is None else watch_secrets(secret)
     if secrets is not None:
         secrets.load()
-    origin = Origin(open_allowed=secret is not None)
+    origin = Origins(open_allowed=secret is not None)
     policy = Policy(origin, Clients("me", secrets), Audiences((), file))
     app = create_app(
         tokens=tokens,

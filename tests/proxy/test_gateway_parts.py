@@ -10,7 +10,7 @@ import pytest
 
 from runscrape_proxy.errors import ScrapeError
 from runscrape_proxy.gateway import headers as gateway_headers
-from runscrape_proxy.gateway.client import Client
+from runscrape_proxy.gateway.client import ServiceClient
 from runscrape_proxy.gateway.slots import Slot, Slots
 from runscrape_proxy.gateway.targets import AUTHORIZATION, SERVERLESS, Index, Target, find, index
 from runscrape_proxy.http_client import CutOff, Deadline
@@ -110,7 +110,7 @@ def test_a_corporate_proxy_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, 
     """It is an answer of the gateway's own that says so, without the password in it."""
     monkeypatch.setenv("HTTPS_PROXY", url)
     host = f"{url.partition(':')[0]}.a.run.app"  # the answer of the environment is remembered
-    client = Client(ca_file=None, connections=2, lookups=9, max_body=1000)
+    client = ServiceClient(ca_file=None, connections=2, lookups=9, max_body=1000)
     with pytest.raises(ScrapeError, match="HTTPS_PROXY must name") as refused:
         client.ask(target(target=f"{host}:443"), "/metrics", {}, Deadline(1))
     assert refused.value.status == 502

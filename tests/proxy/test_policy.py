@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from runscrape_proxy.access import service_urls
 from runscrape_proxy.access.audiences import Audiences, printable
 from runscrape_proxy.access.callers import Clients, parse_secrets, watch_secrets
-from runscrape_proxy.access.origin import Origin, host_of
+from runscrape_proxy.access.origin import Origins, host_of
 from runscrape_proxy.errors import (
     Forbidden,
     InvalidClient,
@@ -288,25 +288,41 @@ def environ(**changes: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("origin", "request_", "passes"),
     [
-        (Origin(), environ(), True),
-        (Origin(names=frozenset({"proxy"})), environ(HTTP_HOST="proxy:7777"), True),
-        (Origin(), environ(HTTP_HOST="proxy:7777"), False),
+        (Origins(), environ(), True),
+        (Origins(names=frozenset({"proxy"})), environ(HTTP_HOST="proxy:7777"), True),
+        (Origins(), environ(HTTP_HOST="proxy:7777"), False),
         # An open listener without a secret answers nobody, not even loopback.
-        (Origin(), environ(SERVER_NAME="0.0.0.0"), False),
-        (Origin(), environ(SERVER_NAME="10.0.0.5", HTTP_HOST="10.0.0.5"), False),
+        (Origins(), environ(SERVER_NAME="0.0.0.0"), False),
+        (Origins(), environ(SERVER_NAME="10.0.0.5", HTTP_HOST="10.0.0.5"), False),
         # With one, it answers to its own address, and on a wildcard to each IP address.
-        (Origin(open_allowed=True), environ(SERVER_NAME="10.0.0.5", HTTP_HOST="10.0.0.5"), True),
-        (Origin(open_allowed=True), environ(SERVER_NAME="10.0.0.5", HTTP_HOST="10.0.0.6"), False),
-        (Origin(open_allowed=True), environ(SERVER_NAME="0.0.0.0", HTTP_HOST="10.1.2.3:1"), True),
-        (Origin(open_allowed=True), environ(SERVER_NAME="::", HTTP_HOST="[fd00::1]:1"), True),
-        (Origin(open_allowed=True), environ(SERVER_NAME="0.0.0.0", HTTP_HOST="evil.com"), False),
-        (Origin(open_allowed=True), environ(HTTP_HOST="10.1.2.3"), False),
+        (
+            Origins(open_allowed=True),
+            environ(SERVER_NAME="10.0.0.5", HTTP_HOST="10.0.0.5"),
+            True,
+        ),
+        (
+            Origins(open_allowed=True),
+            environ(SERVER_NAME="10.0.0.5", HTTP_HOST="10.0.0.6"),
+            False,
+        ),
+        (
+            Origins(open_allowed=True),
+            environ(SERVER_NAME="0.0.0.0", HTTP_HOST="10.1.2.3:1"),
+            True,
+        ),
+        (Origins(open_allowed=True), environ(SERVER_NAME="::", HTTP_HOST="[fd00::1]:1"), True),
+        (
+            Origins(open_allowed=True),
+            environ(SERVER_NAME="0.0.0.0", HTTP_HOST="evil.com"),
+            False,
+        ),
+        (Origins(open_allowed=True), environ(HTTP_HOST="10.1.2.3"), False),
         # The peer of a Unix socket has no address; what it may do is the file system's affair.
-        (Origin(), environ(REMOTE_ADDR="", SERVER_NAME="any", HTTP_HOST="any"), True),
-        (Origin(), environ(REMOTE_ADDR="", HTTP_ORIGIN="null"), False),
+        (Origins(), environ(REMOTE_ADDR="", SERVER_NAME="any", HTTP_HOST="any"), True),
+        (Origins(), environ(REMOTE_ADDR="", HTTP_ORIGIN="null"), False),
     ],
 )
-def test_origin(origin: Origin, request_: dict[str, Any], passes: bool) -> None:  # noqa: FBT001
+def test_origin(origin: Origins, request_: dict[str, Any], passes: bool) -> None:  # noqa: FBT001
     """Direct, by our own name, and beyond loopback only where there is a secret."""
     if passes:
         origin.check(request_)
@@ -319,15 +335,15 @@ def test_http_1_0_may_leave_out_the_host() -> None:
     """RFC 9112, section 3.2, wants a Host of HTTP/1.1 only; simple probes send none."""
     probe = environ(SERVER_PROTOCOL="HTTP/1.0")
     del probe["HTTP_HOST"]
-    Origin().check(probe)
+    Origins().check(probe)
     with pytest.raises(OAuthError, match="no Host"):
-        Origin().check(probe | {"SERVER_PROTOCOL": "HTTP/1.1"})
+        Origins().check(probe | {"SERVER_PROTOCOL": "HTTP/1.1"})
 
 
 def test_open_listeners_name_the_remedy() -> None:
     """Plain gunicorn on an open address is told what it lacks."""
     with pytest.raises(Forbidden, match="--client-secret-file"):
-        Origin().check(environ(SERVER_NAME="0.0.0.0"))
+        Origins().check(environ(SERVER_NAME="0.0.0.0"))
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b" \r\n\t\n", b"\xef\xbb\xbf\n"])

@@ -60,7 +60,7 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FileStep:
     """One file, and what becomes of it."""
 
     path: str
@@ -97,7 +97,7 @@ def load(folder: Folder) -> Manifest | None:
         ) from None
 
 
-def steps(folder: Folder, plan: Mapping[str, Planned], manifest: Manifest) -> tuple[Step, ...]:
+def steps(folder: Folder, plan: Mapping[str, Planned], manifest: Manifest) -> tuple[FileStep, ...]:
     """Decide on each file, sorted by path; writes nothing. Raises as ``Folder.read`` does."""
     decided = [_step(folder, path, planned, manifest) for path, planned in plan.items()]
     gone = manifest.digests.keys() - plan.keys()
@@ -105,25 +105,25 @@ def steps(folder: Folder, plan: Mapping[str, Planned], manifest: Manifest) -> tu
     return tuple(sorted(decided, key=lambda step: step.path))
 
 
-def _step(folder: Folder, path: str, planned: Planned, manifest: Manifest) -> Step:
+def _step(folder: Folder, path: str, planned: Planned, manifest: Manifest) -> FileStep:
     there = folder.read(path)
     ours = manifest.digests.get(path, ())
     if there is None:
-        return Step(path, Fate.CREATE, planned)
+        return FileStep(path, Fate.CREATE, planned)
     if there == planned.data:
-        return Step(path, Fate.SAME, planned)
+        return FileStep(path, Fate.SAME, planned)
     if _digest(there) in ours:
-        return Step(path, Fate.UPDATE, planned)
+        return FileStep(path, Fate.UPDATE, planned)
     nothing_new = _digest(planned.data) in ours or planned.is_as_good(there)
-    return Step(path, Fate.KEEP if nothing_new else Fate.BESIDE, planned)
+    return FileStep(path, Fate.KEEP if nothing_new else Fate.BESIDE, planned)
 
 
-def _leftover(folder: Folder, path: str, manifest: Manifest) -> Iterator[Step]:
+def _leftover(folder: Folder, path: str, manifest: Manifest) -> Iterator[FileStep]:
     there = folder.read(path)
     if there is None:
         return
     is_ours = _digest(there) in manifest.digests[path]
-    yield Step(path, Fate.REMOVE if is_ours else Fate.KEEP, None)
+    yield FileStep(path, Fate.REMOVE if is_ours else Fate.KEEP, None)
 
 
 def is_edited(folder: Folder, path: str, manifest: Manifest) -> bool:
@@ -132,12 +132,12 @@ def is_edited(folder: Folder, path: str, manifest: Manifest) -> bool:
     return there is not None and _digest(there) not in manifest.digests.get(path, ())
 
 
-def differences(folder: Folder, decided: Sequence[Step]) -> str:
+def differences(folder: Folder, decided: Sequence[FileStep]) -> str:
     """Render what :func:`apply` would change, as one unified diff."""
     return "".join(_difference(folder, step) for step in decided)
 
 
-def _difference(folder: Folder, step: Step) -> str:
+def _difference(folder: Folder, step: FileStep) -> str:
     if step.fate in {Fate.SAME, Fate.KEEP}:
         return ""
     name = step.path + (NEW if step.fate is Fate.BESIDE else "")
@@ -145,7 +145,7 @@ def _difference(folder: Folder, step: Step) -> str:
     return diff.unified(folder.path / name, folder.read(name), new)
 
 
-def apply(changes: Changes, decided: Sequence[Step], manifest: Manifest) -> None:
+def apply(changes: Changes, decided: Sequence[FileStep], manifest: Manifest) -> None:
     """Add what is to be written to ``changes``.
 
     The manifest goes first, with the old digests and the new ones, and last, with the new ones
@@ -169,7 +169,7 @@ def apply(changes: Changes, decided: Sequence[Step], manifest: Manifest) -> None
         changes.write(MANIFEST, after)
 
 
-def _apply(changes: Changes, step: Step) -> None:
+def _apply(changes: Changes, step: FileStep) -> None:
     if step.fate is Fate.REMOVE:
         changes.remove(step.path)
     elif step.fate in {Fate.CREATE, Fate.UPDATE, Fate.BESIDE} and step.planned:

@@ -17,7 +17,7 @@ from runscrape_generator.bootstrap.platforms import PLACES, Platform, PlatformPl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
+class BundleOption:
     """One option: it takes a text, several of them, or is a switch, as its default is."""
 
     key: str
@@ -50,7 +50,7 @@ def _option(
     refused: bool = False,
     instead: str = "",
 ) -> Any:
-    """Declare a field of ``Choices`` as an option; what is given is for :class:`Option`."""
+    """Declare a field of ``Choices`` as an option; what is given is for :class:`BundleOption`."""
     notes = {
         "help": text,
         "check": check,
@@ -241,7 +241,7 @@ class Choices:
 
 
 OPTIONS = tuple(
-    Option(key=each.name, default=each.default, **each.metadata)
+    BundleOption(key=each.name, default=each.default, **each.metadata)
     for each in fields(Choices)
     if each.metadata
 )

@@ -14,7 +14,7 @@ from typing import Literal
 from runscrape_generator import run
 from runscrape_generator.bootstrap import processes
 from runscrape_generator.bootstrap import settings as bootstrap_settings
-from runscrape_generator.bootstrap.bundle import Step
+from runscrape_generator.bootstrap.bundle import FileStep
 from runscrape_generator.bootstrap.folder import Folder
 from runscrape_generator.bootstrap.options import Choices
 from runscrape_generator.bootstrap.platforms import Platform
@@ -124,7 +124,7 @@ def _runs(
 
 
 def made(
-    choices: Choices, folder: Folder, decided: Sequence[Step], scratch: Path
+    choices: Choices, folder: Folder, decided: Sequence[FileStep], scratch: Path
 ) -> Iterator[tuple[str, bytes]]:
     """Give each file that the generator made or changed.
 

@@ -17,7 +17,7 @@ from typing import TextIO
 from runscrape_generator.bootstrap import bundle, secrets, warnings
 from runscrape_generator.bootstrap import scratch as scratch_copy
 from runscrape_generator.bootstrap import settings as bootstrap_settings
-from runscrape_generator.bootstrap.bundle import Fate, Manifest, Step
+from runscrape_generator.bootstrap.bundle import Fate, FileStep, Manifest
 from runscrape_generator.bootstrap.changes import Changes
 from runscrape_generator.bootstrap.command import Load
 from runscrape_generator.bootstrap.folder import Folder, Owner
@@ -85,7 +85,7 @@ def _decide(
     manifest: Manifest,
     loaded: Loaded,
     scratch: Path,
-) -> tuple[Step, ...]:
+) -> tuple[FileStep, ...]:
     """Decide on each file, and have the scratch folder hold each as it will be."""
     for line in (*warnings.of(choices, loaded), *bootstrap_settings.unused(loaded, choices)):
         log.warning(line)
@@ -128,7 +128,7 @@ def _apply(
     choices: Choices,
     folder: Folder,
     earlier: Manifest | None,
-    decided: Sequence[Step],
+    decided: Sequence[FileStep],
     made: Mapping[str, bytes],
 ) -> None:
     """Write the bundle under its lock; ``earlier`` is the manifest as it was read."""
@@ -172,7 +172,7 @@ def _make_folders(choices: Choices, changes: Changes, owner: Owner | None) -> No
             changes.make_folder(f"data/{name}", owner=owner)
 
 
-def _tell(choices: Choices, decided: Sequence[Step]) -> None:
+def _tell(choices: Choices, decided: Sequence[FileStep]) -> None:
     for step in decided:
         if step.fate is Fate.BESIDE:
             log.warning(f"{choices.directory / step.path}: {step.fate}, {step.path}{bundle.NEW}")

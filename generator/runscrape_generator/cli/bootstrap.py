@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from runscrape_generator.bootstrap import command as bootstrap
-from runscrape_generator.bootstrap.options import OPTIONS, Option
+from runscrape_generator.bootstrap.options import OPTIONS, BundleOption
 from runscrape_generator.bootstrap.platforms import Platform
 from runscrape_generator.cli import flags
 from runscrape_generator.cli.call import begin
@@ -52,7 +52,7 @@ def own_parameters() -> list[click.Parameter]:
     ]
 
 
-def _flag(option: Option) -> flags.Flag:
+def _flag(option: BundleOption) -> flags.Flag:
     if isinstance(option.default, bool):
         name = f"{option.flag}/--no-{option.flag[2:]}"
         return flags.switch(name, default=option.default, help=option.help, heading=_HEADING)

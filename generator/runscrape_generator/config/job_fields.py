@@ -17,21 +17,21 @@ OLDEST_PROMETHEUS, OLDEST_VMAGENT = "2.27", "1.79"
 SECRET = "a secret does not belong in this file"
 
 
-class Block(BaseModel):
+class FieldBlock(BaseModel):
     """A mapping of fields."""
 
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class FirstReleases:
     """The first release of each reader that knows a field or value; None where none does."""
 
     prometheus: str | None = OLDEST_PROMETHEUS
     vmagent: str | None = None
     renamed: str = ""
     """What Prometheus 3.0 calls it."""
-    values: Mapping[str, Known] = field(default_factory=dict)
+    values: Mapping[str, FirstReleases] = field(default_factory=dict)
     """Of values that came later than the field."""
 
     def __call__(self, schema: dict[str, Any]) -> None:
@@ -48,17 +48,21 @@ def since(
     *,
     key: str | None = None,
     renamed: str = "",
-    values: Mapping[str, Known] | None = None,
+    values: Mapping[str, FirstReleases] | None = None,
 ) -> Any:
     """Declare a field by the releases that brought it; *key* is its name in the file."""
-    notes: Any = Known(prometheus, vmagent, renamed, values or {})
+    notes: Any = FirstReleases(prometheus, vmagent, renamed, values or {})
     return Field(default=None, alias=key, json_schema_extra=notes)
 
 
-def known(info: FieldInfo) -> Known:
+def known(info: FieldInfo) -> FirstReleases:
     """Who knows the field; a field that no rule may set is no reader's business."""
     notes: Any = info.json_schema_extra
-    return notes if isinstance(notes, Known) else Known(OLDEST_PROMETHEUS, OLDEST_VMAGENT)
+    return (
+        notes
+        if isinstance(notes, FirstReleases)
+        else FirstReleases(OLDEST_PROMETHEUS, OLDEST_VMAGENT)
+    )
 
 
 @dataclass(frozen=True, slots=True)

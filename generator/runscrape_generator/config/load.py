@@ -47,7 +47,7 @@ _RECORDS: Mapping[str, Any] = {
     "rules": Rule,
     "match": Match,
     "endpoints": EndpointRule,
-    "scrape_config": scrape_config.Job,
+    "scrape_config": scrape_config.JobFields,
     "oauth2": scrape_config.OAuth2,
     "http_headers": scrape_config.Header,
     **dict.fromkeys(("tls_config", "proxy_tls_config"), scrape_config.TlsConfig),

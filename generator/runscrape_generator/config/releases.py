@@ -8,10 +8,10 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
-from runscrape_generator.config.job_fields import Known, known
+from runscrape_generator.config.job_fields import FirstReleases, known
 from runscrape_generator.config.messages import Place
 from runscrape_generator.config.option import fields
-from runscrape_generator.config.scrape_config import Job
+from runscrape_generator.config.scrape_config import JobFields
 from runscrape_generator.config.settings import AUTO, Format, Rule, Settings
 
 ASSUMED = "2.42"
@@ -42,10 +42,10 @@ class Use:
 
     place: Place
     name: str
-    known: Known
+    known: FirstReleases
 
 
-def uses(data: Mapping[str, Any], block: Any = Job) -> Iterator[Use]:
+def uses(data: Mapping[str, Any], block: Any = JobFields) -> Iterator[Use]:
     """Give every field in *data*, and every word that came later than its field, at any depth.
 
     A field that we do not know counts as one that no release knows.
@@ -53,13 +53,13 @@ def uses(data: Mapping[str, Any], block: Any = Job) -> Iterator[Use]:
     fields_of = {info.alias or name: info for name, info in fields(block).items()}
     for name, value in data.items():
         info = fields_of.get(name)
-        yield Use((name,), name, known(info) if info else Known(None))
+        yield Use((name,), name, known(info) if info else FirstReleases(None))
         if info is not None:
             for use in _below(value, info.annotation, known(info)):
                 yield Use((name, *use.place), use.name, use.known)
 
 
-def _below(value: Any, annotation: Any, notes: Known) -> Iterator[Use]:
+def _below(value: Any, annotation: Any, notes: FirstReleases) -> Iterator[Use]:
     """What a field's value uses: a word, a block of fields, or several of these."""
     block = _block(annotation)
     if isinstance(value, str):

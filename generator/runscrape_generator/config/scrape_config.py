@@ -31,9 +31,9 @@ from runscrape_generator.config.fields import OneOrMany
 from runscrape_generator.config.job_fields import (
     SECRET,
     AnyText,
-    Block,
     Factor,
-    Known,
+    FieldBlock,
+    FirstReleases,
     Limit,
     ProxyUrl,
     Refused,
@@ -54,11 +54,11 @@ _Protocol = Literal[
     "PrometheusText0.0.4",
     "PrometheusText1.0.0",
 ]
-_NEW_PROTOCOLS = {"PrometheusText1.0.0": Known("3.0")}
+_NEW_PROTOCOLS = {"PrometheusText1.0.0": FirstReleases("3.0")}
 _TlsVersion = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
 
 
-class TlsConfig(Block):
+class TlsConfig(FieldBlock):
     """How a server is known, and we to it."""
 
     ca: AnyText = since("2.45", "1.112")
@@ -73,7 +73,7 @@ class TlsConfig(Block):
     max_version: _TlsVersion = since("2.41")
 
 
-class OAuth2(Block):
+class OAuth2(FieldBlock):
     """How Prometheus reaches the proxy; who it is and what it asks for are no rule's business."""
 
     tls_config: TlsConfig = since("2.31", "1.79")
@@ -89,7 +89,7 @@ class OAuth2(Block):
     proxy_connect_header: Annotated[Any, Refused(SECRET)] = None
 
 
-class Header(Block):
+class Header(FieldBlock):
     """The values of a header, written out or in files."""
 
     values: list[AnyText] = since("2.54")
@@ -141,20 +141,20 @@ def _lower(word: Any) -> Any:
     return word.lower() if isinstance(word, str) else word
 
 
-_VMAGENTS = Known(None, "1.79")
+_VMAGENTS = FirstReleases(None, "1.79")
 _NEW_ACTIONS = {
-    **dict.fromkeys(("lowercase", "uppercase"), Known("2.36", "1.79")),
-    **dict.fromkeys(("keepequal", "dropequal"), Known("2.41", "1.112")),
+    **dict.fromkeys(("lowercase", "uppercase"), FirstReleases("2.36", "1.79")),
+    **dict.fromkeys(("keepequal", "dropequal"), FirstReleases("2.41", "1.112")),
     **dict.fromkeys(
         ("replace_all", "labelmap_all", "keep_metrics", "drop_metrics", "graphite"), _VMAGENTS
     ),
     **dict.fromkeys(("keep_if_equal", "drop_if_equal"), _VMAGENTS),
-    **dict.fromkeys(("keep_if_contains", "drop_if_contains"), Known(None, "1.112")),
+    **dict.fromkeys(("keep_if_contains", "drop_if_contains"), FirstReleases(None, "1.112")),
 }
 _NEED_TARGET = {"replace", "hashmod", "lowercase", "uppercase", "keepequal", "dropequal"}
 
 
-class Relabeling(Block):
+class Relabeling(FieldBlock):
     """One step of ``relabel_configs`` or ``metric_relabel_configs``."""
 
     action: Annotated[_Action | None, BeforeValidator(_lower)] = since(
@@ -207,12 +207,12 @@ _REFUSED = {
 
 _Refusing: Any = create_model(  # type: ignore[call-overload]
     "_Refusing",
-    __base__=Block,
+    __base__=FieldBlock,
     **{name: (Annotated[Any, Refused(why)], None) for name, why in _REFUSED.items()},
 )
 
 
-class Job(_Refusing):  # type: ignore[misc] # made of a table
+class JobFields(_Refusing):  # type: ignore[misc] # made of a table
     """The fields of a job that a rule may set."""
 
     honor_labels: vocabulary.OnOff = since(vmagent="1.79")
@@ -275,7 +275,7 @@ def _check(data: Any, validate: ValidatorFunctionWrapHandler, info: ValidationIn
 
 
 def _as_job(_source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-    return core_schema.with_info_wrap_validator_function(_check, handler(Job))
+    return core_schema.with_info_wrap_validator_function(_check, handler(JobFields))
 
 
 ScrapeConfig = Annotated[dict[str, Any], GetPydanticSchema(_as_job)]

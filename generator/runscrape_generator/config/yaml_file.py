@@ -43,7 +43,7 @@ _TAB = "found character '\\t' that cannot start any token"
 
 
 @dataclass(slots=True)
-class Document:
+class YamlDocument:
     """What stands in the file."""
 
     data: dict[str, Any] = field(default_factory=dict)
@@ -82,9 +82,9 @@ class _Loader(yaml.SafeLoader):
             self.depth -= 1
 
 
-def read(path: Path) -> Document:
+def read(path: Path) -> YamlDocument:
     """Read the file at *path*, a mapping; raises ConfigError where nothing of it can be read."""
-    document = Document()
+    document = YamlDocument()
     try:
         root = _compose(_decode(path))
     except _Refused as error:
@@ -140,7 +140,7 @@ def _syntax(error: yaml.MarkedYAMLError) -> str:
     return f"not YAML: {', '.join(' '.join(word.split()) for word in words if word)}"
 
 
-def _value(node: Node, place: Place, document: Document) -> Any:
+def _value(node: Node, place: Place, document: YamlDocument) -> Any:
     """Give the plain data of *node*, noting the lines and mistakes within."""
     if isinstance(node, MappingNode):
         return _mapping(node, place, document)
@@ -151,7 +151,7 @@ def _value(node: Node, place: Place, document: Document) -> Any:
     return [_value(item, (*place, n), document) for n, item in enumerate(node.value)]
 
 
-def _mapping(node: MappingNode, place: Place, document: Document) -> dict[str, Any]:
+def _mapping(node: MappingNode, place: Place, document: YamlDocument) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for key_node, value_node in node.value:
         key = key_node.value if isinstance(key_node, ScalarNode) else "?"
@@ -173,7 +173,7 @@ def _wrong_key(node: Node) -> str | None:
     return None if node.tag == f"{_TAG}str" else "a key that is no text: put it in quotes"
 
 
-def _scalar(node: Node, place: Place, document: Document) -> object:
+def _scalar(node: Node, place: Place, document: YamlDocument) -> object:
     """Give the scalar's data; where readers disagree about it, note that and give its text."""
     text = str(node.value)
     plain = isinstance(node, ScalarNode) and node.style is None

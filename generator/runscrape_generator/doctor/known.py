@@ -20,7 +20,7 @@ from runscrape_generator.selection.decide import decide
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
+class KnownServices:
     """Services, and where they are known from."""
 
     services: tuple[Service, ...] = ()
@@ -54,16 +54,16 @@ class Known:
         return {(one.project, one.region, one.name): one for one in self.services}
 
 
-def known_services(settings: Settings, progress: Progress) -> Known:
+def known_services(settings: Settings, progress: Progress) -> KnownServices:
     """Read the inventory, or list the services where there is none."""
     path = settings.inventory_path
     before = inventory.load(path) if path is not None else None
     if before is not None:
         services = tuple(one for found in before.scopes.values() for one in found)
-        return Known(services=services, audiences=_audiences(services, settings))
+        return KnownServices(services=services, audiences=_audiences(services, settings))
     found = discover(settings, {}, progress)
     services = tuple(one for some in found.scopes.values() for one in some)
-    return Known(services=services, listed=Listed.of_discovery(found))
+    return KnownServices(services=services, listed=Listed.of_discovery(found))
 
 
 def _audiences(services: tuple[Service, ...], settings: Settings) -> frozenset[str]:
@@ -71,7 +71,7 @@ def _audiences(services: tuple[Service, ...], settings: Settings) -> frozenset[s
     return frozenset(end.audience for each in decided for end in each.endpoints if end.audience)
 
 
-def attach(target: Target, known: Known) -> Target:
+def attach(target: Target, known: KnownServices) -> Target:
     """Find the service behind a target of a job that was written by hand, if anything tells."""
     host = target.host
     by_place = known.by_place

@@ -20,7 +20,7 @@ from runscrape_generator.doctor.checkup import Checkup, examine_all
 from runscrape_generator.doctor.diagnose import Diagnosis, diagnose
 from runscrape_generator.doctor.evidence import Evidence
 from runscrape_generator.doctor.jobs import own, prometheus_config
-from runscrape_generator.doctor.known import Known, attach, known_services
+from runscrape_generator.doctor.known import KnownServices, attach, known_services
 from runscrape_generator.doctor.mint import mint
 from runscrape_generator.doctor.prometheus import Prometheus, look
 from runscrape_generator.doctor.remedies import of_setup
@@ -92,18 +92,18 @@ def run(options: Options, settings: Settings, config: str, progress: Progress, o
     return int(any(each.cause for each in diagnoses) or not diagnoses)
 
 
-def _known(options: Options, settings: Settings, progress: Progress) -> Known:
+def _known(options: Options, settings: Settings, progress: Progress) -> KnownServices:
     """Find the services. Jobs by hand are checked without them too, where Google lists none."""
     try:
         return known_services(settings, progress)
     except RunscrapeError:
         if options.prometheus_config is None:
             raise
-        return Known()
+        return KnownServices()
 
 
 def _targets(
-    options: Options, settings: Settings, known: Known
+    options: Options, settings: Settings, known: KnownServices
 ) -> tuple[tuple[Target, ...], list[str]]:
     """Give the targets asked for, and what is to be said of others."""
     if options.prometheus_config is not None:
@@ -156,7 +156,7 @@ def _version(settings: Settings, prometheus: Prometheus | None) -> tuple[int, in
 
 
 def _completed(
-    evidence: Evidence, known: Known, prometheus: Prometheus | None, options: Options
+    evidence: Evidence, known: KnownServices, prometheus: Prometheus | None, options: Options
 ) -> Evidence:
     """Add what the inventory and Prometheus say."""
     return dataclasses.replace(

@@ -20,7 +20,7 @@ from runscrape_generator.errors import ReloadError, RunscrapeError, WriteError
 from runscrape_generator.publish import files, journal
 from runscrape_generator.publish.documents import Document
 from runscrape_generator.publish.journal import Journal
-from runscrape_generator.publish.reload import Answer, Outcome, Reloading
+from runscrape_generator.publish.reload import Outcome, Reloading, ReloadResult
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class _Attempt:
         for leftover in filter(None, [*(change.staged for change in self.changes), *self.saved]):
             files.discard(leftover)
 
-    def put_back(self, answer: Answer, reloading: Reloading) -> ReloadError:
+    def put_back(self, answer: ReloadResult, reloading: Reloading) -> ReloadError:
         """Put the files back as they were, reload again, and say what came of it."""
         changed = {change.document.path: change for change in self.changes}
         done = [

@@ -57,7 +57,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReloadResult:
     """The outcome, and for people the reason where it was not done."""
 
     outcome: Outcome
@@ -68,7 +68,7 @@ class Answer:
 class Reloading:
     """How to reload, and who is told (URL and command: another one must be told anew)."""
 
-    call: Callable[[], Answer]
+    call: Callable[[], ReloadResult]
     about: tuple[str | None, ...]
 
 
@@ -87,7 +87,7 @@ def by_url(
     *,
     timeout: float = TIMEOUT,
     sleep: Callable[[float], None] = time.sleep,
-) -> Answer:
+) -> ReloadResult:
     """POST to ``/-/reload``: 200 is done; 500 is refused, with Prometheus' reason in the body.
 
     vmagent answers 200 before it has even read its configuration, so after a 200 its metrics are
@@ -98,9 +98,9 @@ def by_url(
         with asked.request("POST", "/-/reload", timeout) as response:
             answer = _answered(response)
     except requests.Timeout:
-        return Answer(Outcome.UNKNOWN, f"{asked.url} did not answer in {timeout:g} s")
+        return ReloadResult(Outcome.UNKNOWN, f"{asked.url} did not answer in {timeout:g} s")
     except requests.RequestException as error:
-        return Answer(Outcome.UNKNOWN, f"{asked.url} could not be asked: {_cause(error)}")
+        return ReloadResult(Outcome.UNKNOWN, f"{asked.url} could not be asked: {_cause(error)}")
     if answer.outcome is not Outcome.DONE or not before:
         return answer
     return _looked_at(asked, before, sleep)
@@ -127,7 +127,9 @@ def _reload_metrics(asked: Server) -> dict[str, str]:
     return found if any(name.endswith(_SUCCESSFUL) for name in found) else {}
 
 
-def _looked_at(asked: Server, before: dict[str, str], sleep: Callable[[float], None]) -> Answer:
+def _looked_at(
+    asked: Server, before: dict[str, str], sleep: Callable[[float], None]
+) -> ReloadResult:
     """Wait until the metrics show that the reload is over, and give what came of it.
 
     vmagent counts a reload that changes something or fails; one that changes nothing shows in no
@@ -144,8 +146,8 @@ def _looked_at(asked: Server, before: dict[str, str], sleep: Callable[[float], N
             reason = (
                 f"{asked.url} answered 200, but {name} is 0: its log says what it does not take"
             )
-            return Answer(Outcome.REFUSED, reason)
-    return Answer(Outcome.DONE)
+            return ReloadResult(Outcome.REFUSED, reason)
+    return ReloadResult(Outcome.DONE)
 
 
 def _cause(error: BaseException) -> str:
@@ -166,9 +168,9 @@ def _cause(error: BaseException) -> str:
     return said
 
 
-def _answered(response: requests.Response) -> Answer:
+def _answered(response: requests.Response) -> ReloadResult:
     if HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
-        return Answer(Outcome.DONE)
+        return ReloadResult(Outcome.DONE)
     try:
         body = beginning(response, _REASON_LENGTH)
     except requests.RequestException:
@@ -177,10 +179,10 @@ def _answered(response: requests.Response) -> Answer:
     reason = f"{response.url} answered {response.status_code}: {_one_line(body or response.reason)}"
     reason += f" ({remedy})" if remedy else ""
     down = response.status_code in _DOWN
-    return Answer(Outcome.UNKNOWN if down else Outcome.REFUSED, reason)
+    return ReloadResult(Outcome.UNKNOWN if down else Outcome.REFUSED, reason)
 
 
-def by_command(command: str, *, timeout: float = TIMEOUT) -> Answer:
+def by_command(command: str, *, timeout: float = TIMEOUT) -> ReloadResult:
     """Run the command with ``/bin/sh``, as cron would: 0 is done, anything else is refused.
 
     Its output goes to a file, not to a pipe: a daemon that it starts must not hold us up. What is
@@ -197,18 +199,18 @@ def by_command(command: str, *, timeout: float = TIMEOUT) -> Answer:
                 start_new_session=True,
             )
         except OSError as error:  # no shell in this container
-            return Answer(Outcome.REFUSED, f"the reload command cannot be run: {error}")
+            return ReloadResult(Outcome.REFUSED, f"the reload command cannot be run: {error}")
         try:
             code = process.wait(timeout)
         except subprocess.TimeoutExpired:
-            return Answer(Outcome.UNKNOWN, f"the reload command took more than {timeout:g} s")
+            return ReloadResult(Outcome.UNKNOWN, f"the reload command took more than {timeout:g} s")
         finally:
             _end(process)
         if code == 0:
-            return Answer(Outcome.DONE)
+            return ReloadResult(Outcome.DONE)
         said = _one_line(_tail(output)) or "it said nothing"
     how = f"ended with exit code {code}" if code > 0 else f"was ended by signal {-code}"
-    return Answer(Outcome.REFUSED, f"the reload command {how}: {said}")
+    return ReloadResult(Outcome.REFUSED, f"the reload command {how}: {said}")
 
 
 def _scratch() -> IO[bytes]:

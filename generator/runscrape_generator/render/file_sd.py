@@ -20,15 +20,15 @@ _NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_]")
 _LONGEST_NAME = 500
 """Characters; far above what Google allows, and below the 1024 bytes of a key in YAML."""
 
-Group = dict[str, list[str] | dict[str, str]]
+TargetGroup = dict[str, list[str] | dict[str, str]]
 
 
-def groups(decisions: Iterable[Decision], settings: Settings) -> list[Group]:
+def groups(decisions: Iterable[Decision], settings: Settings) -> list[TargetGroup]:
     """A group for each endpoint, in the order of the decisions and of a rule's endpoints."""
     return [_group(endpoint, settings) for decision in decisions for endpoint in decision.endpoints]
 
 
-def _group(endpoint: Endpoint, settings: Settings) -> Group:
+def _group(endpoint: Endpoint, settings: Settings) -> TargetGroup:
     through_gateway = settings.mode is Mode.GATEWAY
     target = _gateway_target(endpoint) if through_gateway else endpoint.target
     labels = {

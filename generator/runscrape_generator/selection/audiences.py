@@ -35,7 +35,7 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:")
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
+class AudienceClaims:
     """Who has a claim to which audience, over all services: also skipped and stale ones.
 
     Audiences are keys as :func:`alike` makes them.
@@ -49,7 +49,7 @@ class Claims:
     """The service whose URL it is, as ``PROJECT/REGION/NAME``."""
 
 
-def claims(services: Iterable[tuple[Service, Rule]], settings: Settings) -> Claims:
+def claims(services: Iterable[tuple[Service, Rule]], settings: Settings) -> AudienceClaims:
     """Collect the claims of all services, each with the rule that is in force for it."""
     projects: dict[str, set[str]] = {}
     by_rule = {alike(one.audience): set[str]() for one in settings.rules if one.audience}
@@ -64,11 +64,15 @@ def claims(services: Iterable[tuple[Service, Rule]], settings: Settings) -> Clai
                 urls.setdefault(alike(url), service.id)
     for audience, named in by_rule.items():
         projects.setdefault(audience, set()).update(named)
-    return Claims(projects, by_rule, urls)
+    return AudienceClaims(projects, by_rule, urls)
 
 
 def audience_of(
-    service: Service, rule: Rule, annotated: ScrapeAnnotations, settings: Settings, all_: Claims
+    service: Service,
+    rule: Rule,
+    annotated: ScrapeAnnotations,
+    settings: Settings,
+    all_: AudienceClaims,
 ) -> tuple[str | None, tuple[str, ...]]:
     """Give the audience, and a warning for each that was ignored.
 
@@ -91,7 +95,7 @@ def audience_of(
     return service.uri or None, tuple(warnings)
 
 
-def _refusal(audience: str, service: Service, all_: Claims) -> str:
+def _refusal(audience: str, service: Service, all_: AudienceClaims) -> str:
     """Say why a service gets no token for an audience that it names; empty if it does."""
     if not audience:
         return "it is empty"

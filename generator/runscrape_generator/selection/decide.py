@@ -19,7 +19,7 @@ from runscrape_generator.selection.annotations import (
     ScrapeAnnotations,
     read_annotations,
 )
-from runscrape_generator.selection.audiences import Claims, audience_of, claims
+from runscrape_generator.selection.audiences import AudienceClaims, audience_of, claims
 from runscrape_generator.selection.rules import with_rules
 from runscrape_generator.text import show
 
@@ -42,7 +42,7 @@ def decide(
     return clashes.settle(decisions, settings, taken)
 
 
-def _decide(service: Service, rule: Rule, settings: Settings, claimed: Claims) -> Decision:
+def _decide(service: Service, rule: Rule, settings: Settings, claimed: AudienceClaims) -> Decision:
     if reason := _filtered(service, settings):
         return Decision(service=service, reason=reason)
     annotated = read_annotations(service)

@@ -25,7 +25,7 @@ _FORWARDED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class Origins:
     """What counts as a client of ours that comes straight to us.
 
     ``names`` are the host names (lower case) under which we are reached, beside the loopback ones

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     from runscrape_proxy.access.audiences import Audiences
     from runscrape_proxy.access.callers import Clients
-    from runscrape_proxy.access.origin import Origin
+    from runscrape_proxy.access.origin import Origins
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The rules, and what was refused by them of late."""
 
-    origin: Origin
+    origin: Origins
     clients: Clients
     audiences: Audiences
     refusals: Refusals = field(default_factory=Refusals)

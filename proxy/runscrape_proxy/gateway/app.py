@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from runscrape_proxy.access.policy import Policy
     from runscrape_proxy.gateway.app_credentials import AppCredentials
-    from runscrape_proxy.gateway.client import Answer, Client
+    from runscrape_proxy.gateway.client import ServiceAnswer, ServiceClient
     from runscrape_proxy.gateway.metrics import GatewayMetrics
     from runscrape_proxy.gateway.request import ScrapeRequest
     from runscrape_proxy.gateway.slots import Slots
@@ -89,7 +89,7 @@ class Gateway:
         policy: Policy,
         inventory: Inventories,
         tokens: Tokens,
-        client: Client,
+        client: ServiceClient,
         credentials: AppCredentials,
         slots: Slots,
         metrics: GatewayMetrics,
@@ -132,7 +132,7 @@ class Gateway:
             return refusal(refused, start_response)
         return body
 
-    def _wait(self, environ: WSGIEnvironment, scrape: Scrape) -> Answer:
+    def _wait(self, environ: WSGIEnvironment, scrape: Scrape) -> ServiceAnswer:
         """Wait for the head of the answer, in this thread only if there is no other way."""
         seconds: float | None = environ.get(WAIT_SECONDS)
         while True:

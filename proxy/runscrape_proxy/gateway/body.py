@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from wsgiref.types import WSGIEnvironment
 
-    from runscrape_proxy.gateway.client import Answer
+    from runscrape_proxy.gateway.client import ServiceAnswer
     from runscrape_proxy.gateway.log import GatewayLog
     from runscrape_proxy.gateway.metrics import GatewayMetrics
     from runscrape_proxy.gateway.scrape import Scrape
@@ -31,7 +31,7 @@ class Body:
     def __init__(
         self,
         scrape: Scrape,
-        answer: Answer,
+        answer: ServiceAnswer,
         environ: WSGIEnvironment,
         *,
         metrics: GatewayMetrics,

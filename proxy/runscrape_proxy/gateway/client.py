@@ -21,7 +21,7 @@ KEPT_PER_HOST: Final = 2
 """A Prometheus has one scrape of a target under way; two of them share the work, or double it."""
 
 
-class Client:
+class ServiceClient:
     """Asks services, over verified TLS, through HTTPS_PROXY where NO_PROXY does not say otherwise.
 
     Keeps at most ``connections`` open while nothing is asked, :data:`KEPT_PER_HOST` to one host;
@@ -70,17 +70,19 @@ class Client:
             deadline.check()
             return self._client.ask(request, deadline)
 
-    def answer(self, call: http_client.Call, host: str, seconds: float) -> Answer | None:
+    def answer(self, call: http_client.Call, host: str, seconds: float) -> ServiceAnswer | None:
         """Read the head of the answer; None if nothing of it comes within ``seconds`` seconds.
 
         Raises ScrapeError, as :meth:`ask`.
         """
         with _failures_of(host, call.deadline):
             answer = call.answer(seconds)
-        return None if answer is None else Answer(answer, host, call.deadline, self._max_body)
+        return (
+            None if answer is None else ServiceAnswer(answer, host, call.deadline, self._max_body)
+        )
 
 
-class Answer:
+class ServiceAnswer:
     """What a service answered; its body is still to come. Read to its end, or closed."""
 
     def __init__(

@@ -55,13 +55,13 @@ class GoogleHttp:
         self._clock = clock
         self._client = self.client()
 
-    def within(self, seconds: float) -> Request:
+    def within(self, seconds: float) -> GoogleRequest:
         """A transport to Google for google-auth that ends ``seconds`` from now."""
-        return Request(self, self._client, Deadline(seconds), self._clock)
+        return GoogleRequest(self, self._client, Deadline(seconds), self._clock)
 
-    def until(self, deadline: Deadline) -> Request:
+    def until(self, deadline: Deadline) -> GoogleRequest:
         """One that ends at ``deadline``; it may ask others than Google, whose time is their own."""
-        return Request(self, self._client, deadline)
+        return GoogleRequest(self, self._client, deadline)
 
     def client(self, certificate: tuple[str, str] | None = None) -> http_client.Client:
         """Make the client, or one that shows a certificate (the paths of it and of its key)."""
@@ -79,7 +79,7 @@ class GoogleHttp:
         return made
 
 
-class Request:
+class GoogleRequest:
     """One mint's calls, all within one deadline: a ``google.auth.transport.Request``."""
 
     session: requests.Session | None = None

@@ -22,7 +22,7 @@ from runscrape_proxy.model import CredentialKind, Minted
 
 if TYPE_CHECKING:
     from runscrape_proxy.google.access_tokens import AccessTokens
-    from runscrape_proxy.google.http import GoogleHttp, Request
+    from runscrape_proxy.google.http import GoogleHttp, GoogleRequest
     from runscrape_proxy.google.sources import Impersonation
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class ImpersonatingMinter:
         token = jwt.read(value, audience)
         return Minted(token.value, token.seconds_left())
 
-    def _generate(self, request: Request, audience: str) -> object:
+    def _generate(self, request: GoogleRequest, audience: str) -> object:
         """Call generateIdToken, and once more if the access token is not taken any more."""
         headers = self._access_tokens.headers(request.deadline)
         try:
@@ -98,7 +98,7 @@ class ImpersonatingMinter:
         self._access_tokens.drop(headers)
         return self._call(request, audience, self._access_tokens.headers(request.deadline))
 
-    def _call(self, request: Request, audience: str, headers: dict[str, str]) -> object:
+    def _call(self, request: GoogleRequest, audience: str, headers: dict[str, str]) -> object:
         body = {"audience": audience, "delegates": self._delegates, "includeEmail": True}
         answer = request(
             self._endpoint,

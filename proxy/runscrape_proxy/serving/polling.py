@@ -28,7 +28,7 @@ from runscrape_proxy.serving.answers import plain_answer
 from runscrape_proxy.serving.receiving import HeadTooLarge, next_request
 from runscrape_proxy.serving.threads import Threads
 from runscrape_proxy.serving.tls import go_on_with_handshake
-from runscrape_proxy.serving.waiting import Connection, Phase, Waiting
+from runscrape_proxy.serving.waiting import ClientConnection, Phase, Waiting
 from runscrape_proxy.troubles import Troubles
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             self.nr_conns += 1
             # What a client of a Unix socket bound its own end to is any bytes that it likes.
             client = address if isinstance(address, tuple) else ""
-            connection = Connection(self.cfg, accepted, client, listener.getsockname())
+            connection = ClientConnection(self.cfg, accepted, client, listener.getsockname())
             connection.until = time.monotonic() + RECEIVE_SECONDS
             self._wait(connection, Phase.RECEIVING)
             self._make_room()
@@ -107,7 +107,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
                 self.accept(listener)
                 listener.close()
 
-    def finish_request(self, conn: Connection, fs: Future[Any]) -> None:
+    def finish_request(self, conn: ClientConnection, fs: Future[Any]) -> None:
         """Go on with a connection whose request is served; runs in the thread that polls.
 
         Gunicorn by itself would wait here for up to 2 s until the client closes, each client that
@@ -149,11 +149,11 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         for connection in self.waiting:
             connection.until = min(connection.until, deadline)
 
-    def begin(self, connection: Connection, request: bytes) -> None:  # noqa: ARG002  for subclasses
+    def begin(self, connection: ClientConnection, request: bytes) -> None:  # noqa: ARG002  for subclasses
         """Have a whole request served."""
         self.serve(connection)
 
-    def serve(self, connection: Connection) -> bool:
+    def serve(self, connection: ClientConnection) -> bool:
         """Give a whole request a thread; False, and an answer, if there is not a single one."""
         try:
             self.enqueue_req(connection)
@@ -163,7 +163,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             return False
         return True
 
-    def drop(self, connection: Connection) -> None:
+    def drop(self, connection: ClientConnection) -> None:
         """Close a connection at once."""
         if connection.dropped:
             return
@@ -172,14 +172,14 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         self.nr_conns -= 1
         util.close(connection.sock)
 
-    def refuse(self, connection: Connection, status: str) -> None:
+    def refuse(self, connection: ClientConnection, status: str) -> None:
         """Answer a request that no thread gets, as far as the client takes it, and close."""
         with contextlib.suppress(OSError):
             connection.sock.send(plain_answer(status))
         self._start_closing(connection)
 
     def _wait(
-        self, connection: Connection, phase: Phase, event: int = selectors.EVENT_READ
+        self, connection: ClientConnection, phase: Phase, event: int = selectors.EVENT_READ
     ) -> None:
         if connection.polled:
             self.waiting.remove(connection)
@@ -189,7 +189,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         connection.phase = phase
         self.waiting.add(connection)
 
-    def _stop_waiting(self, connection: Connection) -> None:
+    def _stop_waiting(self, connection: ClientConnection) -> None:
         if connection.polled:
             connection.polled = False
             self.waiting.remove(connection)
@@ -222,7 +222,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         if self.troubles.is_new("accept", error.strerror or ""):
             log.error("cannot accept a connection: %s (ulimit -n: %d)", error.strerror, limit)
 
-    def _ready(self, connection: Connection, _sock: object) -> None:
+    def _ready(self, connection: ClientConnection, _sock: object) -> None:
         """The client has sent something, or closed."""
         with self.dropped_on_error(connection):
             if connection.phase is Phase.CLOSING:
@@ -233,7 +233,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
                 self._stop_waiting(connection)
                 self._start_handshake(connection)
 
-    def _receive(self, connection: Connection) -> None:
+    def _receive(self, connection: ClientConnection) -> None:
         """Read what has come, and serve it if it is a whole request."""
         try:
             request = next_request(connection)
@@ -252,7 +252,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         connection.parser = OneRequest(self.cfg, [request], connection.client)
         self.begin(connection, request)
 
-    def _start_handshake(self, connection: Connection) -> None:
+    def _start_handshake(self, connection: ClientConnection) -> None:
         try:
             self._handshakes.submit(self._shake_hands, connection)
         except RuntimeError:
@@ -263,7 +263,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         if self.troubles.is_new("threads", "none"):
             log.error("no thread can be started: requests are refused")
 
-    def _shake_hands(self, connection: Connection) -> None:
+    def _shake_hands(self, connection: ClientConnection) -> None:
         """Go on with a TLS handshake; runs in a thread of its own."""
         event = 0
         try:
@@ -276,7 +276,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             log.exception("a TLS handshake failed in a way that it must not")
         self.method_queue.defer(self._shaken_hands, connection, event)
 
-    def _shaken_hands(self, connection: Connection, event: int) -> None:
+    def _shaken_hands(self, connection: ClientConnection, event: int) -> None:
         with self.dropped_on_error(connection):
             if not event:
                 self.drop(connection)
@@ -286,7 +286,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
                 self._wait(connection, Phase.RECEIVING, event)
                 self._make_room()
 
-    def _start_closing(self, connection: Connection) -> None:
+    def _start_closing(self, connection: ClientConnection) -> None:
         """Tell the client that nothing more comes, and let it read the last answer.
 
         A socket that is closed with unread data on it would take the answer away from the client
@@ -302,7 +302,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         connection.drained = 0
         self._wait(connection, Phase.CLOSING)
 
-    def _drain(self, connection: Connection) -> None:
+    def _drain(self, connection: ClientConnection) -> None:
         try:
             data = connection.sock.recv(8192)
         except (BlockingIOError, ssl.SSLWantReadError):
@@ -312,7 +312,7 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             self.drop(connection)
 
     @contextlib.contextmanager
-    def dropped_on_error(self, connection: Connection) -> Iterator[None]:
+    def dropped_on_error(self, connection: ClientConnection) -> Iterator[None]:
         """Let nothing about a connection end the loop that serves all of them."""
         try:
             yield

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_plus
 
 if TYPE_CHECKING:
-    from runscrape_proxy.serving.waiting import Connection
+    from runscrape_proxy.serving.waiting import ClientConnection
 
 MAX_HEAD: Final = 16 * 1024
 """Bytes of a request line with its header fields."""
@@ -45,7 +45,7 @@ class HeadTooLarge(Exception):
     """The head of a request has more than MAX_HEAD bytes."""
 
 
-def next_request(connection: Connection) -> bytes | None:
+def next_request(connection: ClientConnection) -> bytes | None:
     """Read what has come of the next request; None if that is not all of it.
 
     Raises HeadTooLarge, and OSError where the client is gone. Of a client that sends no more (but

@@ -17,7 +17,7 @@ from runscrape_proxy.files import Watched, read_regular, warn_of_readers
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runscrape_proxy.serving.waiting import Connection
+    from runscrape_proxy.serving.waiting import ClientConnection
 
 
 class ServerTls:
@@ -63,7 +63,7 @@ class ServerTls:
         return context
 
 
-def go_on_with_handshake(connection: Connection, cfg: Any) -> int:
+def go_on_with_handshake(connection: ClientConnection, cfg: Any) -> int:
     """Do what can be done of a connection's handshake without waiting for the client.
 
     Returns the event of the poller to go on at. Raises OSError where it fails.

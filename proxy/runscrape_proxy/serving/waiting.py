@@ -26,7 +26,7 @@ class Phase(IntEnum):
     """For the next request."""
 
 
-class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
+class ClientConnection(TConn):  # type: ignore[misc]  # gunicorn has no types
     """One client's connection. ``peer`` is what counts as one client."""
 
     def __init__(self, cfg: Any, sock: Any, client: Any, server: Any) -> None:
@@ -74,12 +74,12 @@ class Waiting:
     """All connections that wait for their client, by phase and peer, in the order they came."""
 
     def __init__(self) -> None:
-        self._by_phase: dict[Phase, dict[str, dict[Connection, None]]] = {
+        self._by_phase: dict[Phase, dict[str, dict[ClientConnection, None]]] = {
             phase: {} for phase in Phase
         }
         self._sizes = dict.fromkeys(Phase, 0)
 
-    def __iter__(self) -> Iterator[Connection]:
+    def __iter__(self) -> Iterator[ClientConnection]:
         for by_peer in self._by_phase.values():
             for connections in by_peer.values():
                 yield from connections
@@ -88,13 +88,13 @@ class Waiting:
         """How many there are."""
         return self._sizes[phase]
 
-    def add(self, connection: Connection) -> None:
+    def add(self, connection: ClientConnection) -> None:
         """Take a connection in."""
         by_peer = self._by_phase[connection.phase]
         by_peer.setdefault(connection.peer, {})[connection] = None
         self._sizes[connection.phase] += 1
 
-    def remove(self, connection: Connection) -> bool:
+    def remove(self, connection: ClientConnection) -> bool:
         """Take a connection out; False if it was not there."""
         by_peer = self._by_phase[connection.phase]
         of_peer = by_peer.get(connection.peer, {})
@@ -106,7 +106,7 @@ class Waiting:
         self._sizes[connection.phase] -= 1
         return True
 
-    def first_to_go(self, *phases: Phase) -> Connection | None:
+    def first_to_go(self, *phases: Phase) -> ClientConnection | None:
         """Choose among phases: the oldest of the peer that has the most, in the first that has any.
 
         Behind one address (a NAT, a pod) everybody is one peer: there the oldest goes, and a client

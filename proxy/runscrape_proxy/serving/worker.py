@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from runscrape_proxy.serving.waiting import Connection
+    from runscrape_proxy.serving.waiting import ClientConnection
 
 log = logging.getLogger(__name__)
 
@@ -68,12 +68,12 @@ class ProxyWorker(PollingWorker):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._ends: dict[Connection, float] = {}
+        self._ends: dict[ClientConnection, float] = {}
         """When each request that has a thread is cut off."""
         self._serving = threading.local()
-        self._parked: dict[Connection, Scrape] = {}
+        self._parked: dict[ClientConnection, Scrape] = {}
         """Scrapes that wait for their services, without a thread."""
-        self._cold: deque[Connection] = deque()
+        self._cold: deque[ClientConnection] = deque()
         """Requests for tokens that are not held, before they get a thread."""
 
     def get_thread_pool(self) -> Threads:
@@ -104,7 +104,7 @@ class ProxyWorker(PollingWorker):
         for connection in stuck[: max(self.tpool.queued, len(stuck) - MAX_STUCK)]:
             cut_off(connection)
 
-    def begin(self, connection: Connection, request: bytes) -> None:
+    def begin(self, connection: ClientConnection, request: bytes) -> None:
         """Serve a request; one for a token that is not held comes after those that are under way.
 
         Else a thousand of them at once, as when Prometheus starts, would hold up all others.
@@ -126,7 +126,7 @@ class ProxyWorker(PollingWorker):
             with self.dropped_on_error(connection):
                 self.serve(connection)
 
-    def handle(self, conn: Connection) -> bool | Scrape:
+    def handle(self, conn: ClientConnection) -> bool | Scrape:
         """Serve one request of a connection, in a thread of the pool.
 
         Returns whether the connection goes on, or the scrape that waits for its service.
@@ -141,7 +141,7 @@ class ProxyWorker(PollingWorker):
             conn.answered_at = inf
             self._ends.pop(conn, None)
 
-    def finish_request(self, conn: Connection, fs: Future[Any]) -> None:
+    def finish_request(self, conn: ClientConnection, fs: Future[Any]) -> None:
         """Go on with a connection whose request is served, or waits for a service."""
         scrape = None if fs.cancelled() or fs.exception() else fs.result()
         if not isinstance(scrape, Scrape):
@@ -155,7 +155,7 @@ class ProxyWorker(PollingWorker):
         except (OSError, ValueError):  # cut off meanwhile
             self._resume(conn)
 
-    def handle_request(self, req: Any, conn: Connection) -> Any:
+    def handle_request(self, req: Any, conn: ClientConnection) -> Any:
         """Serve a request whose head is read; a scrape may take as long as its client says."""
         if conn.parked is None:
             req._expected_100_continue = False  # noqa: SLF001  the body is here, or is refused
@@ -187,7 +187,7 @@ class ProxyWorker(PollingWorker):
     def _hang_up(self, _signal: int, _frame: FrameType | None) -> None:
         self.app.proxy.reload()
 
-    def _resume(self, conn: Connection) -> None:
+    def _resume(self, conn: ClientConnection) -> None:
         """Have a scrape go on: its service has answered, or its time is over."""
         scrape = self._parked.pop(conn, None)
         if scrape is None:
@@ -212,7 +212,7 @@ class ProxyWorker(PollingWorker):
         return answer
 
 
-def cut_off(connection: Connection) -> None:
+def cut_off(connection: ClientConnection) -> None:
     """End both directions, past the TLS layer, which another thread is using."""
     with contextlib.suppress(OSError):
         socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from runscrape_generator.config.settings import Mode, Settings
-from runscrape_generator.doctor.jobs.scrape_config import INTERVAL, TIMEOUT, Defaults, Group
+from runscrape_generator.doctor.jobs.scrape_config import INTERVAL, TIMEOUT, Defaults, TargetGroup
 from runscrape_generator.doctor.jobs.scrape_config import targets as made_of
 from runscrape_generator.doctor.targets import Target
 from runscrape_generator.model import Decision
@@ -28,7 +28,7 @@ def targets(decided: tuple[Decision, ...], settings: Settings) -> Iterator[Targe
     for job in assemble(decided):
         data = scrape_config.scrape_config(job, settings)
         for endpoint in job.endpoints:
-            group: Group = ([endpoint.target], endpoint.labels)
+            group: TargetGroup = ([endpoint.target], endpoint.labels)
             for target in made_of(data, [group], defaults):
                 yield replace(target, service=endpoint.service)
 

@@ -23,7 +23,7 @@ from runscrape_generator.doctor.http.connection import is_url
 from runscrape_generator.doctor.http.exchange import Request, exchange
 from runscrape_generator.doctor.jobs import scrape_config
 from runscrape_generator.doctor.jobs.relabel import RegexError
-from runscrape_generator.doctor.jobs.scrape_config import Data, Defaults, Group
+from runscrape_generator.doctor.jobs.scrape_config import Data, Defaults, TargetGroup
 from runscrape_generator.doctor.targets import Target
 from runscrape_generator.errors import ConfigError, ValidationError
 from runscrape_generator.render.yaml import from_yaml
@@ -170,7 +170,7 @@ def _mentions_cloud_run(job: Data) -> bool:
     return any(".run.app" in str(t) for group in statics for t in group.get("targets") or ())
 
 
-def _discovered(job: Data, defaults: Defaults) -> Iterator[tuple[list[Group], Fault | None]]:
+def _discovered(job: Data, defaults: Defaults) -> Iterator[tuple[list[TargetGroup], Fault | None]]:
     """Ask each service discovery of a job that can be asked from here."""
     for group in job.get("static_configs") or ():
         yield [_group(group)], None
@@ -181,7 +181,7 @@ def _discovered(job: Data, defaults: Defaults) -> Iterator[tuple[list[Group], Fa
         yield _of_url(each, defaults, str(job.get("proxy_url") or ""))
 
 
-def _group(data: Mapping[str, Any]) -> Group:
+def _group(data: Mapping[str, Any]) -> TargetGroup:
     labels = {
         name: value for name, value in (data.get("labels") or {}).items() if value is not None
     }
@@ -195,9 +195,9 @@ def _list(data: Data, name: str) -> list[Any]:
     return found
 
 
-def _of_files(pattern: Path) -> tuple[list[Group], Fault | None]:
+def _of_files(pattern: Path) -> tuple[list[TargetGroup], Fault | None]:
     names = _found(pattern)
-    groups: list[Group] = []
+    groups: list[TargetGroup] = []
     for name in names:
         try:
             is_json = Path(name).suffix.lower() == ".json"
@@ -212,7 +212,7 @@ def _of_files(pattern: Path) -> tuple[list[Group], Fault | None]:
     return groups, _no_targets(f"there is no file {pattern}", str(pattern), **missing)
 
 
-def _of_url(data: Data, defaults: Defaults, proxy: str) -> tuple[list[Group], Fault | None]:
+def _of_url(data: Data, defaults: Defaults, proxy: str) -> tuple[list[TargetGroup], Fault | None]:
     """Ask for targets; where runscrape-proxy itself has them, its faults have their own causes."""
     url = str(data.get("url") or "")
     headers = {"Accept": "application/json"}
@@ -260,7 +260,7 @@ def _found(pattern: Path) -> list[str]:
     return sorted(glob.glob(str(pattern), include_hidden=True))  # noqa: PTH207 - as Go's Glob
 
 
-def _groups(content: bytes, meta: Mapping[str, str], *, is_json: bool) -> list[Group]:
+def _groups(content: bytes, meta: Mapping[str, str], *, is_json: bool) -> list[TargetGroup]:
     """Read what file_sd and http_sd give: a list of ``{targets, labels}``. Raises ValueError.
 
     As strict as Prometheus, which takes nothing of what has a mistake. ``meta`` is what it adds to

@@ -41,7 +41,7 @@ _PATH = "$&+,/:;=@~"
 """What Go leaves as it is in a path, besides letters, digits and ``-_.``."""
 
 Data = Mapping[str, Any]
-Group = tuple[Iterable[str], Mapping[str, str]]
+TargetGroup = tuple[Iterable[str], Mapping[str, str]]
 """Addresses, and the labels that they share."""
 
 
@@ -58,7 +58,7 @@ class Defaults:
         return self.folder / str(value) if value else None
 
 
-def targets(job: Data, groups: Iterable[Group], defaults: Defaults) -> Iterator[Target]:
+def targets(job: Data, groups: Iterable[TargetGroup], defaults: Defaults) -> Iterator[Target]:
     """Make the targets of a job out of what its service discovery gives.
 
     Raises ValueError for what Prometheus would refuse.

@@ -18,7 +18,7 @@ _CAUSE = 22
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class CauseGroup:
     """Targets with the same cause."""
 
     cause: Cause
@@ -60,7 +60,7 @@ def summary(diagnoses: Sequence[Diagnosis], layout: Layout) -> str:
     return layout.style(text, fg="green" if well == number else "red")
 
 
-def _groups(diagnoses: Sequence[Diagnosis], names: Names) -> list[Group]:
+def _groups(diagnoses: Sequence[Diagnosis], names: Names) -> list[CauseGroup]:
     """Group the findings by cause, the worst first."""
     members: dict[str, list[tuple[str, Finding]]] = {}
     for each in diagnoses:
@@ -68,13 +68,13 @@ def _groups(diagnoses: Sequence[Diagnosis], names: Names) -> list[Group]:
             name = names.of(each.evidence.target)
             members.setdefault(found.cause.name, []).append((name, found))
     groups = [
-        Group(found[0][1].cause, tuple(sorted(found, key=lambda pair: pair[0])))
+        CauseGroup(found[0][1].cause, tuple(sorted(found, key=lambda pair: pair[0])))
         for found in members.values()
     ]
     return sorted(groups, key=lambda group: RANK[group.cause.name])
 
 
-def _group(group: Group, layout: Layout, *, all_: bool) -> Iterator[str]:
+def _group(group: CauseGroup, layout: Layout, *, all_: bool) -> Iterator[str]:
     name, colour = group.cause.name, "yellow" if group.cause.warning else "red"
     start = layout.style(f"{len(group.members):>3}  {name}", fg=colour)
     start += " " * max(_CAUSE - len(name), 1)
@@ -85,7 +85,7 @@ def _group(group: Group, layout: Layout, *, all_: bool) -> Iterator[str]:
     yield from _remedies(group, layout, all_=all_)
 
 
-def _details(group: Group, layout: Layout, *, all_: bool) -> Iterator[str]:
+def _details(group: CauseGroup, layout: Layout, *, all_: bool) -> Iterator[str]:
     """Show what was seen: once where it was the same, else at each target, or the first one."""
     seen = Counter(found.detail for _, found in group.members if found.detail)
     if not seen:
@@ -98,7 +98,7 @@ def _details(group: Group, layout: Layout, *, all_: bool) -> Iterator[str]:
         yield from layout.wrapped(f"{name}: {found.detail}", _INDENT, 2)
 
 
-def _remedies(group: Group, layout: Layout, *, all_: bool) -> Iterator[str]:
+def _remedies(group: CauseGroup, layout: Layout, *, all_: bool) -> Iterator[str]:
     """Show what to do, then the commands, each once."""
     for remedy in dict.fromkeys(found.remedy for _, found in group.members):
         yield from layout.wrapped(f"do: {remedy}", _INDENT, 4)
