@@ -153,4 +153,6 @@ class TemporarilyUnavailable(OAuthError):
 
 def printed(text: str) -> str:
     """Put ``?`` for what a message cannot show of others' texts, such as control characters."""
+    if text.isprintable():
+        return text
     return "".join(each if each.isprintable() else "?" for each in text)

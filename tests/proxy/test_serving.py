@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import platform
 import signal
 import socket
 import ssl
@@ -25,6 +26,7 @@ from runscrape_proxy.proxy import TokenProxy
 from runscrape_proxy.serving import server
 from runscrape_proxy.serving.tls import ServerTls
 from runscrape_proxy.settings import Settings
+from tests.kit import seccomp
 from tests.kit.authority import Authority
 from tests.proxy.fake import FakeMinter
 from tests.proxy.harness import (
@@ -628,6 +630,29 @@ def test_a_killed_worker_is_replaced(start_proxy: StartProxy) -> None:
 
 def worker_of(proxy: Proxy) -> int:
     return children_of(proxy.process.pid)[0]
+
+
+# --- One CPU -------------------------------------------------------------------------------------
+
+
+def test_it_stays_on_one_cpu(start_proxy: StartProxy) -> None:
+    """Threads of Python that run on several CPUs pass the interpreter to and fro."""
+    proxy = start_proxy(command=fake())
+    assert proxy.token(API).status == 200
+    threads = [int(each.name) for each in Path(f"/proc/{worker_of(proxy)}/task").iterdir()]
+    cpus = set.union(*map(os.sched_getaffinity, threads))
+    assert len(cpus) == 1
+    assert cpus <= os.sched_getaffinity(0)
+
+
+@pytest.mark.skipif(platform.machine() not in seccomp.NUMBERS, reason="the call's number is needed")
+@pytest.mark.parametrize("how", ["refuse", "kill"])
+def test_a_sandbox_without_cpu_affinity(start_proxy: StartProxy, how: str) -> None:
+    """Where a process may not choose its CPU, it serves on all of them."""
+    proxy = start_proxy("-v", command=(sys.executable, "-m", "tests.kit.seccomp", how, *fake()))
+    assert proxy.token(API).status == 200
+    assert os.sched_getaffinity(worker_of(proxy)) == os.sched_getaffinity(0)
+    assert "not bound to one CPU" in proxy.log
 
 
 # --- Limits --------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ of :mod:`runscrape_proxy.tokens.schedule`.
 
 from __future__ import annotations
 
+import functools
 import weakref
 from dataclasses import dataclass, field
 from email.message import Message
@@ -167,10 +168,7 @@ class GoogleRequest:
         return _Answer(answer.status_code, _fields(answer.headers.items()), answer.content)
 
     def _note(self, date: str | None) -> None:
-        try:
-            self.date = parsedate_to_datetime(date or "").timestamp()
-        except (ValueError, OverflowError):
-            self.date = None
+        self.date = _seconds(date or "")
         if self._clock is not None and self.date is not None:
             self._clock.note(self.date)
 
@@ -200,6 +198,15 @@ def _request(url: str, method: str, body: bytes, headers: Mapping[str, str]) -> 
         method=method,
         body=body,
     )
+
+
+@functools.lru_cache(maxsize=16)
+def _seconds(date: str) -> float | None:
+    """A Date in seconds since the epoch; None for what is none. A second's answers share one."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _fields(headers: Any) -> Message:

@@ -18,7 +18,7 @@ from runscrape_proxy import log as logs
 from runscrape_proxy.errors import StartError
 from runscrape_proxy.google.credentials import Credentials
 from runscrape_proxy.proxy import TokenProxy
-from runscrape_proxy.serving import answers, descriptors, listeners
+from runscrape_proxy.serving import answers, descriptors, listeners, one_cpu
 from runscrape_proxy.serving.tls import ServerTls
 from runscrape_proxy.serving.worker import ProxyWorker
 
@@ -91,6 +91,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
     def run(self) -> None:
         """Run the arbiter until it exits."""
+        one_cpu.bind()
         ProxyArbiter(self).run()
 
 

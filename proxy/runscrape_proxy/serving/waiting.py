@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from enum import IntEnum
 from math import inf
@@ -60,9 +61,12 @@ def peer_of(client: object) -> str:
     Whoever has one IPv6 address has the 64 bits below its network (RFC 6177). All clients of a
     Unix socket are one peer.
     """
-    if not isinstance(client, tuple):
-        return "unix"
-    address = ipaddress.ip_address(str(client[0]).partition("%")[0])
+    return _network_of(str(client[0])) if isinstance(client, tuple) else "unix"
+
+
+@functools.lru_cache(maxsize=4096)
+def _network_of(host: str) -> str:
+    address = ipaddress.ip_address(host.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return str(address.ipv4_mapped)

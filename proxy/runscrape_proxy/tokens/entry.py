@@ -64,7 +64,7 @@ class Entry:
     begin_by: float = 0.0
     """A mint still queued by then is dropped: there is no time left for Google to answer."""
     landed: threading.Event = LANDED
-    """Set when the mint that is queued or in flight has ended, however."""
+    """Set when the mint that is queued or in flight has ended, however; not if it never began."""
 
     def seconds_left(self) -> float:
         """What the mint that was just taken may take: forever, unless somebody asked for it."""

@@ -159,6 +159,7 @@ class Ledger:
         if not is_usable(held, now):
             reason = _short_lived(held.ends_at - now)
             self._rest(entry, reason, now)
+            _land(entry)
             return reason
         entry.failures, entry.last_error = 0, ""
         current = entry.held_as == self._identity
@@ -170,6 +171,7 @@ class Ledger:
         """End a mint that gave nothing: the held token stays, the next try is put off."""
         self._ended(entry)
         self._rest(entry, reason, now)
+        _land(entry)
 
     def give_up(self, entry: Entry, now: float) -> None:
         """A caller's patience has ended: drop the mint if it has not begun and nobody waits."""
@@ -258,6 +260,11 @@ class Ledger:
         return None
 
     def _drop(self, entry: Entry, now: float) -> None:
+        """Give up a mint that was not begun.
+
+        Whoever waits for it hears so when its own patience ends: a thousand requests are refused
+        one after the other, as they came, and their clients come again so.
+        """
         self._rest(entry, self.obstacle or TOO_SLOW, now)
 
     def _ended(self, entry: Entry) -> None:
@@ -269,7 +276,6 @@ class Ledger:
         entry.last_error, entry.last_error_at = reason, now
         held_until = entry.token.ends_at if entry.token is not None else None
         self._schedule(entry, retry_at(now, entry.failures, self._random(), held_until=held_until))
-        _land(entry)
 
     def _schedule(self, entry: Entry, due_at: float) -> None:
         entry.state, entry.due_at = State.IDLE, due_at

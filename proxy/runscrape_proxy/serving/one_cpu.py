@@ -1,0 +1,41 @@
+"""One CPU for a process that can use no more.
+
+Python runs one thread at a time. On several CPUs, a thread that waits takes over wherever another
+one makes a system call, which then waits for its turn, with its data in another CPU's cache: a
+thousand cold requests take 1.8 ms of CPU each on one CPU, and 2.6 ms on two (`make bench`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import sys
+
+log = logging.getLogger(__name__)
+
+
+def bind() -> None:
+    """Bind this process, and what it starts, to one of the CPUs that it may use.
+
+    To be called before there are other threads. Where that is not possible, nothing changes.
+    """
+    if sys.platform != "linux":
+        return
+    cpu = random.choice(sorted(os.sched_getaffinity(0)))  # noqa: S311  no secret
+    if _is_let(cpu):
+        os.sched_setaffinity(0, {cpu})
+    else:
+        log.debug("not bound to one CPU: the system does not allow it")
+
+
+def _is_let(cpu: int) -> bool:
+    """Try it in a child process: a sandbox may end whoever makes this call."""
+    child = os.fork()
+    if not child:
+        try:
+            os.sched_setaffinity(0, {cpu})
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(child, 0)[1] == 0
