@@ -19,7 +19,7 @@ def said(**annotations: str) -> dict[str, str]:
 USABLE: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"annotations": said(path="/stats/prometheus")}, {"metrics_path": "/stats/prometheus"}),
     ({"annotations": said(path="/")}, {"metrics_path": "/"}),
-    ({"annotations": said(path="/a%20b%2Cc")}, {"metrics_path": "/a%20b%2Cc"}),
+    ({"annotations": said(path="/ü;b=c")}, {"metrics_path": "/ü;b=c"}),
     ({"annotations": said(interval="5s")}, {"scrape_interval": "5s", "scrape_timeout": "5s"}),
     ({"labels": {"prometheus-path": "stats"}}, {"metrics_path": "/stats"}),
     ({"annotations": said(interval="1h30m")}, {"scrape_interval": "1h30m"}),
@@ -147,6 +147,14 @@ def test_a_path_that_google_keeps_is_warned_of(path: str, warning: str) -> None:
         decision(service(), metrics_path=path),
     ):
         assert [text.startswith(warning) for text in found.warnings] == [True] * bool(warning)
+
+
+def test_a_path_that_prometheus_encodes_again_is_warned_of() -> None:
+    """A % is text to Prometheus, whatever the two characters after it would mean elsewhere."""
+    found = decision(service(annotations=said(path="/a%20b")))
+    assert [each.metrics_path for each in found.endpoints] == ["/a%20b"]
+    (warning,) = found.warnings
+    assert warning == '"/a%20b": Prometheus encodes the % again, and asks for "/a%2520b"'
 
 
 def test_a_bad_annotation_leaves_the_label_in_force() -> None:

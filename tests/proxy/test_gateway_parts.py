@@ -92,6 +92,40 @@ def test_several_paths_of_one_service() -> None:
 
 
 @pytest.mark.parametrize(
+    ("named", "asked", "others"),
+    [
+        ("/a//b", ["/a//b"], ["/a//c", "//a//b", "/a///b"]),
+        ("/a/../b", ["/a/../b"], ["/a/../c", "/a/../../b", "/../b", "/a/%2e%2e/b"]),
+        ("/a%20b", ["/a%2520b", "/a%20b"], ["/a%252520b", "/a%00b"]),
+        ("/a%2Fb", ["/a%252Fb", "/a%2Fb"], ["/a%2F..%2Fb", "/a%2Fb%2F"]),
+        ("/a;b\\c", ["/a;b%5Cc"], ["/a;b%5Cd"]),
+        ("a//b", ["/a//b"], ["//b"]),
+    ],
+)
+def test_a_path_with_two_readings(named: str, asked: list[str], others: list[str]) -> None:
+    """It is let through where the inventory names just that path, and no other one is for it."""
+    targets = index_of({"metrics_path": named})
+    for path in asked:
+        found = find(targets, "api.a.run.app", 80, path)
+        assert found is not None
+        assert found.is_named_by(path)
+    assert find(targets, "api.a.run.app", 80, "/c") is not None
+    assert [path for path in others if find(targets, "api.a.run.app", 80, path)] == []
+
+
+def test_paths_on_a_shared_domain_as_prometheus_asks_for_them() -> None:
+    """A path that has to be encoded tells which service is meant all the same."""
+    shared = {"target": "metrics.example.com:443"}
+    targets = index_of(
+        shared | {"metrics_path": "/ü(a)", "audience": "a"},
+        shared | {"metrics_path": "/b", "audience": "b"},
+    )
+    found = find(targets, "metrics.example.com", 80, "/%C3%BC%28a%29")
+    assert found is not None
+    assert found.audience == "a"
+
+
+@pytest.mark.parametrize(
     ("named", "header"),
     [
         (None, AUTHORIZATION),

@@ -65,7 +65,7 @@ def _target_hint(word: str) -> str:
 def _path_hint(word: str) -> str:
     if not word.startswith("/"):
         return ": begin with /"
-    return ": a % that encodes nothing is %25" if _LONE_PERCENT.search(word) else ""
+    return ": only %XX, which Prometheus encodes again" if _LONE_PERCENT.search(word) else ""
 
 
 def _file_hint(word: str) -> str:

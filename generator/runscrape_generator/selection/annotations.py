@@ -10,8 +10,8 @@ Cloud Run annotations take any text; labels take only ``[a-z0-9_-]``, up to 63 c
 An annotation beats the label. A bad value is ignored, with a warning, as if it were not there: the
 one who deploys a service must not be able to break the scraping of the others.
 
-``prometheus.io/path`` may name several paths with commas between them, an endpoint each. A comma
-that is part of a path is written ``%2C``.
+``prometheus.io/path`` may name several paths with commas between them, an endpoint each. A path
+with a comma needs a rule: Prometheus would encode ``%2C`` again.
 """
 
 from __future__ import annotations

@@ -151,7 +151,9 @@ def build(
     warnings: list[str] = []
     for wanted in _wanted(rule, annotated, settings):
         times = timing((wanted.interval, wanted.timeout), annotated, settings)
-        warnings += filter(None, (times.warning, _kept_by_google(wanted.path)))
+        warnings += filter(
+            None, (times.warning, _kept_by_google(wanted.path), _encoded_again(wanted.path))
+        )
         endpoint = Endpoint(
             service=service,
             job="",
@@ -177,6 +179,14 @@ def _kept_by_google(path: str) -> str:
     if path.endswith("z"):
         return f"{show(path)} may not reach the service: Google keeps some paths that end in z"
     return ""
+
+
+def _encoded_again(path: str) -> str:
+    """Warn of a path that is not asked for as it stands: vmagent alone takes it for encoded."""
+    if "%" not in path:
+        return ""
+    asked_for = show(path.replace("%", "%25"))
+    return f"{show(path)}: Prometheus encodes the % again, and asks for {asked_for}"
 
 
 def _token_header(rule: Rule) -> str:

@@ -113,7 +113,7 @@ class Gateway:
                 request, target = self._admit(environ)
                 host = target.host
                 deadline = Deadline(request.seconds)
-                slot = self._slots.take(host, deadline, named=request.path in target.paths)
+                slot = self._slots.take(host, deadline, named=target.is_named_by(request.path))
                 scrape = Scrape(target, slot, deadline)
                 headers = self._headers(environ, target, deadline)
                 scrape.call = self._client.ask(target, request.target, headers, deadline)
@@ -164,7 +164,7 @@ class Gateway:
         return request, self._target(request)
 
     def _target(self, request: ScrapeRequest) -> Target:
-        """Find what is meant; for a host that is not known, in the inventory as it is now.
+        """Find what is meant; where nothing known is, in the inventory as it is now.
 
         Prometheus may see a new service in the target file before we look at the inventory.
         """
@@ -180,6 +180,11 @@ class Gateway:
                 f"no inventory could be read yet ({self._inventory.error})",
                 {"Retry-After": "5"},
             )
+        if reason := gateway_request.two_readings(request.path):
+            reason += (
+                ", and the inventory does not name it: run runscrape, and see runscrape explain"
+            )
+            raise ScrapeError(HTTPStatus.BAD_REQUEST, reason)
         raise ScrapeError(
             HTTPStatus.FORBIDDEN,
             f"{request.host}:{request.port} is no target of a kept service in the inventory:"

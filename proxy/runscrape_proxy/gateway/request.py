@@ -1,7 +1,8 @@
 """What a scrape through the gateway may look like: read strictly, or refused.
 
 A front end between us and the app may decode, merge or cut a path in another way than we do. So
-whatever has two readings is refused, and what is let through goes out as it came.
+whatever has two readings is refused, unless the inventory names just that path, and what is let
+through goes out as it came.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ def parse(environ: Mapping[str, object]) -> ScrapeRequest:
     if _host_and_port(str(environ.get("HTTP_HOST", "")), "the Host header") != (host, port):
         raise _bad("the Host header disagrees with the request line")
     path, query = match["path"] or "/", match["query"] or ""
-    _check_path(path)
+    if _BAD_ESCAPE.search(path):
+        raise _bad("the path has a % that encodes nothing")
     if _BAD_ESCAPE.search(query):
         raise _bad("the query has a % that encodes nothing")
     told = environ.get("HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS")
@@ -94,6 +96,22 @@ def seconds_for(told: object) -> float:
     text = str(told)
     timeout = min(float(text), MAX_SECONDS) if _SECONDS.fullmatch(text) else DEFAULT_SECONDS
     return max(timeout - SPARE_SECONDS, timeout / 2)
+
+
+def two_readings(path: str) -> str:
+    """Say what of a path two programs may read in two ways; empty for nothing."""
+    if _TWO_READINGS.search(path):
+        return "the path has something encoded that a front end may read in another way"
+    if "//" in path:
+        return "the path has an empty segment"
+    # ..;x= is .. to servers that cut parameters off.
+    if any(segment.partition(";")[0] in _DOTS for segment in path.split("/")):
+        return "the path has a dot segment"
+    try:
+        unquote_to_bytes(path).decode()
+    except UnicodeDecodeError:
+        return "the path is not UTF-8 once decoded"
+    return ""
 
 
 def is_name(host: str) -> bool:
@@ -115,22 +133,6 @@ def _host_and_port(authority: str, where: str) -> tuple[str, int]:
     if match is None or not is_name(host):
         raise _bad(f"{where} does not name a host: no address, user or odd character is taken")
     return host, int(match["port"] or DEFAULT_PORT)
-
-
-def _check_path(path: str) -> None:
-    if _BAD_ESCAPE.search(path):
-        raise _bad("the path has a % that encodes nothing")
-    if _TWO_READINGS.search(path):
-        raise _bad("the path has something encoded that a front end may read in another way")
-    if "//" in path:
-        raise _bad("the path has an empty segment")
-    # ..;x= is .. to servers that cut parameters off.
-    if any(segment.partition(";")[0] in _DOTS for segment in path.split("/")):
-        raise _bad("the path has a dot segment")
-    try:
-        unquote_to_bytes(path).decode()
-    except UnicodeDecodeError:
-        raise _bad("the path is not UTF-8 once decoded") from None
 
 
 def _bad(reason: str) -> ScrapeError:

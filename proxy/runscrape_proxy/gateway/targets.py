@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from runscrape_proxy.gateway.app_credentials import NAME
-from runscrape_proxy.gateway.request import DEFAULT_PORT, is_name
+from runscrape_proxy.gateway.request import DEFAULT_PORT, is_name, two_readings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from runscrape_proxy.inventory import Endpoint
 
@@ -21,6 +22,9 @@ SERVERLESS: Final = "X-Serverless-Authorization"
 
 _TAGGED = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*---([a-z0-9.-]+\.run\.app)")
 """``TAG---SERVICE….run.app``, where Cloud Run serves a revision that has a tag."""
+
+_AS_IT_IS = "$&+,/:;=@~"
+"""What Go leaves as it is in a path, besides letters, digits and ``-_.``."""
 
 _HOST_AND_PORT = re.compile(r"([A-Za-z0-9_.-]+):([0-9]{1,5})")
 
@@ -36,11 +40,15 @@ class Target:
     credentials: str | None = None
     """The file with what the app itself wants in Authorization."""
     paths: frozenset[str] = field(default=frozenset(), compare=False)
-    """The paths that the inventory names at this host and port."""
+    """The paths that the inventory names at this host and port, as Prometheus asks for them."""
+
+    def is_named_by(self, path: str) -> bool:
+        """Say whether the inventory names this path, and not only the host."""
+        return _named(self.paths, path) is not None
 
 
 Index = dict[tuple[str, int], dict[str, Target]]
-"""By host and port, then by path: services may share a custom domain."""
+"""By host and port, then by path as Prometheus asks for it: services may share a custom domain."""
 
 
 def index(endpoints: Iterable[Endpoint]) -> Index:
@@ -56,7 +64,7 @@ def index(endpoints: Iterable[Endpoint]) -> Index:
         target = _target(endpoint)
         if target is None:
             continue
-        path = endpoint.metrics_path or ""
+        path = _as_asked_for(endpoint.metrics_path or "")
         found.setdefault((target.host, target.port), {}).setdefault(path, target)
         others += [(host, path, target) for host in _other_hosts(endpoint, target)]
     own = set(found)
@@ -76,7 +84,8 @@ def find(targets: Index, host: str, port: int, path: str) -> Target | None:
 
     The URL of a service's tag is the service, and takes the same token (its own URL would be
     refused as an audience). Where services with different tokens share host and port, only the
-    paths that the inventory names tell which is meant; None for any other.
+    paths that the inventory names tell which is meant; None for any other. So it is everywhere for
+    a path that has two readings.
     """
     by_path = _at(targets, host, port)
     if by_path is not None:
@@ -93,10 +102,25 @@ def _at(targets: Index, host: str, port: int) -> dict[str, Target] | None:
 
 
 def _choose(by_path: Mapping[str, Target], path: str) -> Target | None:
-    if path in by_path:
-        return by_path[path]
+    named = _named(by_path, path)
+    if named is not None:
+        return by_path[named]
     different = set(by_path.values())
-    return different.pop() if len(different) == 1 else None
+    return different.pop() if len(different) == 1 and not two_readings(path) else None
+
+
+def _named(paths: Container[str], path: str) -> str | None:
+    """Find a path among those that the inventory names: as Prometheus asks for it, or vmagent."""
+    return next((each for each in (path, _as_asked_for(path)) if each in paths), None)
+
+
+def _as_asked_for(path: str) -> str:
+    """Give what Prometheus asks for where ``__metrics_path__`` is ``path``.
+
+    It takes a ``%`` for itself: of ``/a%20b`` it makes ``/a%2520b``. vmagent takes ``/a%20b`` for
+    what it says.
+    """
+    return quote(f"/{path}" if path and not path.startswith("/") else path, safe=_AS_IT_IS)
 
 
 def _target(endpoint: Endpoint) -> Target | None:
