@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +19,9 @@ from tests.kit.waiting import QUIET, until
 _FOREIGN = re.compile(
     r"(?i)GOOGLE_|GCE_|CLOUDSDK_|RUNSCRAPE_|LISTEN_|NOTIFY_|https?_proxy|all_proxy|no_proxy"
 )
+_ENDER = shutil.which("setpriv")
+_WITH_US = [_ENDER, "--pdeathsig", "KILL", "--"] if _ENDER else []
+"""Has a program end with this process, however that ends (Linux; another way would fork here)."""
 started: list[Path] = []
 """Logs of all that was started; a test that fails shows the last ones (conftest.py)."""
 
@@ -88,6 +92,8 @@ def running(
 ) -> Iterator[Program]:
     """Run a program in a session of its own until the block ends; stdout and stderr go to ``log``.
 
+    It also ends with the thread that has started it, so that a pytest that is killed leaves none.
+
     ``env`` is all of its environment; without, it has the clean one. ``forked`` saves the time that
     its imports take (kit/forks.py). ``options`` are Popen's.
     """
@@ -104,6 +110,7 @@ def running(
         if forked:
             process = Fork(words, log, environment)
         else:
+            words = [*_WITH_US, *words]
             process = subprocess.Popen(words, env=environment, start_new_session=True, **given)
     program = Program(process, log)
     try:
