@@ -29,6 +29,16 @@ PREFIX = "RUNSCRAPE_PROXY"
 # https://kubernetes.io/docs/tutorials/services/connect-applications-service/#environment-variables
 _SERVICE_LINK = re.compile(r"SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?")
 
+_OF_GUNICORN = (
+    "FORWARDED_ALLOW_IPS",
+    "GUNICORN_FD",
+    "GUNICORN_PID",
+    "SCRIPT_NAME",
+    "SENDFILE",
+    "WEB_CONCURRENCY",
+)
+"""What gunicorn would read, and take for meant for it: none of it is a setting of the proxy."""
+
 _NEEDS = {
     "prewarm": "inventory",
     "gateway": "inventory",
@@ -187,7 +197,12 @@ _NEEDS = {
 @click.pass_context
 def command(ctx: click.Context, /, **_options: object) -> None:
     """Mint Google-signed ID tokens for Prometheus, which asks for them with its oauth2 block."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # all is still to be read: gunicorn takes it later
+    # Gunicorn takes these later. Until then all is still to be read, and there is nothing to end.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: os._exit(0))
+    for variable in _OF_GUNICORN:
+        os.environ.pop(variable, None)
     from runscrape_proxy.serving import server  # noqa: PLC0415  gunicorn and google-auth take a second
 
     server.run(settings_of(ctx))

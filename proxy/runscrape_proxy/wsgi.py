@@ -4,8 +4,8 @@ The settings come from ``RUNSCRAPE_PROXY_…``; address, TLS and threads are gun
 Use one process: each would keep tokens, metrics and a page of its own. Requests that wait for a
 mint hold a thread each, so give it many, and say how many::
 
-    RUNSCRAPE_PROXY_THREADS=512 gunicorn --bind 127.0.0.1:7777 --worker-class gthread \
-        --threads 512 runscrape_proxy.wsgi:app
+    RUNSCRAPE_PROXY_THREADS=512 gunicorn --bind 127.0.0.1:7777 --forwarded-allow-ips "" \
+        --worker-class gthread --threads 512 runscrape_proxy.wsgi:app
 
 With the gateway, gunicorn's ``--threads`` is ``RUNSCRAPE_PROXY_THREADS`` and
 ``RUNSCRAPE_PROXY_GATEWAY_CONCURRENCY`` (1024 unless set) together.
@@ -13,8 +13,8 @@ With the gateway, gunicorn's ``--threads`` is ``RUNSCRAPE_PROXY_THREADS`` and
 A client that leaves its connection open after its last answer holds up all others for 2 s there
 (gunicorn's threaded worker waits for it in its main loop): ``runscrape-proxy`` itself does not.
 
-Gunicorn trusts what comes from loopback to name a ``SCRIPT_NAME``, and answers 500 where that is no
-start of the path: ``--forwarded-allow-ips ""`` has it trust nobody.
+``--forwarded-allow-ips ""`` has it trust nobody. By itself gunicorn trusts what comes from loopback
+to name a ``SCRIPT_NAME``, and answers 500 where that is no start of the path.
 
 On an address beyond loopback every request is refused unless there is a client secret: unlike
 ``runscrape-proxy``, this module never learns the addresses before the first request.

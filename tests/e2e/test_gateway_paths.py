@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runscrape_generator.selection import annotations
+from runscrape_generator.selection.annotations import path as taken
 from tests.e2e.stack import QUICK
 from tests.kit import fast_yaml as yaml
 from tests.kit.prometheus import prometheus
@@ -42,7 +42,7 @@ PATHS = (
 @pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs Prometheus")
 def test_paths_under_prometheus(tmp_path: Path) -> None:
     """The service sees the same request line, whichever way Prometheus goes."""
-    assert [annotations.path(each) for each in PATHS] == list(PATHS)
+    assert [taken(each) for each in PATHS] == list(PATHS)
     folder = tmp_path / "etc"
     folder.mkdir()
     with gateway(tmp_path) as gate, contextlib.ExitStack() as ending:

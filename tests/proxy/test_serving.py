@@ -31,6 +31,7 @@ from tests.kit.authority import Authority
 from tests.proxy.fake import FakeMinter
 from tests.proxy.harness import (
     API,
+    COMMAND,
     FORM,
     PATIENCE,
     SHOP,
@@ -60,6 +61,16 @@ def inventory_of(*audiences: str) -> str:
 
 
 # --- What ends a start ---------------------------------------------------------------------------
+
+
+def test_variables_of_gunicorn(start_proxy: StartProxy) -> None:
+    """They are nobody's settings here, whatever they hold."""
+    of_gunicorn = (
+        "FORWARDED_ALLOW_IPS GUNICORN_FD GUNICORN_PID SCRIPT_NAME SENDFILE WEB_CONCURRENCY"
+    )
+    names = of_gunicorn.split()
+    proxy = start_proxy(command=COMMAND, env=dict.fromkeys(names, "/odd"), cwd="/")
+    assert proxy.get("/-/healthy").status == 200
 
 
 def test_a_busy_port_ends_the_start(proxy: Proxy) -> None:
@@ -601,16 +612,27 @@ def test_no_second_proxy(start_proxy: StartProxy, ignored: signal.Signals) -> No
     assert proxy.token(API).status == 200
 
 
-def test_sighup_while_it_starts(start_proxy: StartProxy) -> None:
-    """What it would have read again is read now: a reload right after a start ends nothing."""
+def signalled_while_it_starts(number: signal.Signals) -> tuple[str, ...]:
     code = (
-        "import os, signal, sys; from runscrape_proxy import cli\n"
+        "import os, sys; from runscrape_proxy import cli\n"
         "from runscrape_proxy.serving import server; from tests.proxy.fake import *\n"
-        "server.Credentials = lambda _: os.kill(os.getpid(), signal.SIGHUP) or FakeMinter()\n"
+        f"server.Credentials = lambda _: os.kill(os.getpid(), {number:d}) or FakeMinter()\n"
         "sys.exit(cli.main(sys.argv[1:]))"
     )
-    proxy = start_proxy(command=(sys.executable, "-c", code))
+    return (sys.executable, "-c", code)
+
+
+def test_sighup_while_it_starts(start_proxy: StartProxy) -> None:
+    """What it would have read again is read now: a reload right after a start ends nothing."""
+    proxy = start_proxy(command=signalled_while_it_starts(signal.SIGHUP))
     assert proxy.token(API).status == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_ended_while_it_starts(number: signal.Signals) -> None:
+    """It ends as it does later, without a word."""
+    code, said, _ = refused("--listen", "127.0.0.1:0", command=signalled_while_it_starts(number))
+    assert (code, said) == (0, "")
 
 
 def test_a_killed_worker_is_replaced(start_proxy: StartProxy) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,10 +16,10 @@ from tests.proxy.harness import PATIENCE, Proxy, clean_environment, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from emulator import Emulator
 
+MANUAL = Path(__file__).parents[2] / "proxy" / "README.md"
 OTHER = "https://other-uc.a.run.app"
 
 
@@ -68,6 +70,15 @@ def test_an_open_address_without_a_secret_answers_nobody(
     with gunicorn(tmp_path, "--bind", "0.0.0.0:0", env=env) as proxy:
         form = {"client_id": "prometheus", "client_secret": "s"}
         assert proxy.token(api, form=form).status == 200
+
+
+def test_a_client_that_names_a_script(emulator: Emulator, tmp_path: Path) -> None:
+    """It is not heard by a gunicorn that is started as the manual says."""
+    found = re.search(r"`gunicorn (.*) runscrape_proxy.wsgi:app`", MANUAL.read_text())
+    assert found
+    arguments = (*shlex.split(found[1]), "--bind", "127.0.0.1:0")
+    with gunicorn(tmp_path, *arguments, env=emulator.env("service_account")) as proxy:
+        assert proxy.get("/-/healthy", SCRIPT_NAME="/x").status == 200
 
 
 def test_a_bad_setting_ends_gunicorn(tmp_path: Path) -> None:
