@@ -178,7 +178,7 @@ class Samples:
     """What a scrape's body holds, read as Prometheus would."""
 
     count: int = 0
-    """After ``metric_relabel_configs``, as ``sample_limit`` counts."""
+    """As ``sample_limit`` counts: after ``metric_relabel_configs``, and how often is by version."""
     malformed: str = ""
     """The first line that cannot be read, and why."""
     duplicate: str = ""

@@ -26,6 +26,9 @@ AHEAD = 600.0
 BEHIND = 3600.0
 """Seconds in the past after which a sample is sure to be out of bounds (half a block's range)."""
 
+COUNTED_ONCE = (2, 52)
+"""Where ``sample_limit`` began to leave out what the same scrape said before."""
+
 START_TIME = "process_start_time_seconds"
 _MONOTONIC = ("_count", "_bucket")
 _GROWING = {"counter", "histogram", "summary"}
@@ -44,10 +47,12 @@ def read(answer: Answer, target: Target, now: float, version: Version = (2, 42))
         found = list(_parsed(answer, version))
     except MalformedError as error:
         return Samples(malformed=str(error))
-    kept = list(_relabelled((sample for _, sample in found), target))
+    relabelled = [(sample, _relabelled(sample, target)) for _, sample in found]
+    kept = [after for _, after in relabelled if after is not None]
+    again = _said_again((before for before, after in relabelled if after is not None), target)
     return Samples(
-        count=len(kept),
-        duplicate=_duplicate(answer, kept),
+        count=len(kept) - (again if version >= COUNTED_ONCE else 0),
+        duplicate=_duplicate(answer, kept, target),
         skewed=_skewed(kept, now) if target.honor_timestamps else "",
         too_long=_too_long(kept, target),
         counters=_counters(found),
@@ -112,18 +117,32 @@ class _Lines:
             yield line
 
 
-def _relabelled(samples: Iterable[Sample], target: Target) -> Iterator[Sample]:
+def _relabelled(sample: Sample, target: Target) -> Sample | None:
     """Apply ``metric_relabel_configs``, which see the target's labels and come before limits."""
+    name, own = sample.name, _exported(sample.labels, target)
+    if target.metric_relabel:
+        every = {**target.labels, **own, "__name__": name}
+        labels = relabel(every, target.metric_relabel)
+        if labels is None:
+            return None
+        name = labels.pop("__name__", "")
+        own = {key: value for key, value in labels.items() if target.labels.get(key) != value}
+    return Sample(name, own, sample.value, sample.timestamp)
+
+
+def _said_again(samples: Iterable[Sample], target: Target) -> int:
+    """Count those whose series, to the letter, came before, and that have no time of their own."""
+    seen: set[Series] = set()
+    again = 0
     for sample in samples:
-        name, own = sample.name, _exported(sample.labels, target)
-        if target.metric_relabel:
-            every = {**target.labels, **own, "__name__": name}
-            labels = relabel(every, target.metric_relabel)
-            if labels is None:
-                continue
-            name = labels.pop("__name__", "")
-            own = {key: value for key, value in labels.items() if target.labels.get(key) != value}
-        yield Sample(name, own, sample.value, sample.timestamp)
+        key = (sample.name, tuple(sample.labels.items()))
+        again += key in seen and _timestamp(sample, target) is None
+        seen.add(key)
+    return again
+
+
+def _timestamp(sample: Sample, target: Target) -> Any:
+    return sample.timestamp if target.honor_timestamps else None
 
 
 def _exported(labels: dict[str, str], target: Target) -> dict[str, str]:
@@ -133,11 +152,11 @@ def _exported(labels: dict[str, str], target: Target) -> dict[str, str]:
     return {f"exported_{k}" if k in target.labels else k: v for k, v in labels.items()}
 
 
-def _duplicate(answer: Answer, samples: Iterable[Sample]) -> str:
+def _duplicate(answer: Answer, samples: Iterable[Sample], target: Target) -> str:
     """Name the first series that is there twice; Prometheus keeps the first of its samples."""
     seen: set[tuple[Series, Any]] = set()
     for sample in samples:
-        key = (_series(sample), sample.timestamp)
+        key = (_series(sample), _timestamp(sample, target))
         if key in seen:
             line = _second_line(answer, _series(sample))
             return f"{show(_shown(sample), 80)}{f' on line {line}' if line else ''}"
