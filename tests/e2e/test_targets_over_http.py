@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -64,7 +65,7 @@ def test_the_same_as_the_file(running: Site) -> None:
 def test_a_broken_inventory_changes_nothing(running: Site) -> None:
     """While the file is broken, or away, the last good list is served."""
     running.run("targets")
-    before = running.proxy.get("/targets").body
+    before = until(lambda: served(running), why="the proxy to read the inventory")
     inventory = running.folder / "inventory.json"
     good = inventory.read_bytes()
     inventory.write_bytes(good[: len(good) // 2])
@@ -84,6 +85,12 @@ def test_prometheus_follows(running: Site) -> None:
         running.google.update(world({"two": {}, "three": {"labels": {"team": "web"}}}))
         seen = server.until_health(two="up", three="up")
         assert seen["three"]["labels"]["job"] == "cloudrun/my-project/us-central1/three"
+
+
+def served(site: Site) -> bytes:
+    """Give the list of targets; empty while the proxy has none."""
+    answer = site.proxy.get("/targets")
+    return answer.body if answer.status == HTTPStatus.OK else b""
 
 
 def static_job(running: Site) -> dict[str, Any]:

@@ -8,6 +8,7 @@ session, environment, output, signals and exit code of its own, like any other.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 import multiprocessing
 import os
@@ -34,8 +35,12 @@ _SERVER.set_forkserver_preload(
         *("runscrape_generator.cli.main", "runscrape_generator.cli.write"),
         *("runscrape_generator.run", "runscrape_generator.watch"),
         __name__,  # a fork would import it, and pytest with it, for itself
+        "tests.kit.fork_server",
     ]
 )
+
+
+_PR_SET_PDEATHSIG = 1
 
 
 class Fork:
@@ -74,8 +79,15 @@ class Fork:
         self.send_signal(signal.SIGTERM)
 
 
+def end_with_parent() -> None:
+    """Have this process killed when the thread that has started it ends (Linux, prctl(2))."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _run(words: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
     """Become the program."""
+    end_with_parent()
     os.setsid()
     with log.open("ab") as output:
         os.dup2(output.fileno(), 1)

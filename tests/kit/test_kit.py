@@ -15,7 +15,7 @@ from coverage import CoverageData
 from tests.kit import coverage_files
 from tests.kit.authority import Authority
 from tests.kit.odd_server import OddServer, answers, hangs, sends
-from tests.kit.programs import running
+from tests.kit.programs import clean_environment, running
 from tests.kit.waiting import until
 
 PARENT = """
@@ -58,6 +58,34 @@ def test_a_program_and_its_children_end(tmp_path: Path) -> None:
         assert Path(f"/proc/{child}").exists()
     assert program.code == -signal.SIGTERM
     until(lambda: not alive(child), "the child to end")
+
+
+TESTS = """
+import sys
+from pathlib import Path
+from tests.kit.programs import running
+code = "import os, time; print('running', os.getpid(), flush=True); time.sleep(600)"
+with (
+    running([sys.executable, "-c", code], Path("log")) as one,
+    running([sys.executable, "-c", code], Path("forked"), forked=True) as other,
+):
+    print("both", *(p.until_it_says(r"running (\\d+)")[1] for p in (one, other)), flush=True)
+    other.process.wait(600)
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="nothing but Linux ends a child with its parent"
+)
+def test_a_program_ends_with_tests_that_are_killed(tmp_path: Path) -> None:
+    """Tests that are killed leave none of the programs that they had started."""
+    env = clean_environment() | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with running(
+        [sys.executable, "-c", TESTS], tmp_path / "tests.log", cwd=tmp_path, env=env
+    ) as tests:
+        pids = tests.until_it_says(r"both (\d+) (\d+)").groups()
+        assert tests.stop(signal.SIGKILL) == -signal.SIGKILL
+        until(lambda: not any(alive(int(pid)) for pid in pids), "both to end")
 
 
 def alive(pid: int) -> bool:
