@@ -52,11 +52,13 @@ def exchange(request: Request, seconds: float) -> Exchange:
     answer: Answer | None = None
     failure: Failure | None = None
     try:
-        with connect(request.url, request.transport, steps) as connection:
+        with (
+            connect(request.url, request.transport, steps) as connection,
+            http.client.HTTPResponse(_Incoming(connection, steps)) as response,  # type: ignore[arg-type]
+        ):
             with steps.take(Stage.ANSWER) as step:
                 connection.settimeout(steps.left)
                 connection.sendall(_head(request) + (request.body or b""))
-                response = http.client.HTTPResponse(_Incoming(connection, steps))  # type: ignore[arg-type]
                 response.begin()
                 secrets = tuple(_secrets(request))
                 reason = _without(secrets, response.reason.encode("latin-1")).decode("latin-1")
