@@ -115,11 +115,12 @@ class InvalidClient(OAuthError):
 
     status = HTTPStatus.UNAUTHORIZED
     error = "invalid_client"
+    challenge: ClassVar[str] = 'Basic realm="runscrape-proxy", charset="UTF-8"'
 
     @property
     def headers(self) -> dict[str, str]:
         """RFC 6749, section 5.2: a 401 names the scheme that the client is to use."""
-        return {"WWW-Authenticate": 'Basic realm="runscrape-proxy", charset="UTF-8"'}
+        return {"WWW-Authenticate": self.challenge}
 
 
 class InvalidTarget(OAuthError):

@@ -321,6 +321,23 @@ def test_targets_are_the_inventorys(tmp_path: Path) -> None:
     assert "__meta_cloudrun_ingress" not in labels
 
 
+def test_targets_without_labels_that_are_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One of them would have Prometheus drop the whole list, so its endpoint is left out."""
+    names = ("ok", "__param_a", "bad-name", "", "__param_match[]", "\u00fc", "1a", "ok\n")
+    services = [
+        named("s", API) | {"target": f"h{n}:443", "target_labels": {name: "1"}}
+        for n, name in enumerate(names)
+    ]
+    asked = client(Holder(), inventory(tmp_path / "inventory.json", *services))
+    served = [group["targets"] for _ in range(2) for group in asked.get("/targets").get_json()]
+    assert served == 2 * [["h0:80"], ["h1:80"]]
+    (line,) = caplog.messages
+    assert line.startswith("GET /targets leaves 6 endpoints out")
+    assert "'bad-name' of " in line
+
+
 OPEN = {"SERVER_NAME": "0.0.0.0", "HTTP_HOST": "10.1.2.3"}
 
 

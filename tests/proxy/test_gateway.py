@@ -229,6 +229,7 @@ def test_who_may_not(gate: Gateway, headers: dict[str, str]) -> None:
     before = len(gate.services.heads)
     answer = gate.scrape(f"{API}/metrics", **headers)
     assert answer.status == 407
+    assert answer.headers["proxy-authenticate"].startswith("Basic realm=")
     assert answer.text.startswith("runscrape-proxy: ")
     assert answer.text.count("\n") == 1
     assert len(gate.services.heads) == before

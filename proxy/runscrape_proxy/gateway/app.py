@@ -242,9 +242,12 @@ def _as_refusal(error: Exception) -> ScrapeError:
         case Forbidden():
             return ScrapeError(HTTPStatus.FORBIDDEN, error.description)
         case InvalidClient():
-            # Not 401, which would look like the service's own. (Gunicorn lets no application send
-            # the Proxy-Authenticate that belongs to it.)
-            return ScrapeError(HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, error.description)
+            # Not 401, which would look like the service's own.
+            return ScrapeError(
+                HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
+                error.description,
+                {"Proxy-Authenticate": error.challenge},
+            )
         case TemporarilyUnavailable():
             return ScrapeError(
                 HTTPStatus.SERVICE_UNAVAILABLE, f"no token: {error.description}", error.headers

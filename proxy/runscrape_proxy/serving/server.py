@@ -10,7 +10,7 @@ import tempfile
 import time
 from typing import TYPE_CHECKING, Any
 
-from gunicorn import glogging, systemd
+from gunicorn import glogging, systemd, util
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
@@ -92,6 +92,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def run(self) -> None:
         """Run the arbiter until it exits."""
         one_cpu.bind()
+        # What gunicorn keeps any application from sending, but belongs to a 407 of the gateway.
+        util.hop_headers.discard("proxy-authenticate")
         ProxyArbiter(self).run()
 
 

@@ -8,6 +8,7 @@ of ``targets`` and string ``labels``, in which a label's name is ``[a-zA-Z_][a-z
 from __future__ import annotations
 
 import json
+import logging
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,22 +17,41 @@ if TYPE_CHECKING:
 
     from runscrape_proxy.inventory import Endpoint, Inventory, Service
 
+log = logging.getLogger(__name__)
+
 META: Final = "__meta_cloudrun_"
 
 _TEXTS: Final = ("ingress", "launch_stage", "latest_ready_revision")
 _COUNTS: Final = ("min_instances", "max_instances")
+_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _NOT_IN_NAME: Final = re.compile(r"[^a-zA-Z0-9_]")
 _LONGEST_NAME: Final = 500
 
+_SHOWN: Final = 3
+"""Of the endpoints that are left out, how many the log names."""
+
 
 def as_json(inventory: Inventory) -> bytes:
-    """A group for each endpoint of the kept services, in the order of the inventory."""
-    groups = [
-        _group(service, endpoint)
-        for service in inventory.kept
-        for endpoint in service.endpoints
-        if endpoint.target
-    ]
+    """A group for each endpoint of the kept services, in the order of the inventory.
+
+    Prometheus drops the whole list for one label that is none to it, and the job of a service may
+    have a parameter that no label can stand for (``match[]``): such an endpoint is left out.
+    """
+    groups: list[dict[str, Any]] = []
+    left_out: list[str] = []
+    for service in inventory.kept:
+        for endpoint in service.endpoints:
+            bad = next((name for name in endpoint.target_labels if not _NAME.fullmatch(name)), None)
+            if bad is not None:
+                left_out.append(f"{bad!r} of {service.id}")
+            elif endpoint.target:
+                groups.append(_group(service, endpoint))
+    if left_out:
+        log.warning(
+            "GET /targets leaves %d endpoints out whose labels Prometheus does not take: %s",
+            len(left_out),
+            ", ".join(left_out[:_SHOWN]) + (" …" if len(left_out) > _SHOWN else ""),
+        )
     return json.dumps(groups).encode()
 
 
