@@ -474,8 +474,12 @@ def test_sigterm_drains(start_proxy: StartProxy) -> None:
     assert [answer.status for answer in answers] == [200]
 
 
-def test_sigterm_refuses_new_clients(start_proxy: StartProxy) -> None:
-    """They hear at once that nobody listens, while those before them are answered."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_end_refuses_new_clients(start_proxy: StartProxy, number: signal.Signals) -> None:
+    """They hear at once that nobody listens, while those before them are answered.
+
+    So the port is free for the next proxy, where somebody killed the first of its two processes.
+    """
     patient = "polling.RECEIVE_SECONDS = gthread.STOP_KEEPALIVE_LINGER = server.DRAIN_SECONDS = 60"
     proxy = start_proxy(command=fake_with(f"from gunicorn.workers import gthread; {patient}"))
 
@@ -489,11 +493,11 @@ def test_sigterm_refuses_new_clients(start_proxy: StartProxy) -> None:
     with socket.create_connection(proxy.address, timeout=PATIENCE) as early:
         early.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n")
         assert proxy.get("/-/healthy").status == 200, "the connection before this one is accepted"
-        proxy.process.terminate()
+        proxy.send(number)
         eventually(refuses, "nobody to listen")
         early.sendall(b"\r\n")
         assert read_all(early).startswith(b"HTTP/1.1 200 ")
-    assert proxy.process.wait(PATIENCE) == 0
+    assert proxy.process.wait(PATIENCE) == (0 if number == signal.SIGTERM else -number)
 
 
 def test_sigterm_while_google_hangs(start_proxy: StartProxy) -> None:

@@ -107,6 +107,17 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
                 self.accept(listener)
                 listener.close()
 
+    def is_parent_alive(self) -> bool:
+        """Whether gunicorn's first process lives; a worker that has lost it stops as for SIGTERM.
+
+        Gunicorn by itself would keep the port until the last request is answered, so that a proxy
+        that is started in its place finds it taken.
+        """
+        if super().is_parent_alive():
+            return True
+        self.alive = False
+        return False
+
     def finish_request(self, conn: ClientConnection, fs: Future[Any]) -> None:
         """Go on with a connection whose request is served; runs in the thread that polls.
 

@@ -27,7 +27,7 @@ from gunicorn.http.body import ChunkedReader, LengthReader
 from runscrape_proxy.gateway.request import seconds_for
 from runscrape_proxy.gateway.scrape import PARKED, WAIT_SECONDS, Parked, Scrape
 from runscrape_proxy.serving.answers import BodyBreaksOff, BodyTooLarge, plain_answer, status_of
-from runscrape_proxy.serving.polling import PollingWorker
+from runscrape_proxy.serving.polling import TICK_SECONDS, PollingWorker
 from runscrape_proxy.serving.receiving import MAX_BODY, audience_in
 from runscrape_proxy.serving.threads import Threads
 from runscrape_proxy.settings import WARM_THREADS
@@ -117,7 +117,8 @@ class ProxyWorker(PollingWorker):
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Serve what has come, then some of what has to wait."""
-        super().wait_for_and_dispatch_events(COLD_SECONDS if self._cold else timeout)
+        seconds = COLD_SECONDS if self._cold else min(timeout, TICK_SECONDS)
+        super().wait_for_and_dispatch_events(seconds)
         if not self._cold:
             return
         working = len(self._ends) + self.tpool.queued - self.app.proxy.tokens.waiting
