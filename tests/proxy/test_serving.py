@@ -681,6 +681,14 @@ def test_a_sandbox_without_cpu_affinity(start_proxy: StartProxy, how: str) -> No
     assert "not bound to one CPU" in proxy.log
 
 
+def test_a_parent_that_ignores_how_children_end(start_proxy: StartProxy) -> None:
+    """What it left behind for SIGCHLD does not keep the proxy from one CPU, or from starting."""
+    ignoring = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)"
+    proxy = start_proxy(command=fake_with(ignoring))
+    assert proxy.token(API).status == 200
+    assert len(os.sched_getaffinity(worker_of(proxy))) == 1
+
+
 # --- Limits --------------------------------------------------------------------------------------
 
 
@@ -740,6 +748,20 @@ def test_silent_connections_hold_no_thread(start_proxy: StartProxy) -> None:
         assert proxy.token(API).status == 200
         assert len(list(Path(f"/proc/{worker_of(proxy)}/task").iterdir())) < 20
         assert [read_all(connection) for connection in silent] == [b""] * 130
+
+
+def test_no_room_for_a_process(start_proxy: StartProxy) -> None:
+    """It waits for the room that its worker needs; the choice of a CPU waits for nothing."""
+    busy = (
+        "import errno, os; fork, left = os.fork, [1, 2]\n"
+        "def busy():\n"
+        "    if left.pop() if left else 0: raise OSError(errno.EAGAIN, 'no room')\n"
+        "    return fork()\n"
+        "os.fork = busy"
+    )
+    proxy = start_proxy(command=fake_with(busy))
+    proxy.until_it_says("no worker can be started, and it is tried again: .* no room")
+    assert proxy.token(API).status == 200
 
 
 def test_few_descriptors_leave_room_for_warm_answers(start_proxy: StartProxy) -> None:

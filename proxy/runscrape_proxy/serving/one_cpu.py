@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import signal
 import sys
 
 log = logging.getLogger(__name__)
@@ -20,22 +21,30 @@ def bind() -> None:
 
     To be called before there are other threads. Where that is not possible, nothing changes.
     """
-    if sys.platform != "linux":
-        return
-    cpu = random.choice(sorted(os.sched_getaffinity(0)))  # noqa: S311  no secret
-    if _is_let(cpu):
-        os.sched_setaffinity(0, {cpu})
-    else:
+    if sys.platform == "linux" and not (_child_survives() and _bound()):
         log.debug("not bound to one CPU: the system does not allow it")
 
 
-def _is_let(cpu: int) -> bool:
-    """Try it in a child process: a sandbox may end whoever makes this call."""
-    child = os.fork()
+def _bound() -> bool:
+    try:
+        cpu = random.choice(sorted(os.sched_getaffinity(0)))  # noqa: S311  no secret
+        os.sched_setaffinity(0, {cpu})
+    except OSError:
+        return False
+    return True
+
+
+def _child_survives() -> bool:
+    """Try it in a child process: a sandbox may end whoever makes these calls."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whoever ignores it is not told how a child ends
+    try:
+        child = os.fork()
+    except OSError:  # no more processes, or no memory for one
+        return False
     if not child:
+        code = 1
         try:
-            os.sched_setaffinity(0, {cpu})
-        except OSError:
-            os._exit(1)
-        os._exit(0)
+            code = 0 if _bound() else 1
+        finally:
+            os._exit(code)
     return os.waitpid(child, 0)[1] == 0

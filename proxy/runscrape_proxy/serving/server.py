@@ -21,6 +21,7 @@ from runscrape_proxy.proxy import TokenProxy
 from runscrape_proxy.serving import answers, descriptors, listeners, one_cpu
 from runscrape_proxy.serving.tls import ServerTls
 from runscrape_proxy.serving.worker import ProxyWorker
+from runscrape_proxy.troubles import Troubles
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -103,6 +104,10 @@ class ProxyArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
     _looked_at = math.inf
     """When it last looked whether the worker lives, by the monotonic clock."""
 
+    def __init__(self, app: Server) -> None:
+        self._troubles = Troubles()
+        super().__init__(app)
+
     def murder_workers(self) -> None:
         """End a worker that hangs, and not one that was paused as this process was.
 
@@ -115,6 +120,14 @@ class ProxyArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
                 worker.tmp.notify()
         self._looked_at = now
         super().murder_workers()
+
+    def spawn_worker(self) -> None:
+        """Start the worker; where the system has no room for one, it is tried again in a second."""
+        try:
+            super().spawn_worker()
+        except OSError as error:
+            if self._troubles.is_new("worker", str(error)):
+                log.error("no worker can be started, and it is tried again: %s", error)  # noqa: TRY400  what matters is in it
 
     def handle_hup(self) -> None:
         """Have the workers read their files again; they keep their tokens and connections."""
