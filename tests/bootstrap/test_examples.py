@@ -45,6 +45,7 @@ def gateway_job(google: Google, tmp_path_factory: pytest.TempPathFactory) -> dic
     arguments = ["--project", "demo", "--api-endpoint", google.emulator.api, "--mode", "gateway"]
     arguments += ["--client-secret-file", "/etc/runscrape/client-secret"]
     arguments += ["--targets-file", "/var/lib/runscrape/targets.json", "-q"]
+    arguments += ["--prometheus-version", "2.42"]
     assert cli.main(["generate", "--output", str(output), *arguments]) == 0
     job: dict[str, Any] = yaml.safe_load(output.read_text())["scrape_configs"][-1]
     return job

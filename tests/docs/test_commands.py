@@ -187,6 +187,7 @@ def test_the_template_is_taken(
     (job,) = (body for body in blocks if body.startswith("  - job_name"))
     (tmp_path / "prometheus.yml.j2").write_text(template)
     own = ["--project", "my-project", "--api-endpoint", google.api, "-q"]
+    own += ["--prometheus-version", "2.42"]
     file = str(tmp_path / "prometheus.yml.j2")
     assert cli.main(["generate", "--template", file, *own]) == 0
     written: dict[str, Any] = yaml.safe_load(capsys.readouterr().out)

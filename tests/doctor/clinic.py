@@ -164,8 +164,11 @@ def settings(clinic: Clinic, cases: Mapping[str, Case], **more: Any) -> str:
 
 
 @contextlib.contextmanager
-def clinic(folder: Path, cases: Mapping[str, Case], *late: str) -> Iterator[Clinic]:
-    """Run it: everything was well when runscrape ran; *late* came after the proxy's inventory."""
+def clinic(folder: Path, cases: Mapping[str, Case], *late: str, **more: Any) -> Iterator[Clinic]:
+    """Run it: everything was well when runscrape ran; *late* came after the proxy's inventory.
+
+    *more* are settings of runscrape.yaml.
+    """
     (folder / "secret").write_text(SECRET + "\n")
     inventory = folder / "proxy" / "inventory.json"
     inventory.parent.mkdir()
@@ -189,7 +192,7 @@ def clinic(folder: Path, cases: Mapping[str, Case], *late: str) -> Iterator[Clin
             for until in (None, datetime(2020, 1, 1, tzinfo=UTC))
         )
         site = Clinic(folder, google, proxy, odd, secure, outdated)
-        site.config.write_text(settings(site, cases))
+        site.config.write_text(settings(site, cases, **more))
         generate(site)
         inventory.write_bytes((folder / "inventory.json").read_bytes())
         if late:

@@ -22,6 +22,7 @@ from tests.e2e.gateway_stack import (
     targets_of,
     world,
 )
+from tests.kit import consumers
 from tests.kit import fast_yaml as yaml
 from tests.kit.waiting import until
 
@@ -133,6 +134,8 @@ def test_the_example_is_what_generate_writes(small: Site, switched: Switched) ->
     assert made.pop("global") == {"scrape_interval": "1s"}
     job = made["scrape_configs"][-1]
     assert [job.pop(f"scrape_{time}") for time in ("interval", "timeout")] == ["1s", "1s"]
+    fallback = "PrometheusText0.0.4" if consumers.installed("promtool").release >= (3, 0) else ""
+    assert job.pop("fallback_scrape_protocol", "") == fallback
     assert made == example
 
 

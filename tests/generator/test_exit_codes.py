@@ -257,7 +257,7 @@ def test_8_refused(published: Site, tmp_path: Path) -> None:
     (tmp_path / "template").write_text(BAD_TEMPLATE)
     template = ["--template", str(tmp_path / "template"), "--promtool", "none"]
     with prometheus(published.output, "--web.enable-lifecycle") as address:
-        reload = ["--reload", f"{address}/-/reload"]
+        reload = ["--reload", f"{address}/-/reload", "--prometheus-version", "2.42"]
         done = published.run(*reload)
         assert "nothing changed, Prometheus reloaded" in done.stderr
         published.google.update(world("abcde"))
@@ -319,7 +319,8 @@ def test_0_prometheus_is_down(published: Site) -> None:
     assert "warning: http://127.0.0.1:9/-/reload could not be asked" in done.stderr
     assert "svc-e" in published.output.read_text()
     with prometheus(published.output, "--web.enable-lifecycle") as address:
-        done = published.run("--reload", f"{address}/-/reload")
+        reload = f"{address}/-/reload"
+        done = published.run("--reload", reload, "--prometheus-version", "2.42")
     assert "nothing changed, Prometheus reloaded" in done.stderr
 
 
