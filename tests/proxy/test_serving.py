@@ -474,6 +474,23 @@ def test_sigterm_drains(start_proxy: StartProxy) -> None:
     assert [answer.status for answer in answers] == [200]
 
 
+def test_ended_before_it_listens() -> None:
+    """A worker that is told to end before it began to serve says nothing of it."""
+    code = (
+        "import os\n"
+        "start = service.TokenProxy.start\n"
+        "def ended(proxy):\n"
+        "    start(proxy)\n"
+        "    os.kill(os.getpid(), 15)\n"
+        "    os.kill(os.getppid(), 15)\n"
+        "service.TokenProxy.start = ended"
+    )
+    ended, said, _ = refused("--listen", "127.0.0.1:0", command=fake_with(code))
+    assert ended == 0
+    assert " listening on " in said
+    assert said.count("\n") == 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_an_end_refuses_new_clients(start_proxy: StartProxy, number: signal.Signals) -> None:
     """They hear at once that nobody listens, while those before them are answered.

@@ -102,10 +102,11 @@ class PollingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         Gunicorn by itself would let new clients wait until the process ends, and cut them off.
         """
         super().set_accept_enabled(enabled)
-        if not self.alive:
+        if not enabled and not self.alive:
             for listener in self.sockets:
                 self.accept(listener)
                 listener.close()
+            self.sockets.clear()  # it may be told twice
 
     def is_parent_alive(self) -> bool:
         """Whether gunicorn's first process lives; a worker that has lost it stops as for SIGTERM.
