@@ -120,6 +120,8 @@ class Servers:
     good: OddServer
     bad: OddServer
     app: OddServer
+    discovery: OddServer
+    """Sends on whoever asks for targets."""
 
 
 def jobs(servers: Servers, folder: Path) -> list[dict[str, Any]]:
@@ -193,7 +195,26 @@ def jobs(servers: Servers, folder: Path) -> list[dict[str, Any]]:
             "oauth2": oauth2 | {"token_url": f"{servers.bad.url}/token"},
             "static_configs": [{"targets": [host]}],
         },
+        {"job_name": "sent on", "oauth2": oauth2}
+        | {"http_sd_configs": [{"url": f"{servers.discovery.url}/first"}]},
+        {"job_name": "not sent on", "oauth2": oauth2}
+        | {
+            "http_sd_configs": [
+                {"url": f"{servers.discovery.url}/first", "follow_redirects": False}
+            ]
+        },
     ]
+
+
+def discovery(app: OddServer) -> OddServer:
+    """Give a server whose second answer has the targets."""
+    groups = [{"targets": [app.url.removeprefix("http://")], "labels": {"sent": "on"}}]
+    return OddServer(
+        {
+            "/first": answers(302, b"", Location="/second"),
+            "/second": answers(200, groups, **JSON),
+        }
+    )
 
 
 Seen = dict[tuple[str, str], tuple[dict[str, str], float]]
@@ -223,9 +244,10 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
         OddServer(otherwise=answers(200, GRANTED, **JSON)) as good,
         OddServer(otherwise=answers(401, {"error": "invalid_client"}, **JSON)) as bad,
         OddServer(otherwise=answers(200, b"a 1\n")) as app,
+        discovery(app) as sent_on,
         bodies,
     ):
-        servers = Servers(good, bad, app)
+        servers = Servers(good, bad, app, sent_on)
         config = folder / "prometheus.yml"
         config.write_text(yaml.safe_dump(configuration(servers, bodies.port, folder)))
         with prometheus(config) as address:
@@ -285,12 +307,12 @@ def test_targets(observed: Observed) -> None:
         for (_, url), (labels, timeout) in observed.targets.items()
     }
     assert found == theirs
-    assert len(found) == 5
+    assert len(found) == 6
 
 
 def test_a_target_that_prometheus_drops(observed: Observed) -> None:
     """A target whose timeout is longer than its interval has that as its problem."""
-    (dropped,) = (target for target in read(observed) if target.problem is not None)
+    (dropped,) = (each for each in read(observed) if each.problem and each.job != "not sent on")
     assert dropped.problem is not None
     assert dropped.problem.cause == "dropped"
     assert dropped.problem.detail == "the scrape timeout 90s is longer than the interval 1s"

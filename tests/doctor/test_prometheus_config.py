@@ -77,6 +77,21 @@ def test_headers_of_a_job(tmp_path: Path) -> None:
     assert "hunter2" not in repr(target)
 
 
+def test_a_user_in_a_file(tmp_path: Path) -> None:
+    """The user of basic_auth may be in a file, as Prometheus 2.53 has it."""
+    (tmp_path / "user").write_text("me\n")
+    login = "basic_auth: {username_file: user, password: hunter2}"
+    gateway = "http://127.0.0.1:7777"
+    (target,) = read(
+        tmp_path, f"job_name: x, {login}, proxy_url: '{gateway}', {STATIC}", gateway=gateway
+    )
+    assert target.credentials is not None
+    assert target.credentials.headers() == {"Authorization": "Basic bWU6aHVudGVyMg=="}
+    (tmp_path / "user").unlink()
+    with pytest.raises(FileNotFoundError, match="user"):
+        target.credentials.headers()
+
+
 def test_relative_paths_of_a_link(tmp_path: Path) -> None:
     """Relative paths begin where Prometheus finds the file, not where a link leads to."""
     (tmp_path / "away").mkdir()
@@ -139,6 +154,28 @@ def test_targets_that_come_as_text(tmp_path: Path) -> None:
         (target,) = read(tmp_path, f"{JOB}, http_sd_configs: [{{url: '{server.url}/'}}]")
     assert target.problem is not None
     assert target.problem.detail.endswith("its Content-Type is not application/json")
+
+
+def test_targets_that_moved_away(tmp_path: Path) -> None:
+    """A redirect to another host is followed without the login; one without end ends."""
+    groups = answers(200, [{"targets": ["a"]}], Content_Type="application/json")
+    with OddServer(otherwise=groups) as other:
+        moved = {
+            "/away": answers(307, b"", Location=f"{other.url}/"),
+            "/round": answers(301, b"", Location="/round"),
+        }
+        with OddServer(moved) as server:
+            login = "basic_auth: {username: me, password: hunter2}"
+            away, around = (
+                read(tmp_path, f"{JOB}, http_sd_configs: [{{url: '{server.url}{path}', {login}}}]")
+                for path in moved
+            )
+    assert [target.url for target in away] == ["http://a:80/metrics"]
+    assert "authorization" in server.asked[0].headers
+    assert ["authorization" in asked.headers for asked in other.asked] == [False]
+    (lost,) = around
+    assert lost.problem is not None
+    assert lost.problem.detail.endswith("/round answers 301")
 
 
 @pytest.mark.parametrize("address", ["me:hunter2@api:443", "https://me:hunter2@api/metrics"])

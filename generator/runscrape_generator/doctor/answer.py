@@ -80,6 +80,16 @@ def _is_http_proxy(answer: Answer) -> bool:
     return not _PROXY_HEADERS.isdisjoint(answer.headers) or server.startswith(_PROXY_SERVERS)
 
 
+MOST_REDIRECTS = 10
+"""How many Prometheus follows, as Go's client has it."""
+MOVED = {301, 302, 303, 307, 308}
+
+
+def sent_on(answer: Answer | None, url: str) -> str:
+    """Where an answer of *url* sends a client that follows redirects; empty where it sends none."""
+    return redirection(answer, url) if answer and answer.status in MOVED else ""
+
+
 def redirection(answer: Answer, url: str) -> str:
     """Where an answer of *url* sends to, as a whole URL; empty where it names none."""
     try:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from runscrape_generator.cloudrun.calls import CallPool
 from runscrape_generator.doctor import samples, scrape, token
-from runscrape_generator.doctor.answer import redirection
+from runscrape_generator.doctor.answer import MOST_REDIRECTS, MOVED, sent_on
 from runscrape_generator.doctor.evidence import (
     Evidence,
     Exchange,
@@ -31,11 +31,8 @@ TIMEOUTS = 2.0
 TOKEN_SECONDS = 10.0
 """For one token request; Prometheus itself would wait for ever."""
 PROBE_SECONDS = 5.0
-_MOVED = {301, 302, 303, 307, 308}
-_MOST_REDIRECTS = 10
-"""As Go's client has it."""
 _REFUSED = {401, 403}
-_LOST = {*_MOVED, 404, 405, 410}
+_LOST = {*MOVED, 404, 405, 410}
 """Statuses by which an app may say that its metrics are elsewhere."""
 
 PATHS = (
@@ -126,11 +123,8 @@ class Checkup:
         self, made: Exchange, target: Target, bearer: Secret | None
     ) -> tuple[Exchange, Target]:
         """Follow redirects as the job says, to the same host only: the token goes to no other."""
-        for _ in range(_MOST_REDIRECTS):
-            answer = made.answer
-            if answer is None or answer.status not in _MOVED:
-                break
-            url = redirection(answer, target.url)
+        for _ in range(MOST_REDIRECTS):
+            url = sent_on(made.answer, target.url)
             if urlsplit(url)[:2] != urlsplit(target.url)[:2]:
                 break
             target = dataclasses.replace(target, url=url, redirected_from=target.first_url)
@@ -145,7 +139,7 @@ class Checkup:
             return None
         wanted = TokenRequest(
             url=f"{target.transport.proxy_url.rstrip('/')}/token",
-            client_id=login.username,
+            client_id=login.username.read(),
             secret=login.secret,
             params=(("audience", audience),),
         )

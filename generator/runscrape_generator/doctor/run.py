@@ -26,7 +26,7 @@ from runscrape_generator.doctor.prometheus import Prometheus, look
 from runscrape_generator.doctor.remedies import of_setup
 from runscrape_generator.doctor.report import as_json, steps, table
 from runscrape_generator.doctor.report.layout import USUAL, Layout
-from runscrape_generator.doctor.targets import Credentials, SecretSource, Target
+from runscrape_generator.doctor.targets import Credentials, Secret, SecretSource, Target
 from runscrape_generator.errors import ConfigError, RunscrapeError
 from runscrape_generator.model import Decision
 from runscrape_generator.pipeline import around_the_jobs
@@ -146,7 +146,7 @@ def _login(settings: Settings) -> Credentials | None:
     if settings.reload_user is None:
         return None
     secret = SecretSource(file=settings.reload_password_file)
-    return Credentials(username=settings.reload_user, secret=secret)
+    return Credentials(username=SecretSource(Secret(settings.reload_user)), secret=secret)
 
 
 def _version(settings: Settings, prometheus: Prometheus | None) -> tuple[int, int]:

@@ -79,16 +79,16 @@ class TokenRequest:
 class Credentials:
     """``basic_auth`` (with a user name) or ``authorization`` (with a scheme)."""
 
-    username: str | None = None
+    username: SecretSource | None = None
     scheme: str = "Bearer"
     secret: SecretSource = field(default_factory=SecretSource)
 
     def headers(self) -> dict[str, str]:
-        """Give the Authorization header. Raises OSError where the secret's file cannot be read."""
+        """Give the Authorization header. Raises OSError where a file cannot be read."""
         secret = self.secret.read()
         if self.username is None:
             return {"Authorization": f"{self.scheme} {secret}"}
-        pair = f"{self.username}:{secret}".encode()
+        pair = f"{self.username.read()}:{secret}".encode()
         return {"Authorization": "Basic " + base64.b64encode(pair).decode()}
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from runscrape_generator.addresses import is_loopback
+from runscrape_generator.doctor.answer import MOST_REDIRECTS, sent_on
 from runscrape_generator.doctor.causes import Fault
 from runscrape_generator.doctor.evidence import Exchange
 from runscrape_generator.doctor.faults.network import to_proxy
@@ -221,10 +222,7 @@ def _of_url(data: Data, defaults: Defaults, proxy: str) -> tuple[list[TargetGrou
         headers |= login.headers() if login else {}
     except OSError as error:
         return [], Fault("secret-unreadable", f"{error.filename}: {error.strerror}")
-    request = Request(
-        url=url, headers=headers, transport=scrape_config.transport(data, defaults, url)
-    )
-    made = exchange(request, _HTTP_SD_SECONDS)
+    made = _asked(url, headers, data, defaults)
     problem = _not_got(made, at_proxy=bool(proxy) and urlsplit(proxy)[1] == urlsplit(url)[1])
     if problem is not None or made.answer is None:
         return [], problem
@@ -232,6 +230,20 @@ def _of_url(data: Data, defaults: Defaults, proxy: str) -> tuple[list[TargetGrou
         return _groups(made.answer.body, {"__meta_url": url}, is_json=True), None
     except ValueError as error:
         return [], _no_targets(f"{made.url}: {one_line(error)}", made.url)
+
+
+def _asked(
+    url: str, headers: Mapping[str, str], data: Data, defaults: Defaults, more: int = MOST_REDIRECTS
+) -> Exchange:
+    """Ask a URL, and follow ``more`` redirects if ``data`` does: to other hosts without a login."""
+    transport = scrape_config.transport(data, defaults, url)
+    made = exchange(Request(url=url, headers=headers, transport=transport), _HTTP_SD_SECONDS)
+    after = sent_on(made.answer, url)
+    if not after or not more or not scrape_config.flag(data, "follow_redirects", default=True):
+        return made
+    if urlsplit(after)[:2] != urlsplit(url)[:2]:
+        headers = {name: value for name, value in headers.items() if name != "Authorization"}
+    return _asked(after, headers, data, defaults, more - 1)
 
 
 def _not_got(made: Exchange, *, at_proxy: bool) -> Fault | None:

@@ -106,8 +106,8 @@ def secret(data: Data, name: str, defaults: Defaults) -> SecretSource:
 def credentials(data: Data, defaults: Defaults) -> Credentials | None:
     """Read ``basic_auth`` or ``authorization``; None where a job has neither."""
     if basic := data.get("basic_auth"):
-        name = str(basic.get("username") or "")
-        return Credentials(username=name, secret=secret(basic, "password", defaults))
+        user, password = (secret(basic, name, defaults) for name in ("username", "password"))
+        return Credentials(username=user, secret=password)
     if other := data.get("authorization"):
         scheme = str(other.get("type") or "Bearer")
         return Credentials(scheme=scheme, secret=secret(other, "credentials", defaults))
