@@ -91,6 +91,41 @@ def other_job(site: Clinic) -> dict[str, Any]:
     return dict(made)
 
 
+def test_a_secret_in_a_query(site: Clinic, tmp_path: Path) -> None:
+    """What is in the query of a URL, or in params, may be secret, and is shown nowhere."""
+    host = "api-x7k2mq4wza-uc.a.run.app"
+    odd = site.odd.url.removeprefix("http://")
+    keyed: dict[str, Any] = {"params": {"api_key": ["hunter2"]}}
+    at_odd = {"scheme": "http", "proxy_url": "", "static_configs": [{"targets": [odd]}]}
+    moved = answers(302, b"", Location="/metrics?api_key=hunter2&a=b")
+    site.odd.scripts = {"/moved": moved, "/metrics": answers(200, b"a 1\n")}
+    jobs = [site.job("well", host, **keyed)]
+    jobs.append(site.job("endpoint", host))
+    jobs[1]["oauth2"]["token_url"] = "http://127.0.0.1:1/token?key=hunter2"
+    jobs.append(site.job("discovery", host, http_sd_configs=[{"url": f"{site.odd.url}/?hunter2"}]))
+    jobs.append(
+        site.job("followed", odd, f"https://{host}", metrics_path="/moved") | at_odd | keyed
+    )
+    jobs.append(jobs[3] | {"job_name": "redirected", "follow_redirects": False})
+    jobs.append(site.job("address", f"https://{host}/?key=hunter2"))
+    path = tmp_path / "prometheus.yml"
+    path.write_text(yaml.safe_dump({"scrape_configs": jobs}))
+    config = ("--prometheus-config", str(path))
+    target = {"labels": {"job": "well"}, "scrapePool": "well", "health": "down"}
+    target |= {"scrapeUrl": f"https://{host}/metrics?api_key=hunter2"}
+    target |= {"lastError": f'Get "{target["scrapeUrl"]}": EOF'}
+    with serving(site, targets=[target], jobs=jobs) as server:
+        asking = ("--prometheus", server.url)
+        outs = [
+            site.run("doctor", *words, *config, *asking)[1]
+            for words in (["-v"], ["--json"], *([job["job_name"]] for job in jobs))
+        ]
+    assert not [out for out in outs if "hunter2" in out]
+    assert f"https://{host}:443/metrics?api_key=***" in outs[1]
+    assert f'Get \\"https://{host}/metrics?api_key=***\\": EOF' in outs[1]
+    assert "/metrics?api_key=***&a=***" in outs[1]
+
+
 def test_the_same(site: Clinic) -> None:
     """A target that Prometheus scrapes as doctor does is well; the other one it does not have."""
     found = seen(site)

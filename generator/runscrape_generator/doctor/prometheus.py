@@ -16,7 +16,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from runscrape_generator.addresses import without_login
+from runscrape_generator.addresses import without_login, without_secrets
 from runscrape_generator.cloudrun.network import CA_VARIABLES, Network
 from runscrape_generator.config import durations
 from runscrape_generator.doctor.evidence import Failed, Seen
@@ -60,7 +60,7 @@ class Prometheus:
         return Seen(
             loaded=True,
             health=str(found.get("health", "")),
-            last_error=printable(shortened(str(found.get("lastError") or ""))),
+            last_error=printable(shortened(without_secrets(str(found.get("lastError") or "")))),
             age=self.now - last if last else None,
             other_job=self._other_job(target) or _other_timeout(found, target, config),
             refused=self.refused,
@@ -88,7 +88,7 @@ class Prometheus:
             ("client_id", str(oauth2.get("client_id") or ""), wanted.client_id),
         ):
             if theirs != ours:
-                said, file = (printable(without_login(each)) for each in (theirs, ours))
+                said, file = (printable(without_secrets(each)) for each in (theirs, ours))
                 return f"its {what} is {said or 'not set'}, in the file {file}"
         return ""
 
@@ -142,7 +142,7 @@ def _get(
     headers: Mapping[str, str], transport: Transport, url: str
 ) -> tuple[Mapping[str, Any], float]:
     made = exchange(Request(url=url, headers=headers, transport=transport), SECONDS)
-    url = made.url
+    url = without_login(url)
     if made.failure is not None:
         why = f"{made.failure.stage}: {made.failure.reason}"
         own = f" ({OWN_CA})" if made.failure.how is Failed.UNTRUSTED else ""

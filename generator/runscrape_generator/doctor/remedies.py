@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from runscrape_generator.addresses import is_loopback, without_login
+from runscrape_generator.addresses import is_loopback, without_secrets
 from runscrape_generator.config.settings import Mode, Settings
 from runscrape_generator.doctor.causes import Value, Values, is_known
 from runscrape_generator.doctor.evidence import Evidence
@@ -134,7 +134,7 @@ def _reload(settings: Settings, prometheus: str) -> tuple[str, ...]:
         return ()
     user = unquote(_parts(url).username or "") or settings.reload_user
     login = ("--user", user) if user else ()
-    return ("curl", "--fail", *login, "-X", "POST", without_login(url))
+    return ("curl", "--fail", *login, "-X", "POST", without_secrets(url))
 
 
 def of_target(evidence: Evidence) -> Values:
@@ -152,7 +152,7 @@ def of_target(evidence: Evidence) -> Values:
         "job": target.job,
         "audience": audience,
         "own_audience": _own_audience(audience),
-        "token_url": without_login(target.token.url) if target.token else "",
+        "token_url": without_secrets(target.token.url) if target.token else "",
         "proxy_host": _parts(target.at_proxy).hostname or "",
         "uri": service.uri if service else "",
         "number": project_number(service),

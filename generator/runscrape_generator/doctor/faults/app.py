@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
+from runscrape_generator.addresses import without_secrets
 from runscrape_generator.doctor.answer import Who, first_line, redirection, who_answered
 from runscrape_generator.doctor.causes import Fault, Value
 from runscrape_generator.doctor.evidence import Answer, Evidence, Exchange, Failed, Samples, Stage
@@ -100,12 +101,13 @@ def _redirect(answer: Answer, evidence: Evidence) -> Fault:
     meant = redirection(answer, evidence.target.url)
     own = urlsplit(meant).hostname == evidence.target.host
     path = urlsplit(meant).path if own else ""
-    detail = f"{answer.status} to {printable(meant[:200]) or 'nowhere'}"
+    shown = printable(without_secrets(meant)[:200])
+    detail = f"{answer.status} to {shown or 'nowhere'}"
     if path == evidence.target.path:
         path = ""  # only the scheme or the query differs
     if evidence.target.follow_redirects and is_url(meant):
         detail += "; Prometheus goes there with the token"
-    return Fault("redirect", detail, {"location": printable(meant[:200]), **path_values(path)})
+    return Fault("redirect", detail, {"location": shown, **path_values(path)})
 
 
 def _of_body(answer: Answer, evidence: Evidence) -> Fault | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from http import HTTPStatus
 
+from runscrape_generator.addresses import without_secrets
 from runscrape_generator.doctor import samples as reading
 from runscrape_generator.doctor.causes import Fault
 from runscrape_generator.doctor.evidence import Evidence
@@ -62,7 +63,8 @@ def _of_scrape(evidence: Evidence) -> Iterator[Fault]:
     if ca_file is not None and not ca_file.is_file():
         yield Fault("ca-file-missing", str(ca_file), {"ca_file": str(ca_file)})
     if first := evidence.target.redirected_from:
-        yield Fault("redirect-followed", f"from {first} to {evidence.target.url}")
+        way = f"from {first} to {evidence.target.url}"
+        yield Fault("redirect-followed", without_secrets(way))
     off = evidence.clock_offset
     if off is not None and abs(off) > _CLOCK_TOLERATED:
         side = "behind" if off > 0 else "ahead"

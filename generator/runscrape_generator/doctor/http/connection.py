@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from runscrape_generator.addresses import without_login
+from runscrape_generator.addresses import without_secrets
 from runscrape_generator.doctor.evidence import Failed, Failure, Stage
 from runscrape_generator.doctor.http.steps import StepFailedError, Steps
 from runscrape_generator.doctor.targets import Transport
@@ -35,7 +35,7 @@ def connect(target: str, transport: Transport, steps: Steps) -> socket.socket:
     """Connect to the server, or to the HTTP proxy before it, and start TLS where it is https."""
     for each in (target, transport.proxy_url or target):
         if not is_url(each):
-            why = f"{show(without_login(each))} is no URL with http:// or https://"
+            why = f"{show(without_secrets(each))} is no URL with http:// or https://"
             raise StepFailedError(Failure(Stage.DNS, Failed.NO_URL, why))
     url = urlsplit(target)
     proxy = urlsplit(transport.proxy_url) if transport.proxy_url else None

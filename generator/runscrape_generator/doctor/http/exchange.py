@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from runscrape_generator.addresses import without_login
+from runscrape_generator.addresses import without_secrets
 from runscrape_generator.doctor.evidence import Answer, Exchange, Failure, Stage
 from runscrape_generator.doctor.http.connection import connect, login
 from runscrape_generator.doctor.http.steps import StepFailedError, Steps
@@ -72,7 +72,7 @@ def exchange(request: Request, seconds: float) -> Exchange:
     except StepFailedError as error:
         failure = error.failure
     took = time.monotonic() - began
-    return Exchange(without_login(request.url), tuple(steps.taken), answer, failure, took, now)
+    return Exchange(without_secrets(request.url), tuple(steps.taken), answer, failure, took, now)
 
 
 class _Incoming(io.RawIOBase):

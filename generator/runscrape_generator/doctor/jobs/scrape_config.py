@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 from requests.utils import get_environ_proxies, select_proxy, should_bypass_proxies
 
-from runscrape_generator.addresses import without_login
+from runscrape_generator.addresses import without_secrets
 from runscrape_generator.config import durations
 from runscrape_generator.doctor.causes import Fault
 from runscrape_generator.doctor.http.connection import is_url
@@ -240,7 +240,7 @@ def _address_problem(address: str) -> Fault | None:
 
 def _without_login(address: str) -> str:
     """Leave out the user and the password that somebody put before a host, or into a URL."""
-    return without_login(address) if "://" in address else re.sub(r"^[^/?#]*@", "", address)
+    return without_secrets(address) if "://" in address else re.sub(r"^[^/?#]*@", "", address)
 
 
 def _timing_problem(labels: Mapping[str, str]) -> Fault | None:

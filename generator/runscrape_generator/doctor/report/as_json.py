@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from runscrape_generator.addresses import without_secrets
 from runscrape_generator.doctor.causes import Finding
 from runscrape_generator.doctor.diagnose import Diagnosis
 from runscrape_generator.doctor.report.steps import steps
@@ -33,7 +34,7 @@ def _target(diagnosis: Diagnosis) -> dict[str, Any]:
     project, region, name = target.place
     return {
         "job": target.job,
-        "url": target.first_url,
+        "url": without_secrets(target.first_url),
         "instance": target.labels.get("instance", ""),
         "project": project,
         "region": region,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from runscrape_generator.addresses import without_secrets
 from runscrape_generator.doctor.answer import first_line, who_answered
 from runscrape_generator.doctor.causes import Finding
 from runscrape_generator.doctor.diagnose import Diagnosis
@@ -38,7 +39,7 @@ def steps(evidence: Evidence) -> tuple[Line, ...]:
     found = [*_token_lines(evidence)]
     scrape = evidence.scrape
     if scrape is None:
-        return (*found, Line("scrape", target.url or "no URL", good=None))
+        return (*found, Line("scrape", without_secrets(target.url) or "no URL", good=None))
     found += _way_lines(scrape)
     found += _answer_lines(scrape, evidence)
     if evidence.again is not None:
@@ -109,7 +110,7 @@ def _token_lines(evidence: Evidence) -> Iterator[Line]:
         yield Line("token", how)
         return
     if token is None:
-        yield Line("token", f"{wanted.audience} at {wanted.url}", good=None)
+        yield Line("token", without_secrets(f"{wanted.audience} at {wanted.url}"), good=None)
         return
     for made in token.exchanges:
         yield _request("proxy", f"POST {made.url} ", made)
