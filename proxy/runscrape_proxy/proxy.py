@@ -93,8 +93,9 @@ class TokenProxy:
         """Start the threads, in the process that serves."""
         self.tokens.start()
         self._apply_inventory()
-        self._thread = threading.Thread(target=self._watch, name="files", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._watch, name="files", daemon=True)
+        thread.start()
+        self._thread = thread
         if self._credentials is not None and self._credentials.path is None:
             find_out = self._credentials.find_out
             threading.Thread(

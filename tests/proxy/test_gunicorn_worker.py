@@ -20,7 +20,7 @@ from runscrape_proxy.errors import StartError
 from runscrape_proxy.serving import server
 from runscrape_proxy.serving.threads import Threads
 from runscrape_proxy.serving.worker import ProxyWorker
-from tests.proxy.harness import fake_with
+from tests.proxy.harness import fake_with, refused
 
 if TYPE_CHECKING:
     import socket
@@ -113,6 +113,19 @@ def test_threads_run_out(start_proxy: StartProxy, tmp_path: Path) -> None:
     assert "no more threads from the system: 3 serve" in proxy.log
     assert proxy.log.count("no more threads") <= 3
     assert "Traceback" not in proxy.log
+
+
+def test_no_thread_to_start_with() -> None:
+    """The proxy ends with 1, and what to raise; whoever looks after it starts it again."""
+    code = (
+        "import threading\n"
+        'def refuse(thread): raise RuntimeError("can\'t start new thread")\n'
+        "threading.Thread.start = refuse"
+    )
+    ended, said, _ = refused("--listen", "127.0.0.1:0", command=fake_with(code))
+    assert ended == 1
+    assert "cannot start: can't start new thread (ulimit -u, or the container's pids" in said
+    assert "Traceback" not in said
 
 
 def test_a_worker_that_was_paused_with_us_lives(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import signal
+import sys
 import tempfile
 import time
 from typing import TYPE_CHECKING, Any
@@ -80,11 +81,19 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         """Give gunicorn every setting that we care for."""
         hooks = {
             "when_ready": lambda _arbiter: log.info("listening on %s", ", ".join(self._names)),
-            "post_worker_init": lambda _worker: self.proxy.start(),
+            "post_worker_init": self._start,
             "worker_exit": lambda _arbiter, _worker: self.proxy.close(),
         }
         for name, value in (self._options | hooks).items():
             self.cfg.set(name, value)
+
+    def _start(self, _worker: object) -> None:
+        """Start the proxy in its worker; without the threads for that, gunicorn ends."""
+        try:
+            self.proxy.start()
+        except RuntimeError as error:
+            log.error("cannot start: %s (ulimit -u, or the container's pids limit)", error)  # noqa: TRY400  one line
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
     def load(self) -> WSGIApplication:
         """Return what gunicorn serves."""
@@ -145,7 +154,7 @@ class ProxyArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
         """Tell systemd, then drain and exit."""
         systemd.sd_notify("STOPPING=1", self.log)
-        super().halt(reason, exit_status)
+        super().halt(reason, min(exit_status, 1))
 
 
 class ServerLog(glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
