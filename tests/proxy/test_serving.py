@@ -491,6 +491,23 @@ def test_ended_before_it_listens() -> None:
     assert said.count("\n") == 1
 
 
+def test_ended_before_the_worker_takes_signals() -> None:
+    """What comes between the fork and then is not lost: the end would take the 8 s of a hang."""
+    code = (
+        "import os, signal, time\n"
+        "init = worker.ProxyWorker.init_process\n"
+        "def late(self):\n"
+        "    os.kill(os.getppid(), signal.SIGTERM)\n"
+        "    while signal.SIGTERM not in signal.sigpending(): time.sleep(0.01)\n"
+        "    init(self)\n"
+        "worker.ProxyWorker.init_process = late"
+    )
+    ended, said, seconds = refused("--listen", "127.0.0.1:0", command=fake_with(code))
+    assert ended == 0
+    assert seconds < server.DRAIN_SECONDS
+    assert said.count("\n") == 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_an_end_refuses_new_clients(start_proxy: StartProxy, number: signal.Signals) -> None:
     """They hear at once that nobody listens, while those before them are answered.

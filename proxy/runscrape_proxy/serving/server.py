@@ -21,7 +21,7 @@ from runscrape_proxy.google.credentials import Credentials
 from runscrape_proxy.proxy import TokenProxy
 from runscrape_proxy.serving import answers, descriptors, listeners, one_cpu
 from runscrape_proxy.serving.tls import ServerTls
-from runscrape_proxy.serving.worker import ProxyWorker
+from runscrape_proxy.serving.worker import PASSED_ON, ProxyWorker
 from runscrape_proxy.troubles import Troubles
 
 if TYPE_CHECKING:
@@ -131,12 +131,19 @@ class ProxyArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
         super().murder_workers()
 
     def spawn_worker(self) -> None:
-        """Start the worker; where the system has no room for one, it is tried again in a second."""
+        """Start the worker; where the system has no room for one, it is tried again in a second.
+
+        Signals wait until the worker takes them: what came before would be lost, and the end with
+        it.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
         try:
             super().spawn_worker()
         except OSError as error:
             if self._troubles.is_new("worker", str(error)):
                 log.error("no worker can be started, and it is tried again: %s", error)  # noqa: TRY400  what matters is in it
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
 
     def handle_hup(self) -> None:
         """Have the workers read their files again; they keep their tokens and connections."""

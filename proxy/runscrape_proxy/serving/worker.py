@@ -60,6 +60,9 @@ COLD_AT_ONCE: Final = 8
 COLD_SECONDS: Final = 0.002
 """How soon it is looked at again whether there is room for the next of them; one always gets it."""
 
+PASSED_ON: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+"""Signals that gunicorn's first process passes on to the worker; a terminal sends them to both."""
+
 TOLD_TIMEOUT: Final = "X-PROMETHEUS-SCRAPE-TIMEOUT-SECONDS"
 
 
@@ -85,6 +88,7 @@ class ProxyWorker(PollingWorker):
         super().init_signals()
         signal.signal(signal.SIGHUP, self._hang_up)
         signal.siginterrupt(signal.SIGHUP, False)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
 
     def load_wsgi(self) -> None:
         """Have it noted when the application has an answer."""
