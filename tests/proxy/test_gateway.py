@@ -118,6 +118,7 @@ def test_where_and_for_whom(gate: Gateway, url: str, host: str, audience: str) -
         "/?",
         "/a?b=c?d",
         "/a;b=..",
+        "/" + "x" * 4000 + "?a=" + "y" * 3900,
     ],
 )
 def test_path_and_query_as_given(gate: Gateway, target: str) -> None:

@@ -9,8 +9,8 @@ from gunicorn.http import errors as http_errors
 
 from runscrape_proxy.serving.receiving import MAX_BODY, MAX_HEAD
 
-MAX_LINE: Final = 4094
-"""Bytes of a request line."""
+MAX_LINE: Final = 8190
+"""Bytes of a request line: gunicorn's most, and above the 8000 of RFC 9112, section 3."""
 
 MAX_FIELDS: Final = 64
 MAX_FIELD: Final = 8190
