@@ -585,8 +585,8 @@ def test_clients_that_do_not_read(tmp_path: Path) -> None:
             deaf.connect(gate.proxy.address)
             deaf.sendall(request.encode())
         eventually(lambda: gate.metric("gateway_requests_in_flight") == 8, "all under way")
-        eventually(lambda: gate.scrape(f"{API}/metrics").status == 200, "a scrape")
-        assert gate.scrape(f"{API}/metrics").status == 200
+        for which in ("a scrape", "one after it"):  # whose slot is given back after its answer
+            eventually(lambda: gate.scrape(f"{API}/metrics").status == 200, which)
 
 
 def test_slow_services_take_no_thread(tmp_path: Path) -> None:
