@@ -208,6 +208,26 @@ RULE = "rules:\n  - scrape_config:\n      {}\n"
             "metric_relabel_configs[0].regex: Prometheus takes one regex: join them with |",
         ),
         (
+            {},
+            "relabel_configs: [{target_label: a, regex: '(?!b).*'}]",
+            "relabel_configs[0].regex: Prometheus would refuse it: it looks ahead or behind, which",
+        ),
+        (
+            {"format": "vmagent"},
+            "metric_relabel_configs: [{target_label: a, regex: (b}]",
+            "metric_relabel_configs[0].regex: vmagent would refuse it: a ( has no )",
+        ),
+        (
+            {"prometheus_version": "2.42"},
+            "relabel_configs: [{target_label: a, source_labels: [b.c]}]",
+            'relabel_configs[0].source_labels: "b.c" is no name of a label: letters, digits and _',
+        ),
+        (
+            {},
+            "relabel_configs: [{action: labeldrop, source_labels: [a]}]",
+            "relabel_configs[0].source_labels: action labeldrop takes none",
+        ),
+        (
             {"format": "vmagent"},
             "http_headers: {X-A: {values: [b]}}",
             "http_headers: vmagent knows no http_headers, and would refuse the whole file",

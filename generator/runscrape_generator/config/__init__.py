@@ -5,6 +5,7 @@
   ``scrape_config``, made of ``job_fields``;
 - ``load`` reads them from their ``sources``, a ``yaml_file`` among them; ``checks`` finds settings
   that are wrong together, ``unsupported`` what the output could not say (by ``releases`` of
-  Prometheus, and ``operator_fields``); ``messages`` has the words;
+  Prometheus, ``operator_fields``, and ``relabeling`` with its ``regexes``); ``messages`` has the
+  words;
 - ``printing`` and ``schema`` show them: ``--print-config``, and the JSON Schema.
 """

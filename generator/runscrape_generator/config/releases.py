@@ -91,6 +91,13 @@ class Reader:
     told_by: str = ""
     """Who has told it, where that was not the user."""
 
+    @property
+    def which(self) -> str:
+        """Say which version it is, and who has told it."""
+        if self.told_by:
+            return f"the output is for {self.version} ({self.told_by}; else {self.option})"
+        return f"{self.option} is {self.version}"
+
     def refused(self, data: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
         """What of a scrape_config would have it refuse the whole file: where, and why."""
         blocks: list[Place] = []
@@ -108,10 +115,7 @@ class Reader:
         if self.version is None:
             return None
         if release(self.version) < release(since):
-            own = f"{self.option} is {self.version}"
-            if self.told_by:
-                own = f"the output is for {self.version} ({self.told_by}; else {self.option})"
-            return f"{self.name} knows {use.name} from {since} on, and {own}"
+            return f"{self.name} knows {use.name} from {since} on, and {self.which}"
         if use.known.renamed and release(self.version) >= release("3.0"):
             return f"Prometheus 3.0 has renamed it: use {use.known.renamed}"
         return None

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from runscrape_generator.config import operator_fields
+from runscrape_generator.config import operator_fields, relabeling
 from runscrape_generator.config.messages import Place
 from runscrape_generator.config.releases import Reader, prometheus, reader
 from runscrape_generator.config.settings import Format, Match, Mode, Rule, Settings
@@ -48,11 +48,12 @@ def _of_rule(rule: Rule, settings: Settings, command: str) -> Iterator[Finding]:
         return
     if settings.mode is Mode.GATEWAY:
         yield from _gateway(rule, settings)
+    own = reader(settings)
     if settings.format is Format.OPERATOR:
         found = _not_in_the_crd(rule.scrape_config, operator_fields.FIELDS)
     else:
-        found = _unknown(rule, reader(settings))
-    for place, message in found:
+        found = own.refused(rule.scrape_config)
+    for place, message in (*found, *_steps(rule, own)):
         yield ("scrape_config", *place), message
 
 
@@ -92,14 +93,12 @@ def _params(rule: Rule) -> Iterator[Finding]:
                 yield (*start, name), message
 
 
-def _unknown(rule: Rule, reader: Reader) -> Iterator[Finding]:
-    """What the reader of the output would refuse."""
-    yield from reader.refused(rule.scrape_config)
-    if reader.name == "Prometheus":
-        for name in ("relabel_configs", "metric_relabel_configs"):
-            for number, step in enumerate(rule.scrape_config.get(name, ())):
-                if isinstance(step.get("regex"), list):
-                    yield (name, number, "regex"), "Prometheus takes one regex: join them with |"
+def _steps(rule: Rule, own: Reader) -> Iterator[Finding]:
+    """What of its relabelling the reader of the output would refuse."""
+    for name in ("relabel_configs", "metric_relabel_configs"):
+        for number, step in enumerate(rule.scrape_config.get(name) or ()):
+            for field, message in relabeling.refused(step, own):
+                yield (name, number, field), message
 
 
 def _not_in_the_crd(value: Any, names: Mapping[str, str]) -> Iterator[Finding]:
