@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from typing import Any
 
 _ESCAPED = {"Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"}
 """Categories that move the cursor, reorder text, break lines, or show nothing at all."""
@@ -80,6 +81,14 @@ def shortened(text: str, limit: int = 300) -> str:
     """Put *text* on one line of at most *limit* characters."""
     line = " ".join(text.split())
     return line if len(line) <= limit else line[: limit - 1] + ELLIPSIS
+
+
+def from_json(data: str | bytes) -> Any:
+    """Read JSON of strangers. Raises ValueError, also for what is nested without end."""
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("is nested without end") from None
 
 
 def one_line(error: BaseException, limit: int = 300) -> str:

@@ -20,6 +20,7 @@ from runscrape_generator.bootstrap.folder import Folder
 from runscrape_generator.bootstrap.platforms import MANIFEST
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.publish import diff
+from runscrape_generator.text import from_json
 
 NEW = ".new"
 
@@ -87,10 +88,10 @@ def load(folder: Folder) -> Manifest | None:
     if data is None:
         return None
     try:
-        content = json.loads(data)
+        content = from_json(data)
         digests = {str(name): tuple(map(str, each)) for name, each in content["files"].items()}
         return Manifest(str(content["platform"]), digests, dict(content["choices"]))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError(
             f"{folder.path / MANIFEST}: is broken, so nobody knows which files you edited; remove"
             " it, and every file that differs from a new one is kept"

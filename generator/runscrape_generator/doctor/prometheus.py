@@ -5,7 +5,6 @@ https://prometheus.io/docs/prometheus/latest/querying/api/
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -26,7 +25,7 @@ from runscrape_generator.doctor.targets import Credentials, Target, Transport
 from runscrape_generator.errors import ConfigError
 from runscrape_generator.publish.server import OWN_CA
 from runscrape_generator.render.yaml import from_yaml
-from runscrape_generator.text import printable, shortened, show
+from runscrape_generator.text import from_json, printable, shortened, show
 
 SECONDS = 30.0
 """For one question: the targets of a thousand jobs take a while."""
@@ -153,9 +152,8 @@ def _get(
         login = f"; {_LOGIN}" if status in _UNAUTHORIZED else ""
         raise ConfigError(f"--prometheus: {url} answers {status}{login}")
     try:
-        content = json.loads(answer.body)
-        data = content["data"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        data = from_json(answer.body)["data"]
+    except (ValueError, KeyError, TypeError):
         raise ConfigError(f"--prometheus: {url} is no API of Prometheus") from None
     if not isinstance(data, dict):
         raise ConfigError(f"--prometheus: {url} is no API of Prometheus")

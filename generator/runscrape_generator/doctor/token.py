@@ -7,7 +7,6 @@ both in the body. No token is ever shown: what is looked at are the claims.
 from __future__ import annotations
 
 import base64
-import binascii
 import dataclasses
 import json
 import string
@@ -18,7 +17,7 @@ from urllib.parse import parse_qs, quote_plus, urlencode
 from runscrape_generator.doctor.evidence import Answer, Claims, Exchange, TokenAnswer
 from runscrape_generator.doctor.http.exchange import Request, exchange
 from runscrape_generator.doctor.targets import Secret, TokenRequest
-from runscrape_generator.text import printable, shortened
+from runscrape_generator.text import from_json, printable, shortened
 
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _LONGEST = 600
@@ -111,8 +110,8 @@ def claims(token: str) -> Claims | None:
     """Read what a JWT says of itself, unverified; None for what is no JWT."""
     parts = token.split(".")
     try:
-        payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (IndexError, ValueError, binascii.Error, RecursionError):
+        payload = from_json(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (IndexError, ValueError):
         return None
     if not isinstance(payload, dict):
         return None
@@ -128,8 +127,8 @@ def claims(token: str) -> Claims | None:
 
 def _json(answer: Answer) -> dict[str, Any]:
     try:
-        content = json.loads(answer.body)
-    except (ValueError, RecursionError):
+        content = from_json(answer.body)
+    except ValueError:
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from enum import StrEnum
 
 from runscrape_generator.render import file_sd
+from runscrape_generator.text import from_json
 
 
 class FileKind(StrEnum):
@@ -58,8 +58,8 @@ def is_ours(data: bytes, meant: FileKind) -> bool:
     if meant is FileKind.JOBS or _HEADER.match(data):
         return bool(_HEADER.match(data))
     try:
-        content = json.loads(data)
-    except (ValueError, RecursionError):
+        content = from_json(data)
+    except ValueError:
         return False
     if meant is FileKind.INVENTORY:
         return isinstance(content, dict) and isinstance(content.get("scopes"), dict)

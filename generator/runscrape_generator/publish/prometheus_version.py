@@ -26,6 +26,7 @@ from runscrape_generator.config.settings import AUTO, Format, Settings
 from runscrape_generator.errors import ConfigError, RunscrapeError, ValidationError
 from runscrape_generator.publish import files, promtool
 from runscrape_generator.publish.server import Server, server
+from runscrape_generator.text import from_json
 
 log = logging.getLogger(__name__)
 
@@ -107,10 +108,8 @@ def _ask(asked: Server) -> str | None:
     """Ask a server for its version; None where it does not tell one that can be used."""
     try:
         with asked.request("GET", "/api/v1/status/buildinfo", TIMEOUT) as response:
-            said = json.loads(_body(response))["data"]["version"] if response.ok else None
-    except (requests.RequestException, HTTPError):
-        return None
-    except (ValueError, LookupError, TypeError, RecursionError):
+            said = from_json(_body(response))["data"]["version"] if response.ok else None
+    except (requests.RequestException, HTTPError, ValueError, LookupError, TypeError):
         return None
     return _usable(str(said))
 
@@ -151,8 +150,8 @@ def _memory(settings: Settings) -> dict[str, str]:
     """What was told before: the URL of a reload, or promtool → release."""
     try:
         path = _place(settings)
-        data = json.loads(files.read(path) or b"{}") if path else {}
-    except (RunscrapeError, ValueError, RecursionError):
+        data = from_json(files.read(path) or b"{}") if path else {}
+    except (RunscrapeError, ValueError):
         return {}
     usable = data.items() if isinstance(data, dict) else ()
     return {name: told for name, told in usable if isinstance(told, str) and _usable(told) == told}

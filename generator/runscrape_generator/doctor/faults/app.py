@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -15,7 +14,7 @@ from runscrape_generator.doctor.http.connection import is_url
 from runscrape_generator.doctor.remedies import fitting_timeout, path_values
 from runscrape_generator.doctor.scrape import PROMETHEUS_3
 from runscrape_generator.doctor.targets import Limits
-from runscrape_generator.text import plural, printable
+from runscrape_generator.text import from_json, plural, printable
 
 _BY_STATUS: Mapping[int, str] = {
     401: "app-wants-credentials",
@@ -151,7 +150,7 @@ def _other_kind(answer: Answer) -> str:
     if start not in {b"{", b"["}:
         return ""
     try:
-        json.loads(answer.body)
-    except (ValueError, RecursionError):
+        from_json(answer.body)
+    except ValueError:
         return ""
     return "JSON"

@@ -297,7 +297,9 @@ def _json(content: bytes) -> Any:
     """
     try:
         found = json.loads(content.decode())
+        if b"\\ud" not in content.lower():
+            return found
         text = json.dumps(found, ensure_ascii=False)
     except RecursionError:
         raise ValueError("is nested without end") from None
-    return json.loads(SURROGATES.sub("\ufffd", text)) if SURROGATES.search(text) else found
+    return json.loads(SURROGATES.sub("\ufffd", text))
