@@ -195,6 +195,10 @@ def jobs(servers: Servers, folder: Path) -> list[dict[str, Any]]:
             "oauth2": oauth2 | {"token_url": f"{servers.bad.url}/token"},
             "static_configs": [{"targets": [host]}],
         },
+        {"job_name": "no port", "scheme": "https", "oauth2": oauth2}
+        | {"static_configs": [{"targets": ["127.0.0.1"]}]},
+        {"job_name": "both", "oauth2": oauth2, "params": {"name": ["job's", "other"]}}
+        | {"static_configs": [{"targets": [host], "labels": {"__param_name": "target's"}}]},
         {"job_name": "sent on", "oauth2": oauth2}
         | {"http_sd_configs": [{"url": f"{servers.discovery.url}/first"}]},
         {"job_name": "not sent on", "oauth2": oauth2}
@@ -292,7 +296,8 @@ def seconds(target: dict[str, Any]) -> float:
 
 
 def read(observed: Observed) -> list[Target]:
-    return list(prometheus_config.targets(observed.config))
+    version = consumers.installed("prometheus").release
+    return list(prometheus_config.targets(observed.config, version=version))
 
 
 def test_targets(observed: Observed) -> None:
@@ -307,7 +312,7 @@ def test_targets(observed: Observed) -> None:
         for (_, url), (labels, timeout) in observed.targets.items()
     }
     assert found == theirs
-    assert len(found) == 6
+    assert len(found) == 8
 
 
 def test_a_target_that_prometheus_drops(observed: Observed) -> None:

@@ -59,17 +59,18 @@ def run(options: Options, settings: Settings, config: str, progress: Progress, o
     run.
     """
     known = _known(options, settings, progress)
-    targets, notes = _targets(options, settings, known)
+    prometheus = look(options.prometheus, _login(settings)) if options.prometheus else None
+    version = _version(settings, prometheus)
+    targets, notes = _targets(options, settings, known, version)
     if not targets and known.listed is not None and known.listed.problems:
         raise ConfigError("\n".join(dict.fromkeys(known.listed.problems.values())))
     if not targets and (file := options.prometheus_config):
         notes += [f"{file}: no job has oauth2, the gateway as proxy_url, or a host on run.app"]
     elif not targets:
         notes += ["no service has a job: runscrape explain shows why"]
-    prometheus = look(options.prometheus, _login(settings)) if options.prometheus else None
     minting = options.mint or options.impersonate
     checkup = Checkup(
-        version=_version(settings, prometheus),
+        version=version,
         mint=partial(mint, impersonate=options.impersonate) if minting else None,
         probe_paths=options.probe_paths,
     )
@@ -103,18 +104,18 @@ def _known(options: Options, settings: Settings, progress: Progress) -> KnownSer
 
 
 def _targets(
-    options: Options, settings: Settings, known: KnownServices
+    options: Options, settings: Settings, known: KnownServices, version: tuple[int, int]
 ) -> tuple[tuple[Target, ...], list[str]]:
     """Give the targets asked for, and what is to be said of others."""
     if options.prometheus_config is not None:
         gateway = settings.gateway_url or settings.token_url
-        read = prometheus_config.targets(options.prometheus_config, gateway)
+        read = prometheus_config.targets(options.prometheus_config, gateway, version)
         every = tuple(attach(target, known) for target in read)
         decided: tuple[Decision, ...] = ()
     else:
         usual, others = around_the_jobs(settings)
         decided = decide(known.services, usual, others)
-        every = tuple(own.targets(decided, usual))
+        every = tuple(own.targets(decided, usual, version))
     if not options.services:
         return every, []
     chosen = tuple(t for t in every if any(_means(name, t) for name in options.services))

@@ -15,12 +15,15 @@ from runscrape_generator.render import file_sd, scrape_config
 from runscrape_generator.selection.jobs import assemble
 
 
-def targets(decided: tuple[Decision, ...], settings: Settings) -> Iterator[Target]:
+def targets(
+    decided: tuple[Decision, ...], settings: Settings, version: tuple[int, int]
+) -> Iterator[Target]:
     """Give every target that a run would write, read back as Prometheus would read it."""
     defaults = Defaults(
         folder=settings.output.parent if settings.output else Path(),
         interval=settings.scrape_interval or INTERVAL,
         timeout=settings.scrape_timeout or TIMEOUT,
+        version=version,
     )
     if settings.mode is Mode.GATEWAY:
         yield from _through_gateway(decided, settings, defaults)

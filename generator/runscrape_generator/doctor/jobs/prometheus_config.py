@@ -42,12 +42,12 @@ _DISCOVERIES = ("static_configs", "file_sd_configs", "http_sd_configs")
 """What doctor can ask for targets."""
 
 
-def targets(path: Path, gateway: str = "") -> Iterator[Target]:
+def targets(path: Path, gateway: str = "", version: tuple[int, int] = (2, 42)) -> Iterator[Target]:
     """Give every target of a configuration that concerns runscrape. Raises ConfigError.
 
-    ``gateway`` is the URL of the proxy, as far as the settings tell.
+    ``gateway`` is the URL of the proxy, as far as the settings tell; ``version`` is Prometheus'.
     """
-    for job, defaults in _jobs(path):
+    for job, defaults in _jobs(path, version):
         try:
             yield from _of_job(job, defaults, gateway)
         except RegexError as error:
@@ -64,7 +64,7 @@ def _wrong(path: Path, job: Data, why: str) -> ConfigError:
     return ConfigError(f"{path}: job {show(str(job.get('job_name')))}: {why}")
 
 
-def _jobs(path: Path) -> list[tuple[Data, Defaults]]:
+def _jobs(path: Path, version: tuple[int, int]) -> list[tuple[Data, Defaults]]:
     """Read each job of it and of its ``scrape_config_files``, with what holds for the job."""
     content = _mapping(path)
     folder = path.absolute().parent  # of the link itself, where it is one
@@ -74,7 +74,7 @@ def _jobs(path: Path) -> list[tuple[Data, Defaults]]:
         raise ConfigError(f"{path}: global is no mapping, or scrape_config_files no list")
     interval = str(common.get("scrape_interval") or scrape_config.INTERVAL)
     timeout = str(common.get("scrape_timeout") or scrape_config.TIMEOUT)
-    defaults = Defaults(folder, interval, timeout)
+    defaults = Defaults(folder, interval, timeout, version)
     jobs = [(job, defaults) for job in _entries(path, content)]
     for pattern in files:
         for name in _found(folder / str(pattern)):

@@ -20,6 +20,7 @@ from runscrape_generator.config import durations
 from runscrape_generator.doctor.causes import Fault
 from runscrape_generator.doctor.http.connection import is_url
 from runscrape_generator.doctor.jobs.relabel import relabel
+from runscrape_generator.doctor.scrape import PROMETHEUS_3
 from runscrape_generator.doctor.targets import (
     Credentials,
     Limits,
@@ -47,11 +48,13 @@ TargetGroup = tuple[Iterable[str], Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """The ``global`` block, as far as it counts here, and where relative paths begin."""
+    """What holds for all jobs of a file: where relative paths begin, the ``global`` block."""
 
     folder: Path
     interval: str = INTERVAL
     timeout: str = TIMEOUT
+    version: tuple[int, int] = (2, 42)
+    """Of the Prometheus whose targets these are."""
 
     def path(self, value: object) -> Path | None:
         """Resolve a path of the configuration; None where there is none."""
@@ -183,27 +186,30 @@ def _target(base: Target, job: Data, found: Mapping[str, str], defaults: Default
     """Make one target; None where relabelling drops it."""
     interval = str(job.get("scrape_interval") or defaults.interval)
     timeout = str(job.get("scrape_timeout") or _shorter(defaults.timeout, interval))
-    params = {name: _first(values) for name, values in (job.get("params") or {}).items()}
+    params = job.get("params") or {}
+    firsts = {f"__param_{name}": _first(values) for name, values in params.items()}
+    said = {str(name): str(value) for name, value in found.items()}
     meta = {
         "job": base.job,
         "__scheme__": str(job.get("scheme") or "http"),
         "__metrics_path__": str(job.get("metrics_path") or "/metrics"),
         "__scrape_interval__": interval,
         "__scrape_timeout__": timeout,
-        **{f"__param_{name}": value for name, value in params.items()},
-        **{str(name): str(value) for name, value in found.items()},
+        **(firsts | said if defaults.version >= PROMETHEUS_3 else said | firsts),
     }
     labels = relabel(meta, job.get("relabel_configs") or ())
     if labels is None or not labels.get("__address__"):
         return None
     shown = {name: value for name, value in labels.items() if not name.startswith("__")}
-    address = _with_port(labels["__address__"], labels.get("__scheme__", "http"))
+    address = labels["__address__"]
+    if defaults.version < PROMETHEUS_3:
+        address = _with_port(address, labels.get("__scheme__", "http"))
     shown.setdefault("instance", _without_login(address))
     made = dataclasses.replace(base, job=shown.get("job", base.job), labels=shown, meta=meta)
     if problem := _address_problem(labels["__address__"]) or _timing_problem(labels):
         return dataclasses.replace(made, problem=problem)
     seconds = durations.parse(labels["__scrape_timeout__"])
-    url = _url(address, labels, job.get("params") or {})
+    url = _url(address, labels, params)
     transport = dataclasses.replace(base.transport, proxy_url=proxy_for(job, url))
     return dataclasses.replace(made, url=url, timeout=seconds, transport=transport)
 
@@ -225,7 +231,7 @@ def _shorter(one: str, other: str) -> str:
 
 
 def _with_port(address: str, scheme: str) -> str:
-    """Add the scheme's port, as Prometheus 2 does; for a request it makes no difference."""
+    """Add the scheme's port, as Prometheus 2 does."""
     if re.search(r":\d+$", address):
         return address
     return f"{address}:{443 if scheme == 'https' else 80}"
