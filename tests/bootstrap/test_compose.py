@@ -260,3 +260,10 @@ def test_the_readmes_commands(google: Google, tmp_path: Path) -> None:
     assert placed == {path.name for path in (bundle / "quadlet").iterdir()}
     assert programs.calls("systemctl")[-1].endswith("start runscrape-generator")
     assert bool(programs.calls("loginctl")) is user.exists()
+
+
+def test_grafana_has_no_quadlet(google: Google, tmp_path: Path) -> None:
+    """Who starts the units is told that there is none of Grafana's."""
+    bundle = google.write(tmp_path / "b", "--platform", "compose", "--grafana")
+    assert "Grafana has no unit" in (bundle / "README.md").read_text()
+    assert not list((bundle / "quadlet").glob("*grafana*"))

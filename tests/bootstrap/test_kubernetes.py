@@ -39,6 +39,23 @@ def plain(google: Google, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return google.write(tmp_path_factory.mktemp("plain") / "b", *arguments)
 
 
+@pytest.mark.parametrize(
+    ("image", "typed"),
+    [
+        ("registry.example/runscrape:1", "build --tag {0} . && docker push {0}"),
+        ("localhost/runscrape:1", "build --tag {0} ."),
+    ],
+)
+def test_an_image_is_pushed_where_there_is_a_registry(
+    google: Google, tmp_path: Path, image: str, typed: str
+) -> None:
+    """The README pushes an image to the registry in its name; one of this machine goes nowhere."""
+    arguments = ["--platform", "kubernetes", "--image", image]
+    readme = (google.write(tmp_path / "b", *arguments) / "README.md").read_text()
+    assert re.findall(r"^ *docker (.*)$", readme, re.MULTILINE) == [typed.format(image)]
+    assert ("runscrape bootstrap . --image registry.example/" in readme) is ("push" not in typed)
+
+
 def test_options_of_the_platform(plain: Path) -> None:
     """Each option is where the platform looks for it."""
     built = {each["kind"]: each for each in kustomize(plain) if each["kind"] != "ConfigMap"}

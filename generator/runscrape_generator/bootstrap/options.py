@@ -235,6 +235,11 @@ class Choices:
     """What was given now or on an earlier run, by option: a later run need not say it again."""
 
     @property
+    def has_local_image(self) -> bool:
+        """Whether our image is on the machine that built it alone, as the default is."""
+        return self.image.startswith("localhost/")
+
+    @property
     def places(self) -> PlatformPlaces:
         """Where things are on the platform."""
         return PLACES[self.platform]

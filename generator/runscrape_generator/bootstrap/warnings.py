@@ -60,7 +60,7 @@ def _version(choices: Choices, loaded: Loaded) -> str:
 
 def _image(choices: Choices) -> str:
     """Say that a cluster can pull no image from ``localhost``, where the default is."""
-    if choices.platform is not Platform.KUBERNETES or not choices.image.startswith("localhost/"):
+    if choices.platform is not Platform.KUBERNETES or not choices.has_local_image:
         return ""
     return (
         f"--image {choices.image}: is on the machine that built it alone; name one in a registry"
