@@ -233,13 +233,41 @@ def test_a_tag_that_is_no_version(
         assert "prometheus_version: '3.5'" in (tmp_path / "c/config/runscrape.yaml").read_text()
 
 
+def test_a_tag_that_is_no_version_after_one_that_is(
+    google: Google, fresh: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the bundle knows of an earlier image says nothing of another: it is warned of as in a
+    new bundle, on each run, until --prometheus-version says it; that one then stays.
+    """
+    config = fresh / "config/runscrape.yaml"
+    untold = ["--prometheus-image", "registry.example/prometheus:stable"]
+    for arguments in (untold, []):
+        assert run(google, fresh, *arguments) == 0
+        assert "names no version of Prometheus" in capsys.readouterr().err
+        assert "prometheus_version" not in config.read_text()
+        assert "fallback_scrape_protocol" not in (fresh / "state/prometheus.yml").read_text()
+    for arguments in (["--prometheus-version", "3.5"], []):
+        assert run(google, fresh, *arguments) == 0
+        assert "names no version" not in capsys.readouterr().err
+        assert "prometheus_version: '3.5'" in config.read_text()
+
+
+def test_an_edited_version_stays(google: Google, fresh: Path) -> None:
+    """A version that the user wrote into the bundle is for whatever image they name."""
+    config = fresh / "config/runscrape.yaml"
+    config.write_text(config.read_text().replace("'3.10'", "'3.5'"))
+    assert run(google, fresh, "--prometheus-image", "registry.example/prometheus:stable") == 0
+    assert "prometheus_version: '3.5'" in config.read_text()
+    assert not config.with_name("runscrape.yaml.new").exists()
+
+
 def test_a_value_is_taken_back(google: Google, tmp_path: Path) -> None:
     """An empty value takes back what an earlier run was given; without one it holds."""
-    with_manager = ["--alertmanager", "a:9093", "--alertmanager", "b:9093"]
+    with_manager = ["--alertmanager", "a:9093", "--alertmanager", "[fd00::1]:9093"]
     directory = google.write(tmp_path / "b", "--platform", "compose", *with_manager)
     path = directory / "config/prometheus.yml.j2"
     assert run(google, directory) == 0
-    assert '["a:9093", "b:9093"]' in path.read_text()
+    assert '["a:9093", "[fd00::1]:9093"]' in path.read_text()
     assert run(google, directory, "--alertmanager", "") == 0
     assert "a:9093" not in path.read_text()
 
@@ -307,6 +335,19 @@ def test_where_the_files_are_is_said(
     (directory / "README.md").unlink()
     assert run(google, directory) == 0
     assert capsys.readouterr().err.endswith(f"go on with {directory}/README.md\n")
+
+
+def test_a_block_that_did_not_change(
+    google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the jobs are kept in the user's prometheus.yml, the file that shows them is written
+    once, and a second run says that nothing changed.
+    """
+    arguments = ["--prometheus-version", "2.42"]
+    assert run(google, tmp_path / "b", *arguments, platform="systemd") == 0
+    assert f"written to {tmp_path}/b/prometheus-block.yml" in capsys.readouterr().err
+    assert run(google, tmp_path / "b", *arguments, platform="systemd") == 0
+    assert "nothing changed" in capsys.readouterr().err
 
 
 def test_settings_that_the_bundle_sets(
@@ -410,10 +451,12 @@ def test_diff_of_nothing(google: Google, fresh: Path, capsys: pytest.CaptureFixt
 
 
 def test_first_diff(google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """--diff of a bundle that is not there yet shows all of it, and makes no folder."""
+    """--diff of a bundle that is not there yet shows all of it, makes no folder, and says so."""
     directory = tmp_path / "not-yet"
     assert run(google, directory, "--diff") == 0
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert f"{directory}/state/prometheus.yml would change" in err
+    assert "written" not in err
     for name in ("compose.yaml", "config/runscrape.yaml", "state/prometheus.yml"):
         assert f"+++ {directory / name}" in out
     assert not directory.exists()
@@ -563,6 +606,10 @@ def test_google_is_down(google: Google, fresh: Path, tmp_path: Path) -> None:
         (["--program-dir", "/home/me/bin"], "--program-dir: '/home/me/bin' is not an absolute"),
         (["--program-dir", "/opt/../root/bin"], "that a sandboxed unit sees"),
         (["--alertmanager", "alerts"], "--alertmanager: 'alerts' is not an address"),
+        (["--alertmanager", "alerts:99999"], "--alertmanager: 'alerts:99999' is not an address"),
+        (["--alertmanager", "fd00::1:9093"], "--alertmanager: 'fd00::1:9093' is not an address"),
+        (["--credentials-file", "/a:b.json"], "--credentials-file: '/a:b.json' is not a path of"),
+        (["--program-dir", "/opt/a:b/bin"], "--program-dir: '/opt/a:b/bin' is not an absolute"),
         (["--retention-size", "10Gi"], "--retention-size: '10Gi' is not a size such as 16GB"),
         (["--external-label", "a={{ 1 }}"], "--external-label: 'a={{ 1 }}' is not a label"),
         (["--external-label", "a=$HOME"], "--external-label: 'a=$HOME' is not a label"),
@@ -671,17 +718,46 @@ def test_usage_by_platform(
 def test_a_folder_that_no_unit_can_name(
     google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A folder with a space or a newline in its name is exit 2: quadlets could not name it."""
-    for name in ("my bundle", "a\nVolume=/:/host"):
+    """A folder with a space, a colon or a newline in its name is exit 2: quadlets could not name
+    it.
+    """
+    for name in ("my bundle", "a:b", "a\nVolume=/:/host"):
         assert run(google, tmp_path / name) == 2
-        assert "is not a path without spaces" in capsys.readouterr().err
+        assert "is not a path of letters, digits and _@+=,.-" in capsys.readouterr().err
         assert not (tmp_path / name).exists()
 
 
-def test_read_only_folder(google: Google, tmp_path: Path) -> None:
-    """A folder that cannot be made is exit 7."""
+def test_a_folder_above_that_no_unit_can_name(
+    google: Google,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What is wrong may be above the folder that was typed, so the message has the whole path;
+    where nothing in the bundle names its folder, it may be called anything.
+    """
+    above = tmp_path / "my projects"
+    above.mkdir()
+    monkeypatch.chdir(above)
+    assert run(google, Path("compose")) == 2
+    assert f"DIR: '{above}/compose' is not a path" in capsys.readouterr().err
+    for platform in ("kubernetes", "systemd"):
+        assert run(google, Path(platform), platform=platform) == 0
+        named = [
+            path for path in above.rglob("*") if path.is_file() and b"my proj" in path.read_bytes()
+        ]
+        assert not named
+
+
+def test_read_only_folder(
+    google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that cannot be made is exit 7, and nothing is said to be written."""
     (tmp_path / "file").write_text("")
     assert run(google, tmp_path / "file" / "bundle") == 7
+    (tmp_path / "link").symlink_to("nowhere")  # which shows only when all is there to be written
+    assert run(google, tmp_path / "link") == 7
+    assert "written to" not in capsys.readouterr().err
 
 
 KILLED = """

@@ -9,12 +9,16 @@ from pathlib import Path
 
 from runscrape_generator.config import durations
 
-_FOLDER = re.compile(r"/[A-Za-z0-9_@+=:,./-]*")
-"""What unit files and quadlets can name without quotes."""
+_FOLDER = re.compile(r"/[A-Za-z0-9_@+=,./-]*")
+"""What unit files and quadlets can name without quotes; a colon ends a path there, and in PATH."""
 _HOUR, _DAY = 60, 24
 """Minutes, hours."""
 _MIN_EVERY, _MAX_EVERY = 30, 86_400
 """Seconds: more often wears out Google's quota, less often than daily is no discovery."""
+_ADDRESS = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]):(?P<port>[1-9][0-9]{0,4})"
+)
+_MAX_PORT = 65_535
 
 Check = tuple[Callable[[str], bool], str]
 """Whether a value is good, and what completes ``'…' is not …``."""
@@ -64,16 +68,23 @@ def _is_duration(text: str) -> bool:
         return False
 
 
+def _is_address(text: str) -> bool:
+    """Whether it is a host, or an IPv6 address in brackets, and a port."""
+    found = _ADDRESS.fullmatch(text)
+    return found is not None and int(found["port"]) <= _MAX_PORT
+
+
 def _matching(pattern: str, what: str) -> Check:
     return lambda text: re.fullmatch(pattern, text) is not None, what
 
 
 IMAGE = _matching(r"[a-zA-Z0-9][a-zA-Z0-9._:/@-]{0,400}", "an image such as registry/name:tag")
 """NAME[:TAG][@DIGEST] (distribution/reference); what it allows needs no quotes in any file."""
-PATH: Check = (is_path, "a path without spaces")
+PLAIN_PATH = "a path of letters, digits and _@+=,.-"
+PATH: Check = (is_path, PLAIN_PATH)
 PROGRAM_DIR: Check = (
     _is_program_dir,
-    "an absolute path without spaces that a sandboxed unit sees",
+    f"{PLAIN_PATH.replace('a path', 'an absolute path')} that a sandboxed unit sees",
 )
 PERIOD: Check = (_is_period, "a duration from 30s to 1d")
 DURATION: Check = (_is_duration, "a duration such as 15d")
@@ -96,7 +107,4 @@ SIZE = _matching(r"[1-9][0-9]*(?:MB|GB|TB)", "a size such as 16GB")
 """What Prometheus' --storage.tsdb.retention.size takes; 1GB is 2**30 bytes there."""
 QUANTITY = _matching(r"[1-9][0-9]*[MGT]i", "a size such as 20Gi")
 """A Kubernetes quantity, of those that name a volume's size."""
-ADDRESS = _matching(
-    r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}",
-    "an address such as alertmanager:9093",
-)
+ADDRESS: Check = (_is_address, "an address such as alertmanager:9093 or [fd00::1]:9093")

@@ -72,8 +72,9 @@ def choices(given: Mapping[str, Any], earlier: Manifest | None, folder: Folder) 
         *_no_room(platform, values),
         *_own_label(values),
     ]
-    if not checks.is_path(given["directory"]):
-        found.append(f"DIR: {given['directory']!r} is not a path without spaces")
+    if platform is Platform.COMPOSE and not checks.is_path(given["directory"]):
+        path = str(Path(given["directory"]).absolute())
+        found.append(f"DIR: {path!r} is not {checks.PLAIN_PATH}: quadlets could not name it")
     if found:
         raise ConfigError("\n".join(found))
     for line in options.unused(platform, now, refused=False):

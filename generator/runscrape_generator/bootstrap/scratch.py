@@ -20,12 +20,12 @@ from runscrape_generator.bootstrap.options import Choices
 from runscrape_generator.bootstrap.platforms import Platform
 from runscrape_generator.config.settings import Format, Mode, Settings
 from runscrape_generator.errors import RunscrapeError, WriteError
+from runscrape_generator.log import NOTICE
 from runscrape_generator.progress import Progress
+from runscrape_generator.summary import Summary
 
 BLOCK = "prometheus-block.yml"
 """Shows the jobs that the generator will keep in a prometheus.yml of the user's."""
-_STALE = 3
-"""The exit code where some scopes came from the inventory."""
 
 
 @contextmanager
@@ -66,6 +66,7 @@ def copy_config(choices: Choices, folder: Folder, scratch: Path) -> Path:
     for name in (choices.places.bundle_config, *generated(choices)):
         for path in folder.files(name):
             _copy(folder, path, scratch)
+    _copy(folder, BLOCK, scratch)
     return scratch / choices.places.bundle_config / "runscrape.yaml"
 
 
@@ -89,16 +90,37 @@ def generated(choices: Choices) -> tuple[str, ...]:
     return (state, "operator") if choices.operator else (state,)
 
 
-def generate(choices: Choices, progress: Progress, scratch: Path) -> int:
-    """Run the generator in the scratch folder; gives the exit code."""
+def generate(choices: Choices, progress: Progress, scratch: Path) -> list[Summary]:
+    """Run the generator in the scratch folder.
+
+    Gives what each run did, with its output in the bundle: to be told once it is there.
+    """
     for name in generated(choices):
         (scratch / name).mkdir(parents=True, exist_ok=True)
-    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - no path of ours
-        codes = [
-            run.once(command, settings, progress, stdout=nowhere).exit_code
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, _untold():  # noqa: PTH123 - no path of ours
+        summaries = [
+            run.once(command, settings, progress, stdout=nowhere)
             for command, settings in tuple(_runs(choices, scratch))
         ]
-    return _STALE if _STALE in codes else 0
+    return [
+        replace(each, output=choices.directory / each.output.relative_to(scratch))
+        for each in summaries
+        if each.output
+    ]
+
+
+@contextmanager
+def _untold() -> Iterator[None]:
+    """Hold back the summary of a run: nothing is in the bundle yet."""
+
+    def is_no_summary(record: logging.LogRecord) -> bool:
+        return record.levelno != NOTICE
+
+    run.log.addFilter(is_no_summary)
+    try:
+        yield
+    finally:
+        run.log.removeFilter(is_no_summary)
 
 
 def _runs(

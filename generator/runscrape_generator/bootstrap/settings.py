@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from runscrape_generator.bootstrap.options import Choices
+from runscrape_generator.bootstrap.options import DEFAULTS, Choices
 from runscrape_generator.bootstrap.platforms import CONFIG, STATE, Platform
 from runscrape_generator.bootstrap.processes import keeps_a_block
 from runscrape_generator.cloudrun.credentials import open_access
@@ -94,6 +95,25 @@ def _with_limits(rules: Any, *, whole: bool) -> list[object]:
     both = samples | {"body_size_limit": BODY_SIZE_LIMIT}
     ours = [{"scrape_config": limits} for limits in (samples, both)]
     return [ours[whole], *(rule for rule in rules if rule not in ours)]
+
+
+def without_outdated_version(
+    loaded: Loaded, choices: Choices, config: BundleConfig, earlier: Mapping[str, object]
+) -> Loaded:
+    """Take back the version that the bundle has of an earlier image, where this one's tag has none.
+
+    One that the user wrote into it, or says now, counts. ``earlier`` has the choices before these.
+    """
+    image = earlier.get("prometheus_image", DEFAULTS["prometheus_image"])
+    is_same_image = choices.platform is Platform.SYSTEMD or choices.prometheus_image == image
+    is_said = not loaded.origins["prometheus_version"].startswith(f"{config.path}:")
+    if is_same_image or is_said or config.edited or config.version:
+        return loaded
+    return replace(
+        loaded,
+        settings=replace(loaded.settings, prometheus_version=AUTO),
+        origins={**loaded.origins, "prometheus_version": "default"},
+    )
 
 
 def unused(loaded: Loaded, choices: Choices) -> list[str]:

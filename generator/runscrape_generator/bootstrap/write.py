@@ -54,8 +54,8 @@ def write(
             own = scratch_copy.copy_config(choices, folder, scratch)
             loaded, progress = load(str(own) if manifest.digests and own.exists() else None)
         with scratch_copy.shown_as(scratch, choices.directory):  # load() has set up the log anew
-            decided = _decide(choices, folder, manifest, loaded, scratch)
-            code = scratch_copy.generate(choices, progress, scratch)
+            decided = _decide(choices, folder, earlier or manifest, loaded, scratch)
+            summaries = scratch_copy.generate(choices, progress, scratch)
             made = dict(scratch_copy.made(choices, folder, decided, scratch))
     if show:
         stdout.write(bundle.differences(folder, decided))
@@ -64,8 +64,11 @@ def write(
         )
     else:
         _apply(choices, folder, earlier, decided, made)
+    for summary in summaries:
+        log.log(NOTICE, replace(summary, dry_run=show).line())
+    if not show:
         _tell(choices, decided)
-    return code
+    return max(summary.exit_code for summary in summaries)
 
 
 def _manifest(choices: Choices, earlier: Manifest | None) -> Manifest:
@@ -82,15 +85,19 @@ def _manifest(choices: Choices, earlier: Manifest | None) -> Manifest:
 def _decide(
     choices: Choices,
     folder: Folder,
-    manifest: Manifest,
+    before: Manifest,
     loaded: Loaded,
     scratch: Path,
 ) -> tuple[FileStep, ...]:
-    """Decide on each file, and have the scratch folder hold each as it will be."""
+    """Decide on each file, and have the scratch folder hold each as it will be.
+
+    ``before`` is the manifest as it was read, or a new one.
+    """
+    config = _config(choices, folder, before, scratch)
+    loaded = bootstrap_settings.without_outdated_version(loaded, choices, config, before.choices)
     for line in (*warnings.of(choices, loaded), *bootstrap_settings.unused(loaded, choices)):
         log.warning(line)
-    config = _config(choices, folder, manifest, scratch)
-    decided = bundle.steps(folder, plan(_asked(choices, loaded, config)), manifest)
+    decided = bundle.steps(folder, plan(_asked(choices, loaded, config)), before)
     for step in decided:
         if step.planned and step.fate not in _EDITED:
             scratch_copy.put(scratch / step.path, step.planned.data)
