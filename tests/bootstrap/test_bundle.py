@@ -410,7 +410,8 @@ def test_a_folder(
     for role in ("cloudasset.viewer", "run.viewer", "run.invoker"):
         assert (
             "gcloud resource-manager folders add-iam-policy-binding 123456789012 --member "
-            f"serviceAccount:runscrape@demo.iam.gserviceaccount.com --role roles/{role}\n"
+            f"serviceAccount:runscrape@demo.iam.gserviceaccount.com --role roles/{role} "
+            "--condition None\n"
         ) in readme
     assert "gcloud services enable cloudasset.googleapis.com --project demo" in readme
 

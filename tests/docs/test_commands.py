@@ -112,6 +112,27 @@ def test_the_commands_are_found() -> None:
         parse("runscrape", ["generate", "--nonsense"])
 
 
+BUNDLES = [
+    pytest.param(path.read_text("utf-8"), id=path.parent.name)
+    for path in sorted((ROOT / "templates/bootstrap").glob("*/README.md.j2"))
+]
+
+
+@pytest.mark.parametrize(
+    "text", [*(pytest.param(text, id=name) for name, text in TEXTS.items()), *BUNDLES]
+)
+def test_no_grant_asks_a_question(text: str) -> None:
+    """Where a project's policy has conditions, gcloud asks which one is meant unless that is said:
+    of a block that is pasted, its question takes the next command for the answer.
+    """
+    lines = re.sub(r"\\\n\s*", " ", text).splitlines()
+    on_others = re.compile(
+        r"gcloud (projects|organizations|resource-manager folders|\[\[ binding \]\]) .*--role"
+    )
+    grants = [line for line in lines if on_others.search(line)]
+    assert [line for line in grants if "--condition None" not in line] == []
+
+
 @pytest.mark.parametrize("name", TEXTS)
 def test_every_variable_exists(name: str) -> None:
     """A variable that a text names is one of the generator's or the proxy's."""
