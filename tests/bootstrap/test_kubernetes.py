@@ -259,6 +259,35 @@ def test_alertmanagers_of_our_own_prometheus(google: Google, tmp_path: Path) -> 
     assert config["static_configs"] == [{"targets": ["alerts.monitoring.svc:9093"]}]
 
 
+@pytest.mark.parametrize("label", [(), ("--operator-label", "release=x")])
+def test_every_pod_has_the_registrys_secret(
+    google: Google, tmp_path: Path, label: tuple[str, ...]
+) -> None:
+    """Whichever pod runs our image can pull it: that of your own Prometheus gets the secret as it
+    gets the container.
+    """
+    arguments = ["--operator", *label, "--image-pull-secret", "registry"]
+    bundle = google.write(tmp_path / "b", "--platform", "kubernetes", *arguments)
+    specs = [
+        spec
+        for path in (*bundle.glob("manifests/*.yaml"), *bundle.glob("operator/*.yaml"))
+        for document in yaml.safe_load_all(path.read_text())
+        for spec in pod_specs(document)
+    ]
+    assert len(specs) == 3
+    assert [spec.get("imagePullSecrets") for spec in specs] == [[{"name": "registry"}]] * 3
+    assert ("`spec.imagePullSecrets`" in (bundle / "README.md").read_text()) is bool(label)
+
+
+def pod_specs(value: Any) -> Iterator[dict[str, Any]]:
+    """Find what lists containers, however deep."""
+    if isinstance(value, dict) and "containers" in value:
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from pod_specs(each)
+
+
 def test_an_image_that_no_cluster_can_pull(
     google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
