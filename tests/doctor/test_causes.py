@@ -226,7 +226,7 @@ class Found:
     code: int
     content: dict[str, Any]
     seen: dict[tuple[str, str], dict[str, Any]]
-    """Prometheus' targets, by job and URL (see key)."""
+    """Prometheus' targets, by job and URL."""
     prometheus: tuple[str, ...]
     """What has doctor ask that Prometheus, by the configuration that it has read."""
 
@@ -280,19 +280,14 @@ def quicker(path: Path) -> Path:
     return file
 
 
-def key(job: str, url: str) -> tuple[str, str]:
-    """Give what Prometheus' targets are known by; only Prometheus 2 writes the usual port."""
-    return job, re.sub(r":(443|80)/", "/", url, count=1)
-
-
 def scraped(address: str, content: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
     """Give Prometheus' targets once all were scraped, and those that are well are up."""
     found = get_json(f"{address}/api/v1/targets?state=active")["data"]["activeTargets"]
-    seen = {key(each["labels"]["job"], each["scrapeUrl"]): each for each in found}
+    seen = {(each["labels"]["job"], each["scrapeUrl"]): each for each in found}
     for target in content["targets"]:
         if target["job"] == "ca-missing":
             continue  # Prometheus makes no target of it; doctor cannot know whose file is missing
-        health = seen.get(key(target["job"], target["url"]), {}).get("health")
+        health = seen.get((target["job"], target["url"]), {}).get("health")
         if target["url"] and health != "up" and (target["well"] or health != "down"):
             return {}
         if health == "up" and target["cause"] and target["cause"]["name"] == "too-many-samples":
@@ -378,12 +373,12 @@ def test_prometheus_sees_the_same(found: Found) -> None:
     """A real Prometheus has up what doctor finds well, and down what it does not."""
     theirs = {place: each["health"] == "up" for place, each in found.seen.items()}
     ours = {
-        key(each["job"], each["url"]): each["well"]
+        (each["job"], each["url"]): each["well"]
         for each in found.content["targets"]
         if each["url"] and each["job"] != "ca-missing"
     }
     warm = {
-        key(each["job"], each["url"])
+        (each["job"], each["url"])
         for each in found.content["targets"]
         if each["cause"] and each["cause"]["name"] in WARM
     }
@@ -412,7 +407,7 @@ def test_the_manual_has_what_prometheus_says(found: Found) -> None:
     rows = symptoms(PROXY)
     missing, met = set(), set()
     for each in found.content["targets"]:
-        place = key(each["job"], each["url"])
+        place = each["job"], each["url"]
         if place not in found.seen or not each["cause"] or each["cause"]["name"] in OTHER_WORDS:
             continue
         error = found.seen[place]["lastError"]
