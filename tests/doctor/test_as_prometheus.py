@@ -18,7 +18,7 @@ from runscrape_generator.doctor.jobs import prometheus_config, scrape_config
 from runscrape_generator.doctor.targets import Secret, Target
 from tests.kit import consumers
 from tests.kit import fast_yaml as yaml
-from tests.kit.odd_server import Asked, OddServer, answers
+from tests.kit.odd_server import Asked, Connection, OddServer, answers
 from tests.kit.prometheus import prometheus
 from tests.kit.waiting import until
 
@@ -200,7 +200,7 @@ def jobs(servers: Servers, folder: Path) -> list[dict[str, Any]]:
         {"job_name": "both", "oauth2": oauth2, "params": {"name": ["job's", "other"]}}
         | {"static_configs": [{"targets": [host], "labels": {"__param_name": "target's"}}]},
         {"job_name": "sent on", "oauth2": oauth2}
-        | {"http_sd_configs": [{"url": f"{servers.discovery.url}/first"}]},
+        | {"http_sd_configs": [{"url": f"{servers.discovery.url}/first", "oauth2": oauth2}]},
         {"job_name": "not sent on", "oauth2": oauth2}
         | {
             "http_sd_configs": [
@@ -211,14 +211,14 @@ def jobs(servers: Servers, folder: Path) -> list[dict[str, Any]]:
 
 
 def discovery(app: OddServer) -> OddServer:
-    """Give a server whose second answer has the targets."""
+    """Give a server whose second answer has the targets, for who has a token."""
     groups = [{"targets": [app.url.removeprefix("http://")], "labels": {"sent": "on"}}]
-    return OddServer(
-        {
-            "/first": answers(302, b"", Location="/second"),
-            "/second": answers(200, groups, **JSON),
-        }
-    )
+
+    def second(client: Connection, asked: Asked) -> bool:
+        known = asked.headers.get("authorization") == "Bearer abc"
+        return (answers(200, groups, **JSON) if known else answers(403))(client, asked)
+
+    return OddServer({"/first": answers(302, b"", Location="/second"), "/second": second})
 
 
 Seen = dict[tuple[str, str], tuple[dict[str, str], float]]

@@ -394,11 +394,15 @@ def test_other_ways_to_have_no_targets(site: Clinic, tmp_path: Path) -> None:
     """A discovery that cannot be asked, or that leaves nothing, is told."""
     dead = {"url": "http://127.0.0.1:1/targets"}
     secret = {"basic_auth": {"username": "x", "password_file": "/nowhere"}}
+    unknown = site.oauth2("https://other.example.com")
+    unread = unknown | {"client_secret_file": "/nowhere"}
     dropped = [{"action": "drop", "source_labels": ["__address__"]}]
     site.odd.scripts = {"/targets": answers(200, b"<html>")}
     for changes, cause, said in (
         ({"http_sd_configs": [dead]}, "no-targets", "Connection refused"),
         ({"http_sd_configs": [dead | secret]}, "secret-unreadable", "/nowhere"),
+        ({"http_sd_configs": [dead | {"oauth2": unknown}]}, "not-in-proxy-inventory", "for http"),
+        ({"http_sd_configs": [dead | {"oauth2": unread}]}, "secret-unreadable", "/nowhere"),
         ({"http_sd_configs": [{"url": f"{site.odd.url}/targets"}]}, "no-targets", "Content-Type"),
         (
             {"static_configs": [{"targets": ["a:1"]}], "relabel_configs": dropped},

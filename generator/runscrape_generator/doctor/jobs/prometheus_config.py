@@ -15,17 +15,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from runscrape_generator.addresses import is_loopback
+from runscrape_generator.addresses import is_loopback, without_secrets
+from runscrape_generator.doctor import token
 from runscrape_generator.doctor.answer import MOST_REDIRECTS, sent_on
 from runscrape_generator.doctor.causes import Fault
-from runscrape_generator.doctor.evidence import Exchange
+from runscrape_generator.doctor.evidence import Evidence, Exchange
+from runscrape_generator.doctor.faults import token as of_token
 from runscrape_generator.doctor.faults.network import to_proxy
 from runscrape_generator.doctor.http.connection import is_url
 from runscrape_generator.doctor.http.exchange import Request, exchange
 from runscrape_generator.doctor.jobs import scrape_config
 from runscrape_generator.doctor.jobs.relabel import RegexError
 from runscrape_generator.doctor.jobs.scrape_config import Data, Defaults, TargetGroup
-from runscrape_generator.doctor.targets import Target
+from runscrape_generator.doctor.targets import Secret, Target
 from runscrape_generator.errors import ConfigError, ValidationError
 from runscrape_generator.render.yaml import from_yaml
 from runscrape_generator.text import SURROGATES, one_line, show
@@ -218,10 +220,18 @@ def _of_url(data: Data, defaults: Defaults, proxy: str) -> tuple[list[TargetGrou
     url = str(data.get("url") or "")
     headers = {"Accept": "application/json"}
     login = scrape_config.credentials(data, defaults)
+    oauth2 = data.get("oauth2")
+    wanted = scrape_config.token_request(oauth2, defaults) if oauth2 else None
     try:
         headers |= login.headers() if login else {}
+        secret = wanted.secret.read() if wanted else Secret()
     except OSError as error:
         return [], Fault("secret-unreadable", f"{error.filename}: {error.strerror}")
+    if wanted is not None:
+        got = token.ask(wanted, secret, _HTTP_SD_SECONDS)
+        if got.token is None:
+            return [], _no_token(Evidence(target=Target(job="", token=wanted), token=got), url)
+        headers["Authorization"] = f"Bearer {got.token}"
     made = _asked(url, headers, data, defaults)
     problem = _not_got(made, at_proxy=bool(proxy) and urlsplit(proxy)[1] == urlsplit(url)[1])
     if problem is not None or made.answer is None:
@@ -230,6 +240,12 @@ def _of_url(data: Data, defaults: Defaults, proxy: str) -> tuple[list[TargetGrou
         return _groups(made.answer.body, {"__meta_url": url}, is_json=True), None
     except ValueError as error:
         return [], _no_targets(f"{made.url}: {one_line(error)}", made.url)
+
+
+def _no_token(evidence: Evidence, url: str) -> Fault:
+    """Say why there is no token for the targets, by the causes of any token."""
+    fault = of_token.fault(evidence) or Fault("unknown")
+    return Fault(fault.cause, f"for {without_secrets(url)}: {fault.detail}", fault.values)
 
 
 def _asked(
