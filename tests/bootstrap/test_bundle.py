@@ -396,6 +396,31 @@ def test_credentials_that_the_containers_cannot_read(
         assert ("who cannot read it" in capsys.readouterr().err) is warned
 
 
+@pytest.mark.parametrize("platform", ["compose", "systemd"])
+def test_credentials_that_nobody_can_read(
+    google: Google, tmp_path: Path, platform: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is not there, and a folder, is warned of wherever it would be mounted or loaded."""
+    key = tmp_path / "key.json"
+    for arguments, said in (
+        (["--credentials-file", str(key)], "No such file or directory; it has to be there"),
+        (["--credentials-file", str(tmp_path)], "is a folder; name a file"),
+    ):
+        assert run(google, tmp_path / "b", *arguments, platform=platform) == 0
+        assert f"warning: {' '.join(arguments)}: {said}" in capsys.readouterr().err
+
+
+def test_credentials_that_root_hands_over(
+    google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Under systemd root reads the file, whoever else may."""
+    key = tmp_path / "key.json"
+    key.touch(0o000)
+    arguments = ["--credentials-file", str(key)]
+    assert run(google, tmp_path / "b", *arguments, platform="systemd") == 0
+    assert "warning: --credentials-file" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("platform", ["compose", "kubernetes", "systemd"])
 def test_a_folder(
     google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str], platform: str
@@ -664,6 +689,35 @@ def test_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert cli.main(["bootstrap", "", "--platform", "compose", "--project", "demo"]) == 2
     assert not list(tmp_path.iterdir())
+
+
+def test_jobs_that_are_meant_to_go(
+    google: Google, fresh: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run that would remove most jobs is refused, and takes the option that the refusal names;
+    it is for that run, and the generator of the bundle goes on refusing.
+    """
+    before = snapshot(fresh)
+    assert run(google, fresh, "--exclude", "*") == 5
+    assert "run once with --max-removed 100" in capsys.readouterr().err
+    assert snapshot(fresh) == before
+    assert run(google, fresh, "--exclude", "*", "--max-removed", "100") == 0
+    assert "cloudrun/" not in (fresh / "state/prometheus.yml").read_text()
+    assert "max_removed" not in (fresh / "config/runscrape.yaml").read_text()
+
+
+@pytest.mark.parametrize("name", ["prometheus.yml", "inventory.json"])
+def test_a_foreign_file_in_the_place_of_the_generators(
+    google: Google, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is refused as by the generator, and with what can be done in a bundle."""
+    foreign = tmp_path / "b/state" / name
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("mine: {}\n")
+    assert run(google, tmp_path / "b") == 5
+    said = f"error: {foreign}: was not written by runscrape, and would be lost: move it away\n"
+    assert capsys.readouterr().err.endswith(said)
+    assert foreign.read_text() == "mine: {}\n"
 
 
 def test_a_full_disk(google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,7 +45,15 @@ def run(given: Mapping[str, Any], load: Load, *, stdout: TextIO) -> int:
     with Folder(directory) as folder:
         earlier = bundle.load(folder)
         chosen = choices(given, earlier, folder)
-        return write.write(chosen, folder, earlier, load, stdout=stdout, show=bool(given["show"]))
+        return write.write(
+            chosen,
+            folder,
+            earlier,
+            load,
+            stdout=stdout,
+            show=bool(given["show"]),
+            max_removed=given["max_removed"],
+        )
 
 
 def choices(given: Mapping[str, Any], earlier: Manifest | None, folder: Folder) -> Choices:

@@ -19,9 +19,11 @@ from runscrape_generator.bootstrap.folder import Folder
 from runscrape_generator.bootstrap.options import Choices
 from runscrape_generator.bootstrap.platforms import Platform
 from runscrape_generator.config.settings import Format, Mode, Settings
-from runscrape_generator.errors import RunscrapeError, WriteError
+from runscrape_generator.errors import RefusedError, RunscrapeError, WriteError
 from runscrape_generator.log import NOTICE
 from runscrape_generator.progress import Progress
+from runscrape_generator.publish.file_kinds import FileKind, is_ours
+from runscrape_generator.publish.places import WRITES
 from runscrape_generator.summary import Summary
 
 BLOCK = "prometheus-block.yml"
@@ -90,23 +92,36 @@ def generated(choices: Choices) -> tuple[str, ...]:
     return (state, "operator") if choices.operator else (state,)
 
 
-def generate(choices: Choices, progress: Progress, scratch: Path) -> list[Summary]:
-    """Run the generator in the scratch folder.
+def generate(
+    choices: Choices, progress: Progress, scratch: Path, max_removed: float | None
+) -> list[Summary]:
+    """Run the generator in the scratch folder; ``max_removed`` is a percentage, for this run alone.
 
     Gives what each run did, with its output in the bundle: to be told once it is there.
     """
     for name in generated(choices):
         (scratch / name).mkdir(parents=True, exist_ok=True)
+    runs = list(_runs(choices, scratch))
+    if max_removed is not None:
+        runs = [(command, replace(each, max_removed=max_removed)) for command, each in runs]
+    for command, settings in runs:
+        _require_ours(settings.output, WRITES[command])
+        _require_ours(settings.inventory, FileKind.INVENTORY)
     with open(os.devnull, "w", encoding="utf-8") as nowhere, _untold():  # noqa: PTH123 - no path of ours
         summaries = [
-            run.once(command, settings, progress, stdout=nowhere)
-            for command, settings in tuple(_runs(choices, scratch))
+            run.once(command, settings, progress, stdout=nowhere) for command, settings in runs
         ]
     return [
         replace(each, output=choices.directory / each.output.relative_to(scratch))
         for each in summaries
         if each.output
     ]
+
+
+def _require_ours(path: Path | None, kind: FileKind) -> None:
+    """Raise RefusedError for a file of somebody else's where the generator's is to be."""
+    if path and path.is_file() and not is_ours(path.read_bytes(), kind):
+        raise RefusedError(f"{path}: was not written by runscrape, and would be lost: move it away")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,14 +19,24 @@ def of(choices: Choices, loaded: Loaded) -> Iterator[str]:
 
 
 def _credentials(choices: Choices) -> str:
-    """Say why the containers' user could not read the credentials; empty where it can."""
+    """Say why the credentials could not be read there; empty where they can."""
     path = choices.credentials_file
-    if path is None or choices.platform is not Platform.COMPOSE:
+    if path is None:
         return ""
+    by_root = choices.platform is Platform.SYSTEMD
     try:
         found = Path(path).stat()
     except OSError as error:
+        if by_root and isinstance(error, PermissionError):
+            return ""
         return f"--credentials-file {path}: {error.strerror}; it has to be there when this runs"
+    if stat.S_ISDIR(found.st_mode):
+        return f"--credentials-file {path}: is a folder; name a file"
+    return "" if by_root else _unreadable(choices, path, found)
+
+
+def _unreadable(choices: Choices, path: str, found: os.stat_result) -> str:
+    """Say that the containers' user cannot read the file; empty where that user can."""
     if choices.user == found.st_uid:
         needed = stat.S_IRUSR
     else:

@@ -43,8 +43,11 @@ def write(
     *,
     stdout: TextIO,
     show: bool,
+    max_removed: float | None,
 ) -> int:
     """Write the bundle, or with ``show`` only print what would change; give the exit code.
+
+    ``max_removed`` is for this run: a percentage of the jobs; None: as the bundle's settings say.
 
     Raises a RunscrapeError where that fails.
     """
@@ -55,7 +58,7 @@ def write(
             loaded, progress = load(str(own) if manifest.digests and own.exists() else None)
         with scratch_copy.shown_as(scratch, choices.directory):  # load() has set up the log anew
             decided = _decide(choices, folder, earlier or manifest, loaded, scratch)
-            summaries = scratch_copy.generate(choices, progress, scratch)
+            summaries = scratch_copy.generate(choices, progress, scratch, max_removed)
             made = dict(scratch_copy.made(choices, folder, decided, scratch))
     if show:
         stdout.write(bundle.differences(folder, decided))

@@ -48,6 +48,13 @@ def own_parameters() -> list[click.Parameter]:
             heading=_HEADING,
             help="Print what would change, and write nothing.",
         ),
+        flags.Flag(
+            "--max-removed",
+            type=click.FloatRange(0, 100),
+            metavar="PERCENT",
+            heading=_HEADING,
+            help="How many of the jobs this run may remove; by default as the settings say, or 50.",
+        ),
         *map(_flag, OPTIONS),
     ]
 
@@ -71,7 +78,7 @@ def _flag(option: BundleOption) -> flags.Flag:
 def run(context: click.Context) -> int:
     """Write the bundle."""
     names = [str(each.name) for each in own_parameters()]
-    given = flags.given(context)
+    given = {key: value for key, value in flags.given(context).items() if key not in names}
 
     def read(own_config: str | None) -> tuple[Loaded, Progress]:
         named = "config" in given or os.environ.get(CONFIG_VARIABLE)
