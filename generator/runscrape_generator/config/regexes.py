@@ -20,8 +20,12 @@ _ESCAPE = (
 )
 _NAMED = r"\\[pP](?:\{[^}]*\}|[^{])|\\[dDsSwW]"
 _CHARACTER = rf"(?:{_ESCAPE}|[^\\])"
-_ELEMENT = rf"(?>\[:\^?[a-z]+:\]|{_NAMED}|{_CHARACTER}(?:-(?!\]){_CHARACTER}|(?!-[^\]])))"
-_CLASS = rf"\[\^?+{_ELEMENT}(?:(?!\]){_ELEMENT})*+\]"
+_ELEMENT = re.compile(
+    rf"\[:\^?[a-z]+:\]|{_NAMED}|{_CHARACTER}(?:-(?!\]){_CHARACTER}|(?!-[^\]]))",
+    re.DOTALL | re.ASCII,
+)
+"""Of a class; the first one may be a ``]``."""
+
 _FLAGS = r"[imsU]*(?:-[imsU]+)?"
 _COUNT = r"(?:0|[1-9][0-9]*)"
 _TOKEN = re.compile(
@@ -32,7 +36,8 @@ _TOKEN = re.compile(
             r"(?P<bar>\|)",
             rf"(?P<repeat>(?:[*+?]|\{{{_COUNT}(?:,{_COUNT}?)?\}})\??)",
             rf"(?P<nothing>\(\?{_FLAGS}\)|\\Q\\E)",
-            rf"(?P<atom>\\Q.*?(?:\\E|\Z)|{_NAMED}|\\[AbBz]|{_ESCAPE}|{_CLASS}|[^\\\[(])",
+            r"(?P<class>\[\^?)",
+            rf"(?P<atom>\\Q.*?(?:\\E|\Z)|{_NAMED}|\\[AbBz]|{_ESCAPE}|[^\\\[(])",
         )
     ),
     re.DOTALL | re.ASCII,
@@ -46,7 +51,8 @@ def refused(regex: str) -> str:
     repeatable = repeated = False
     while place < len(text):
         token = _TOKEN.match(text, place)
-        if token is None:
+        end = token and _end(token)
+        if token is None or end is None:
             return _unknown(text[place:])
         kind, said = token.lastgroup, token[0]
         if kind == "repeat" and (repeated or not repeatable):
@@ -59,9 +65,21 @@ def refused(regex: str) -> str:
             return "a ) has no ("
         repeated = kind == "repeat"
         if kind != "nothing":
-            repeatable = kind in {"atom", "close", "repeat"}
-        place = token.end()
+            repeatable = kind in {"atom", "class", "close", "repeat"}
+        place = end
     return "a ( has no )" if depth else ""
+
+
+def _end(token: re.Match[str]) -> int | None:
+    """Where a token ends, a class with all of its elements; None for a class without an end."""
+    place = token.end()
+    if token.lastgroup != "class":
+        return place
+    while (element := _ELEMENT.match(token.string, place)) is not None:
+        place = element.end()
+        if token.string.startswith("]", place):
+            return place + 1
+    return None
 
 
 _UNKNOWN = {
