@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -387,18 +389,17 @@ def first_scrapes(address: str, number: int) -> dict[str, bool]:
     return first if len(first) == number else {}
 
 
-@pytest.mark.parametrize("program", consumers.releases_of("prometheus"), ids=str)
-def test_samples_said_again(program: consumers.Program, tmp_path: Path) -> None:
+def test_samples_said_again(tmp_path: Path) -> None:
     """What a scrape says twice counts for sample_limit as it counts for each Prometheus."""
     now = str(int(time.time()))
     bodies = {name: body.replace("{now}", now) for name, (body, _, _) in AGAIN.items()}
-    config = tmp_path / "etc" / "prometheus.yml"
-    config.parent.mkdir()
     scripts = {
         f"/{number}": answers(200, bodies[name].encode(), **kind)
         for number, (name, (_, kind, _)) in enumerate(AGAIN.items())
     }
-    with OddServer(scripts) as server:
+    programs = consumers.releases_of("prometheus")
+    with contextlib.ExitStack() as ending:
+        server = ending.enter_context(OddServer(scripts))
         limited = [
             {"job_name": f"{name}/{limit}", "sample_limit": limit, "metrics_path": f"/{number}"}
             | {"static_configs": [{"targets": [f"127.0.0.1:{server.port}"]}], **more}
@@ -406,18 +407,22 @@ def test_samples_said_again(program: consumers.Program, tmp_path: Path) -> None:
             for limit in (1, 2, 3)
         ]
         times = {"scrape_interval": "2s", "scrape_timeout": "2s"}
+        config = tmp_path / "etc" / "prometheus.yml"
+        config.parent.mkdir()
         config.write_text(yaml.safe_dump({"global": times, "scrape_configs": limited}))
-        with prometheus(config, program=program.path) as address:
-            first = until(lambda: first_scrapes(address, len(limited)), "all to be scraped")
-    up = {job for job, well in first.items() if well}
-    theirs = {name: min(limit for limit in (1, 2, 3) if f"{name}/{limit}" in up) for name in AGAIN}
-    ours = {
-        name: samples.read(
-            Answer(200, {"content-type": kind["Content_Type"]}, bodies[name].encode()),
-            next(scrape_config.targets(more, [(["a"], {})], scrape_config.Defaults(tmp_path))),
-            float(now),
-            program.release,
-        ).count
-        for name, (_, kind, more) in AGAIN.items()
-    }
-    assert ours == theirs
+        started = [ending.enter_context(prometheus(config, program=p.path)) for p in programs]
+        first = [
+            until(partial(first_scrapes, at, len(limited)), "all to be scraped") for at in started
+        ]
+    for program, up in zip(programs, first, strict=True):
+        theirs = {name: min(n for n in (1, 2, 3) if up[f"{name}/{n}"]) for name in AGAIN}
+        ours = {
+            name: samples.read(
+                Answer(200, {"content-type": kind["Content_Type"]}, bodies[name].encode()),
+                next(scrape_config.targets(more, [(["a"], {})], scrape_config.Defaults(tmp_path))),
+                float(now),
+                program.release,
+            ).count
+            for name, (_, kind, more) in AGAIN.items()
+        }
+        assert ours == theirs, program
