@@ -262,6 +262,18 @@ def test_the_readmes_commands(google: Google, tmp_path: Path) -> None:
     assert bool(programs.calls("loginctl")) is user.exists()
 
 
+def test_a_bundle_that_was_moved(google: Google, tmp_path: Path) -> None:
+    """Run again where the folder was moved to, as the README says, the quadlets name that one."""
+    before, after = tmp_path / "before", tmp_path / "after"
+    bundle = google.write(before, "--platform", "compose")
+    assert "where you move or copy the folder to" in (bundle / "README.md").read_text()
+    before.rename(after)
+    google.write(after)
+    for path in (after / "quadlet").glob("*.container"):
+        assert f"{before}/" not in path.read_text()
+        assert f"Volume={after}/" in path.read_text()
+
+
 def test_grafana_has_no_quadlet(google: Google, tmp_path: Path) -> None:
     """Who starts the units is told that there is none of Grafana's."""
     bundle = google.write(tmp_path / "b", "--platform", "compose", "--grafana")

@@ -123,6 +123,46 @@ def test_exposure(root: Path, service: str) -> None:
     assert done.returncode == 0
 
 
+def calls_of(name: str) -> set[str]:
+    """Give the system calls of a set (``@resources``), those of the sets in it included."""
+    if not name.startswith("@"):
+        return {name}
+    argv = ["systemd-analyze", "syscall-filter", "--no-pager", name]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    words = [line.strip() for line in done.stdout.splitlines()[1:]]
+    found = [calls_of(word) for word in words if word and not word.startswith("#")]
+    return set().union(*found)
+
+
+def allowed(service: Path) -> set[str]:
+    """Work out SystemCallFilter= as systemd.exec(5) says: the first line makes it a list of what is
+    allowed, each further one adds to it, or with ``~`` takes away.
+    """
+    calls: set[str] = set()
+    for line in bundles.unit(service)["Service"]["SystemCallFilter"]:
+        named: set[str] = set().union(*map(calls_of, line.removeprefix("~").split()))
+        calls = calls - named if line.startswith("~") else calls | named
+    return calls
+
+
+@needs_systemd
+def test_system_calls(root: Path) -> None:
+    """Of what is taken away, each unit gets back no more than it needs: the proxy the choice of its
+    CPU, the generator that of a file's owner.
+    """
+    taken = calls_of("@resources") | calls_of("@privileged")
+    units = root / "etc/systemd/system"
+    left = {name: allowed(units / name) & taken for name in SERVICES}
+    assert left == {
+        "runscrape-proxy.service": {"sched_setaffinity"},
+        "runscrape.service": calls_of("@chown"),
+        "runscrape-metrics.service": set(),
+    }
+    assert {"sched_getaffinity", "openat", "fork", "clone3"} <= allowed(
+        units / "runscrape-proxy.service"
+    )
+
+
 @needs_systemd
 def test_exposure_without_the_sandbox(root: Path, tmp_path: Path) -> None:
     """The rating looks at our units: without the sandbox it is far above."""
