@@ -98,6 +98,15 @@ def test_folders_and_organisations(site: Clinic) -> None:
     assert "cloudasset" not in site.run("iam", "--proxy-identity", SCRAPER)[1]
 
 
+def test_no_service_to_call(site: Clinic) -> None:
+    """Where no service wants a token, nothing is said to be there already."""
+    code, out, _ = site.run("iam", "--include", "nothing", "--proxy-identity", SCRAPER)
+    assert code == 0
+    assert "# no service was found that wants a token" in out
+    assert SCRAPER not in out
+    assert "is there already" not in out
+
+
 def test_nothing_on_a_whole_project_but_to_list(site: Clinic) -> None:
     """No role that opens services is granted on a project."""
     for line in commands(site.run("iam")[1]):

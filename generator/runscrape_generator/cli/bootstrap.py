@@ -53,7 +53,7 @@ def own_parameters() -> list[click.Parameter]:
             type=click.FloatRange(0, 100),
             metavar="PERCENT",
             heading=_HEADING,
-            help="How many percent of the jobs this run may remove; by default as the settings say.",
+            help="How many percent of the jobs this run may remove; by default as settings say.",
         ),
         *map(_flag, OPTIONS),
     ]

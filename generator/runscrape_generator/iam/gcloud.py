@@ -30,12 +30,11 @@ def text(needs: Needs, present: Present | None) -> str:
     ]
     if searched := list(_searched(needs)):
         blocks.append(_block(f"{needs.generator} finds the projects that have services", searched))
-    blocks.append(
-        _block(
-            f"{needs.proxy} calls {plural(len(needs.services), 'service')}, and no others",
-            _invokers(needs, present),
-        )
-    )
+    if needs.services:
+        calls = f"{needs.proxy} calls {plural(len(needs.services), 'service')}, and no others"
+        blocks.append(_block(calls, _invokers(needs, present)))
+    else:
+        blocks.append("# no service was found that wants a token, so nobody needs a role on one\n")
     if needs.behind_iap:
         blocks.append(_block("Identity-Aware Proxy lets it pass", _iap(needs, present)))
     blocks += list(_excess(needs, present))
