@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.bootstrap.conftest import Written
+from tests.bootstrap.conftest import Google, Written
 from tests.kit import fast_yaml as yaml
 
 CONFIG = "/etc/runscrape/runscrape.yaml"
@@ -31,11 +32,21 @@ def test_the_command_of_an_alert(written: Written, platform: str) -> None:
     settings = yaml.safe_load((config / "runscrape.yaml").read_text())
     if platform == "systemd":
         unit = (bundle / "root/etc/systemd/system/runscrape.service").read_text()
-        assert f"ExecStart={words[1]} generate --config {CONFIG}" in unit
+        loaded = re.search(r"^LoadCredential=google-credentials:(.*)$", unit, re.MULTILINE)
+        assert loaded is not None
+        given = f"GOOGLE_APPLICATION_CREDENTIALS={loaded[1]}"
+        assert words[:3] == ["sudo", "env", given]  # as the unit: root's own may be none
+        assert f"ExecStart={words[3]} generate --config {CONFIG}" in unit
         return
     seen = {"compose": compose, "kubernetes": kubernetes}[platform](bundle, words)
     for path in (CONFIG, settings["client_secret_file"], settings["inventory"]):
         assert any(Path(path).is_relative_to(each) for each in seen), path
+
+
+def test_the_machines_own_credentials(google: Google, tmp_path: Path) -> None:
+    """Where the units use those of the machine, so does the command."""
+    readme = (google.write(tmp_path / "b", "--platform", "systemd") / "README.md").read_text()
+    assert f"`sudo /opt/runscrape/bin/runscrape doctor --config {CONFIG}`" in readme
 
 
 def compose(bundle: Path, words: list[str]) -> list[str]:

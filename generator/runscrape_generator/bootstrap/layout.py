@@ -250,7 +250,9 @@ def _doctor(choices: Choices) -> str:
     if choices.platform is Platform.KUBERNETES:
         pod = f"kubectl --namespace {choices.namespace} exec runscrape-0 --container proxy"
         return f"{pod} -- {command}"
-    return f"sudo {choices.program_dir}/{command}"
+    key = choices.credentials_file
+    environment = f"env GOOGLE_APPLICATION_CREDENTIALS={key} " if key else ""
+    return f"sudo {environment}{choices.program_dir}/{command}"
 
 
 def _venv(program_dir: str) -> str:
