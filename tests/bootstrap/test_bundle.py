@@ -24,11 +24,18 @@ from runscrape_generator.cli import main as cli
 from runscrape_generator.errors import RunscrapeError
 from tests.bootstrap.conftest import Google
 from tests.bootstrap.planned import plan, put
+from tests.bootstrap.processes import PROGRAMS
 from tests.kit import fast_yaml as yaml
 from tests.kit.programs import running
 from tests.kit.waiting import QUIET
 
 ALERTS = "config/rules/alerts.yml"
+AS_A_USER = (
+    ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all")
+    if os.geteuid() == 0
+    else ()
+)
+"""Modes of files hold for root as well."""
 
 
 def snapshot(directory: Path) -> dict[str, tuple[bytes, int, int]]:
@@ -813,6 +820,25 @@ def test_read_only_folder(
     (tmp_path / "link").symlink_to("nowhere")  # which shows only when all is there to be written
     assert run(google, tmp_path / "link") == 7
     assert "written to" not in capsys.readouterr().err
+
+
+def test_a_folder_that_may_not_be_looked_at(
+    google: Google, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A name that the system refuses to look up is exit 7 with its reason, and no bug of ours."""
+    assert run(google, tmp_path / ("x" * 300)) == 7
+    assert "File name too long" in capsys.readouterr().err
+
+
+def test_a_folder_below_one_of_somebody_elses(google: Google, tmp_path: Path) -> None:
+    """So is one below a folder that this user may not enter."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    own = ["--project", "demo", "--platform", "compose", "--api-endpoint", google.emulator.api]
+    argv = [*AS_A_USER, PROGRAMS / "runscrape", "bootstrap", closed / "b", *own]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 7
+    assert f"{closed / 'b'}: Permission denied" in done.stderr
 
 
 KILLED = """

@@ -40,7 +40,7 @@ def run(given: Mapping[str, Any], load: Load, *, stdout: TextIO) -> int:
     directory = Path(given["directory"])
     if not given["directory"]:
         raise ConfigError("DIR: is empty; name a folder")
-    if directory.is_file():
+    if os.path.isfile(directory):  # noqa: PTH113 - where it may not look, opening it says why
         raise ConfigError(f"DIR: {directory} is a file; name a folder")
     with Folder(directory) as folder:
         earlier = bundle.load(folder)
