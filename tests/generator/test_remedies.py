@@ -24,7 +24,8 @@ SCRAPER = Circumstances(member="serviceAccount:prometheus@demo.iam.gserviceaccou
 GRANT = (
     "grant roles/run.viewer on project demo to prometheus@demo.iam.gserviceaccount.com: 'gcloud "
     "projects add-iam-policy-binding demo "
-    "--member=serviceAccount:prometheus@demo.iam.gserviceaccount.com --role=roles/run.viewer'"
+    "--member=serviceAccount:prometheus@demo.iam.gserviceaccount.com --role=roles/run.viewer "
+    "--condition=None'"
 )
 LOGIN = (
     "run 'gcloud auth application-default login', "
@@ -370,7 +371,7 @@ SEARCHES: list[tuple[str, Exception, str, str]] = [
             "12 to prometheus@demo.iam.gserviceaccount.com: 'gcloud resource-manager folders "
             "add-iam-policy-binding 12 "
             "--member=serviceAccount:prometheus@demo.iam.gserviceaccount.com "
-            "--role=roles/cloudasset.viewer'"
+            "--role=roles/cloudasset.viewer --condition=None'"
         ),
     ),
     (

@@ -217,7 +217,9 @@ def _grant(subject: Subject, about: Circumstances) -> str:
     if not about.member:
         return f"{grant} the identity that runs runscrape"
     email = about.member.partition(":")[2]
-    return f"{grant} {email}: '{subject.bind} --member={about.member} --role={subject.role}'"
+    who = f"--member={about.member} --role={subject.role}"
+    # Else gcloud asks for a condition where another grant there has one.
+    return f"{grant} {email}: '{subject.bind} {who} --condition=None'"
 
 
 def _login(about: Circumstances) -> str:
