@@ -55,11 +55,18 @@ def once(
     stdout: TextIO,
     quiet: bool = False,
 ) -> Summary:
-    """Run ``generate`` or ``targets`` once; raises a RunscrapeError where that fails.
+    """Run ``generate`` or ``targets`` once, and tell it; raises a RunscrapeError where that fails.
 
     ``quiet`` keeps the summary line of a run in which nothing happened for terminals and ``-v``
     (``--watch``).
     """
+    summary = untold(command, settings, progress, stdout=stdout)
+    log.log(logging.INFO if quiet and not summary.eventful else NOTICE, summary.line())
+    return summary
+
+
+def untold(command: Command, settings: Settings, progress: Progress, *, stdout: TextIO) -> Summary:
+    """Run as :func:`once`; it is for the caller to tell of it."""
     begun = time.monotonic()
     record = partial(metrics.record, settings, begun)
     try:
@@ -70,7 +77,6 @@ def once(
         record(None, getattr(error, "exit_code", RunscrapeError.exit_code))
         raise
     record(measured, summary.exit_code)
-    log.log(logging.INFO if quiet and not summary.eventful else NOTICE, summary.line())
     return summary
 
 

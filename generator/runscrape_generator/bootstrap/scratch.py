@@ -20,7 +20,6 @@ from runscrape_generator.bootstrap.options import Choices
 from runscrape_generator.bootstrap.platforms import Platform
 from runscrape_generator.config.settings import Format, Mode, Settings
 from runscrape_generator.errors import RefusedError, RunscrapeError, WriteError
-from runscrape_generator.log import NOTICE
 from runscrape_generator.progress import Progress
 from runscrape_generator.publish.file_kinds import FileKind, is_ours
 from runscrape_generator.publish.places import WRITES
@@ -107,9 +106,9 @@ def generate(
     for command, settings in runs:
         _require_ours(settings.output, WRITES[command])
         _require_ours(settings.inventory, FileKind.INVENTORY)
-    with open(os.devnull, "w", encoding="utf-8") as nowhere, _untold():  # noqa: PTH123 - no path of ours
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - no path of ours
         summaries = [
-            run.once(command, settings, progress, stdout=nowhere) for command, settings in runs
+            run.untold(command, settings, progress, stdout=nowhere) for command, settings in runs
         ]
     return [
         replace(each, output=choices.directory / each.output.relative_to(scratch))
@@ -122,20 +121,6 @@ def _require_ours(path: Path | None, kind: FileKind) -> None:
     """Raise RefusedError for a file of somebody else's where the generator's is to be."""
     if path and path.is_file() and not is_ours(path.read_bytes(), kind):
         raise RefusedError(f"{path}: was not written by runscrape, and would be lost: move it away")
-
-
-@contextmanager
-def _untold() -> Iterator[None]:
-    """Hold back the summary of a run: nothing is in the bundle yet."""
-
-    def is_no_summary(record: logging.LogRecord) -> bool:
-        return record.levelno != NOTICE
-
-    run.log.addFilter(is_no_summary)
-    try:
-        yield
-    finally:
-        run.log.removeFilter(is_no_summary)
 
 
 def _runs(
