@@ -95,7 +95,7 @@ class TokenProxy:
         self._apply_inventory()
         thread = threading.Thread(target=self._watch, name="files", daemon=True)
         thread.start()
-        self._thread = thread
+        self._thread = thread  # only now: close() joins it, which fails for one that never began
         if self._credentials is not None and self._credentials.path is None:
             find_out = self._credentials.find_out
             threading.Thread(

@@ -58,11 +58,9 @@ def since(
 def known(info: FieldInfo) -> FirstReleases:
     """Who knows the field; a field that no rule may set is no reader's business."""
     notes: Any = info.json_schema_extra
-    return (
-        notes
-        if isinstance(notes, FirstReleases)
-        else FirstReleases(OLDEST_PROMETHEUS, OLDEST_VMAGENT)
-    )
+    if isinstance(notes, FirstReleases):
+        return notes
+    return FirstReleases(OLDEST_PROMETHEUS, OLDEST_VMAGENT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,9 @@ def _target_hint(word: str) -> str:
 def _path_hint(word: str) -> str:
     if not word.startswith("/"):
         return ": begin with /"
-    return ": only %XX, which Prometheus encodes again" if _LONE_PERCENT.search(word) else ""
+    if _LONE_PERCENT.search(word):
+        return ": two hexadecimal digits have to follow a %, which Prometheus encodes again"
+    return ""
 
 
 def _file_hint(word: str) -> str:

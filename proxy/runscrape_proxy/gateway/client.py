@@ -77,9 +77,9 @@ class ServiceClient:
         """
         with _failures_of(host, call.deadline):
             answer = call.answer(seconds)
-        return (
-            None if answer is None else ServiceAnswer(answer, host, call.deadline, self._max_body)
-        )
+        if answer is None:
+            return None
+        return ServiceAnswer(answer, host, call.deadline, self._max_body)
 
 
 class ServiceAnswer:

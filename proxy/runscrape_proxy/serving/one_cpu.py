@@ -21,11 +21,12 @@ def bind() -> None:
 
     To be called before there are other threads. Where that is not possible, nothing changes.
     """
-    if sys.platform == "linux" and not (_child_survives() and _bound()):
+    if sys.platform == "linux" and not (_child_survives() and _try()):
         log.debug("not bound to one CPU: the system does not allow it")
 
 
-def _bound() -> bool:
+def _try() -> bool:
+    """Do it; False where the system refuses."""
     try:
         cpu = random.choice(sorted(os.sched_getaffinity(0)))  # noqa: S311  no secret
         os.sched_setaffinity(0, {cpu})
@@ -44,7 +45,7 @@ def _child_survives() -> bool:
     if not child:
         code = 1
         try:
-            code = 0 if _bound() else 1
+            code = 0 if _try() else 1
         finally:
             os._exit(code)
     return os.waitpid(child, 0)[1] == 0

@@ -159,7 +159,7 @@ class ProxyArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
         """End no worker: there is one."""
 
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
-        """Tell systemd, then drain and exit."""
+        """Tell systemd, then drain and exit: with 1 for each of gunicorn's own codes."""
         systemd.sd_notify("STOPPING=1", self.log)
         super().halt(reason, min(exit_status, 1))
 
